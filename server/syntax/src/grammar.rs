@@ -4,10 +4,7 @@
 mod expressions;
 mod steps;
 
-use crate::{
-    Kind,
-    parser::Parser,
-};
+use crate::{Kind, parser::Parser};
 
 use expressions::{expr, path_tokens};
 
@@ -108,7 +105,11 @@ fn item(p: &mut Parser<'_>) {
     if p.at(Kind::LeftBrace) {
         body(p);
     } else {
-        p.error_expected(if kind == Kind::Model { "`{` and the model's steps" } else { "`{` and the block's steps" });
+        p.error_expected(if kind == Kind::Model {
+            "`{` and the model's steps"
+        } else {
+            "`{` and the block's steps"
+        });
         p.skip_until(&[Kind::LeftBrace, Kind::RightBrace]);
         if p.at(Kind::LeftBrace) {
             body(p);

@@ -72,10 +72,8 @@ impl Parse {
 /// Parses one file. A text longer than [`MAX_TEXT`] gives an empty tree and one error.
 pub fn parse(text: &str) -> Parse {
     if text.len() > MAX_TEXT {
-        let message = format!(
-            "this file has {} bytes; a Taper file may have {MAX_TEXT}",
-            text.len()
-        );
+        let message =
+            format!("this file has {} bytes; a Taper file may have {MAX_TEXT}", text.len());
         let range = TextRange::up_to(TextSize::new(1));
         return Parse {
             tree: Arc::new(parser::parse("").0),

@@ -41,7 +41,10 @@ struct Significant {
 
 enum Event {
     /// A node begins; `parent` is the event of a node that was put around it later.
-    Start { kind: Kind, parent: Option<u32> },
+    Start {
+        kind: Kind,
+        parent: Option<u32>,
+    },
     Token,
     Finish,
     /// A node that was taken back.
@@ -497,7 +500,9 @@ fn build_nodes(events: &[Event], tokens: &[Significant], raw_len: u32) -> Vec<No
                 let mut parent = *parent;
                 while let Some(event) = parent {
                     wrapped[event as usize] = true;
-                    let Event::Start { kind, parent: above } = &events[event as usize] else { break };
+                    let Event::Start { kind, parent: above } = &events[event as usize] else {
+                        break;
+                    };
                     outer.push(*kind);
                     parent = *above;
                 }
@@ -505,7 +510,13 @@ fn build_nodes(events: &[Event], tokens: &[Significant], raw_len: u32) -> Vec<No
                     let id = nodes.len() as u32;
                     let parent = open.last().copied().unwrap_or(0);
                     let first_token = first_raw(next);
-                    nodes.push(NodeData { kind, parent, end: id + 1, first_token, end_token: first_token });
+                    nodes.push(NodeData {
+                        kind,
+                        parent,
+                        end: id + 1,
+                        first_token,
+                        end_token: first_token,
+                    });
                     open.push(id);
                 }
             }

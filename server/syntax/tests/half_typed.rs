@@ -55,7 +55,8 @@ fn a_half_typed_line_costs_that_line_only() {
         for (number, line) in text.split_inclusive('\n').enumerate() {
             let content = start..start + line.trim_end().len();
             for cut in cuts(&whole, content.clone()) {
-                let cut_text = [&text[..cut], &text[start + line.trim_end_matches('\n').len()..]].concat();
+                let cut_text =
+                    [&text[..cut], &text[start + line.trim_end_matches('\n').len()..]].concat();
                 let parsed = parse(&cut_text);
                 let found = line_trees(&parsed);
                 all += 1;
@@ -64,7 +65,10 @@ fn a_half_typed_line_costs_that_line_only() {
                 let broken = others.filter(|(line, tree)| found.get(line) != Some(tree)).count();
                 if broken > 0 {
                     lost += 1;
-                    worst.push((broken, format!("{}:{}: {}", path.display(), number + 1, &text[start..cut])));
+                    worst.push((
+                        broken,
+                        format!("{}:{}: {}", path.display(), number + 1, &text[start..cut]),
+                    ));
                 }
             }
             start += line.len();

@@ -1,0 +1,517 @@
+//! Attention and what goes with it.
+
+use candle_core::{D, Result as CandleResult, Tensor};
+use candle_nn::{VarBuilder, ops};
+
+use crate::{
+    Arg, Arguments, Cost, Entry, Inputs, Kind, Layer, Module, Param, Reason, Refusal, TensorType,
+    arguments::{first_input, float_input},
+    module::{first, many_to_many, one_to_one},
+    refusal::At,
+};
+
+pub(crate) static ENTRIES: &[Entry] = &[
+    Entry {
+        name: "MultiheadAttention",
+        function: None,
+        params: &[
+            Param::required("num_heads", Kind::Int),
+            Param::optional("dropout", Kind::Float, "0.0"),
+            Param::optional("bias", Kind::Bool, "true"),
+            Param::optional("batch_first", Kind::Bool, "false"),
+        ],
+        inputs: Inputs::Named(&["query", "key?", "value?"]),
+        summary: "Attention with its four projections.",
+        doc: "`[L, N, E]`, or `[N, L, E]` with `batch_first` → the same shape. One source attends to itself.\n\n\
+              MACs: the projections of query, key, value and output, and the products of \
+              `ScaledDotProductAttention`. Other FLOPs: the biases, 1 per score for the scale and 5 for softmax.",
+        source: "https://pytorch.org/docs/stable/generated/torch.nn.MultiheadAttention.html",
+        bind: MultiheadAttention::bind,
+    },
+    Entry {
+        name: "ScaledDotProductAttention",
+        function: Some("scaled_dot_product_attention"),
+        params: &[
+            Param::optional("dropout_p", Kind::Float, "0.0"),
+            Param::optional("is_causal", Kind::Bool, "false"),
+            Param::optional("scale", Kind::Float, "none"),
+            Param::optional("enable_gqa", Kind::Bool, "false"),
+            Param::optional("window", Kind::Int, "none"),
+            Param::optional("softcap", Kind::Float, "none"),
+        ],
+        inputs: Inputs::Named(&["query", "key", "value", "bias?"]),
+        summary: "`softmax(query @ key^T * scale) @ value`",
+        doc: "`query: [*, H, L, E]`, `key: [*, H, S, E]`, `value: [*, H, S, V]` → `[*, H, L, V]`. A fourth source \
+              is added to the scores. With `enable_gqa` the heads of key and value may be fewer.\n\n\
+              MACs: `L * S * (E + V)` per head, all pairs, whatever the mask. Other FLOPs per score: 1 for the \
+              scale, 5 for softmax, 1 for an added mask, 3 for `softcap`.",
+        source: "https://pytorch.org/docs/stable/generated/torch.nn.functional.scaled_dot_product_attention.html",
+        bind: Attention::bind,
+    },
+    Entry {
+        name: "RotaryEmbedding",
+        function: None,
+        params: &[
+            Param::optional("theta", Kind::Float, "10000.0"),
+            Param::optional("interleaved", Kind::Bool, "false"),
+            Param::optional("offset", Kind::Int, "0"),
+        ],
+        inputs: Inputs::Named(&["input"]),
+        summary: "Turns pairs of features by an angle that grows with the position.",
+        doc: "`[*, T, D]` → `[*, T, D]`; positions begin at `offset`. Halves are paired, or neighbours with \
+              `interleaved`.\n\n3 FLOPs per element: two products and a sum. From RoFormer (Su et al., 2021).",
+        source: "https://arxiv.org/abs/2104.09864",
+        bind: RotaryEmbedding::bind,
+    },
+    Entry {
+        name: "KvCache",
+        function: None,
+        params: &[Param::required("past", Kind::Int)],
+        inputs: Inputs::Named(&["input"]),
+        summary: "Prepends cached positions.",
+        doc: "`[*, T, D]` → `[*, past + T, D]`, without work. The cache counts as memory.",
+        source: "https://huggingface.co/docs/transformers/kv_cache",
+        bind: |arguments, inputs| {
+            if float_input("KvCache", inputs)?.shape.len() < 2 {
+                let message = format!("`KvCache` takes [*, T, D], not {}", inputs[0].shape);
+                return Err(Refusal::shape(0, message));
+            }
+            Ok(Box::new(KvCache { past: arguments.size("past", 0)? }))
+        },
+    },
+];
+
+#[derive(Debug, PartialEq)]
+struct MultiheadAttention {
+    embed_dim: u64,
+    kdim: u64,
+    vdim: u64,
+    num_heads: u64,
+    bias: bool,
+    batch_first: bool,
+}
+
+impl MultiheadAttention {
+    fn bind(arguments: &Arguments, inputs: &[TensorType]) -> Result<Box<dyn Layer>, Refusal> {
+        let query = float_input("MultiheadAttention", inputs)?;
+        if !matches!(query.shape.len(), 2 | 3) {
+            let message =
+                format!("`MultiheadAttention` takes [L, N, E] or [L, E], not {}", query.shape);
+            return Err(Refusal::shape(0, message));
+        }
+        let last = |input: &TensorType| input.shape.last().copied().unwrap_or(0);
+        let embed_dim = last(query);
+        let num_heads = arguments.size("num_heads", 1)?;
+        if embed_dim % num_heads != 0 {
+            let message =
+                format!("`num_heads={num_heads}` does not divide the {embed_dim} features");
+            return Err(Refusal::argument("num_heads", message));
+        }
+        if inputs.len() == 2 {
+            let message = "`MultiheadAttention` takes 1 tensor, or a query, a key and a value";
+            return Err(Refusal::new(Reason::WrongNumberOfInputs, At::Layer, message));
+        }
+        Ok(Box::new(MultiheadAttention {
+            embed_dim,
+            kdim: inputs.get(1).map_or(embed_dim, last),
+            vdim: inputs.get(2).map_or(embed_dim, last),
+            num_heads,
+            bias: arguments.bool("bias")?,
+            batch_first: arguments.bool("batch_first")?,
+        }))
+    }
+
+    /// One weight for all three projections, if all three have the same width.
+    fn is_packed(&self) -> bool {
+        self.kdim == self.embed_dim && self.vdim == self.embed_dim
+    }
+
+    /// The sizes `(N, L)` of a sequence.
+    fn sizes(&self, input: &TensorType) -> (u64, u64) {
+        match (&input.shape[..], self.batch_first) {
+            ([n, l, _], true) | ([l, n, _], false) => (*n, *l),
+            ([l, _], _) => (1, *l),
+            _ => (0, 0),
+        }
+    }
+}
+
+impl Layer for MultiheadAttention {
+    fn outputs(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, Refusal> {
+        let query = first_input(inputs)?;
+        if query.shape.last() != Some(&self.embed_dim) {
+            let message = format!(
+                "this layer was made for {} features; its query is {}",
+                self.embed_dim, query.shape
+            );
+            return Err(Refusal::shape(0, message));
+        }
+        if let [query, key, value] = inputs {
+            let (batch, _) = self.sizes(query);
+            for (index, input) in [(1, key), (2, value)] {
+                if input.shape.len() != query.shape.len() || self.sizes(input).0 != batch {
+                    let message = format!(
+                        "the query is {}, so {} does not go with it",
+                        query.shape, input.shape
+                    );
+                    return Err(Refusal::shape(index, message));
+                }
+            }
+            if self.sizes(key).1 != self.sizes(value).1 {
+                let message =
+                    format!("the key is {}, so the value cannot be {}", key.shape, value.shape);
+                return Err(Refusal::shape(2, message));
+            }
+        }
+        Ok(vec![query.clone()])
+    }
+
+    fn cost(&self, inputs: &[TensorType], _: &[TensorType]) -> Cost {
+        let (batch, length) = self.sizes(&inputs[0]);
+        let (_, positions) = self.sizes(inputs.get(1).unwrap_or(&inputs[0]));
+        let (n, l, s) = (u128::from(batch), u128::from(length), u128::from(positions));
+        let (e, heads) = (u128::from(self.embed_dim), u128::from(self.num_heads));
+        let scores = [("N", n), ("heads", heads), ("L", l), ("S", s)];
+        let cost = Cost::free()
+            .macs_of(
+                "query and output projections",
+                &[("N", n), ("L", l), ("E", e), ("E", e), ("2", 2)],
+            )
+            .macs_of("key projection", &[("N", n), ("S", s), ("kdim", self.kdim.into()), ("E", e)])
+            .macs_of(
+                "value projection",
+                &[("N", n), ("S", s), ("vdim", self.vdim.into()), ("E", e)],
+            )
+            .macs_of(
+                "scores and sums",
+                &[&scores[..], &[("E / heads", e / heads), ("2", 2)]].concat(),
+            )
+            .flops_of("scale and softmax", &[&scores[..], &[("operations", 6)]].concat());
+        if !self.bias {
+            return cost;
+        }
+        cost.flops_of("biases of query and output", &[("N", n), ("L", l), ("E", e), ("2", 2)])
+            .flops_of("biases of key and value", &[("N", n), ("S", s), ("E", e), ("2", 2)])
+    }
+
+    fn build(&self, weights: VarBuilder<'_>) -> CandleResult<Box<dyn Module>> {
+        let (e, kdim, vdim) = (self.embed_dim as usize, self.kdim as usize, self.vdim as usize);
+        let [q, k, v] = if self.is_packed() {
+            let packed = weights.get((3 * e, e), "in_proj_weight")?;
+            [packed.narrow(0, 0, e)?, packed.narrow(0, e, e)?, packed.narrow(0, 2 * e, e)?]
+        } else {
+            [
+                weights.get((e, e), "q_proj_weight")?,
+                weights.get((e, kdim), "k_proj_weight")?,
+                weights.get((e, vdim), "v_proj_weight")?,
+            ]
+        };
+        let biases = match self.bias {
+            true => {
+                let packed = weights.get(3 * e, "in_proj_bias")?;
+                [
+                    Some(packed.narrow(0, 0, e)?),
+                    Some(packed.narrow(0, e, e)?),
+                    Some(packed.narrow(0, 2 * e, e)?),
+                ]
+            }
+            false => [None, None, None],
+        };
+        let [q_bias, k_bias, v_bias] = biases;
+        let q = candle_nn::Linear::new(q, q_bias);
+        let k = candle_nn::Linear::new(k, k_bias);
+        let v = candle_nn::Linear::new(v, v_bias);
+        let out = candle_nn::linear_b(e, e, self.bias, weights.pp("out_proj"))?;
+        let (heads, batch_first) = (self.num_heads as usize, self.batch_first);
+        many_to_many(move |inputs| {
+            let query = first(inputs)?;
+            let (key, value) = (inputs.get(1).unwrap_or(query), inputs.get(2).unwrap_or(query));
+            let split = |linear: &candle_nn::Linear, x: &Tensor| -> CandleResult<Tensor> {
+                let x =
+                    if x.rank() == 2 { x.unsqueeze(usize::from(!batch_first))? } else { x.clone() };
+                let x = if batch_first { x } else { x.transpose(0, 1)? };
+                let x = candle_nn::Module::forward(linear, &x.contiguous()?)?;
+                let (n, l, e) = x.dims3()?;
+                x.reshape((n, l, heads, e / heads))?.transpose(1, 2)?.contiguous()
+            };
+            let (q, k, v) = (split(&q, query)?, split(&k, key)?, split(&v, value)?);
+            let scale = 1.0 / (q.dim(D::Minus1)? as f64).sqrt();
+            let scores =
+                ops::softmax_last_dim(&(q.matmul(&k.transpose(2, 3)?.contiguous()?)? * scale)?)?;
+            let values = scores.matmul(&v)?.transpose(1, 2)?;
+            let (n, l, _, _) = values.dims4()?;
+            let output =
+                candle_nn::Module::forward(&out, &values.contiguous()?.reshape((n, l, ()))?)?;
+            let output = if batch_first { output } else { output.transpose(0, 1)? };
+            Ok(vec![output.reshape(query.shape())?])
+        })
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct Attention {
+    is_causal: bool,
+    scale: Option<f64>,
+    enable_gqa: bool,
+    window: Option<u64>,
+    softcap: Option<f64>,
+}
+
+impl Attention {
+    fn bind(arguments: &Arguments, inputs: &[TensorType]) -> Result<Box<dyn Layer>, Refusal> {
+        float_input("ScaledDotProductAttention", inputs)?;
+        let window = match arguments.get("window") {
+            Arg::None => None,
+            _ => Some(arguments.size("window", 1)?),
+        };
+        Ok(Box::new(Attention {
+            is_causal: arguments.bool("is_causal")?,
+            scale: arguments.optional_float("scale")?,
+            enable_gqa: arguments.bool("enable_gqa")?,
+            window,
+            softcap: arguments.optional_float("softcap")?,
+        }))
+    }
+}
+
+impl Layer for Attention {
+    fn outputs(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, Refusal> {
+        let [query, key, value, ..] = inputs else {
+            return Err(Refusal::shape(0, "attention takes a query, a key and a value"));
+        };
+        let rank = query.shape.len();
+        for (index, input) in [query, key, value].into_iter().enumerate() {
+            if input.shape.len() < 2 || input.shape.len() != rank {
+                let message =
+                    format!("attention takes three tensors [*, L, E]; this one is {}", input.shape);
+                return Err(Refusal::shape(index, message));
+            }
+        }
+        let (last, sequence) = (rank - 1, rank - 2);
+        if query.shape[last] != key.shape[last] {
+            let message = format!(
+                "the query has {} features, the key {}",
+                query.shape[last], key.shape[last]
+            );
+            return Err(Refusal::shape(1, message));
+        }
+        if key.shape[sequence] != value.shape[sequence] {
+            let message = format!(
+                "the key has {} positions, the value {}",
+                key.shape[sequence], value.shape[sequence]
+            );
+            return Err(Refusal::shape(2, message));
+        }
+        for dim in 0..sequence {
+            let (q, k, v) = (query.shape[dim], key.shape[dim], value.shape[dim]);
+            if k != v {
+                return Err(Refusal::shape(
+                    2,
+                    format!("the key is {}, the value {}", key.shape, value.shape),
+                ));
+            }
+            let heads = dim + 1 == sequence;
+            if q == k || (heads && self.enable_gqa && k != 0 && q % k == 0) {
+                continue;
+            }
+            let message = match heads && q % k.max(1) == 0 {
+                true => {
+                    format!("the query has {q} heads, the key {k}: that needs `enable_gqa=true`")
+                }
+                false => format!("the query is {}, the key {}", query.shape, key.shape),
+            };
+            return Err(Refusal::shape(1, message));
+        }
+        let mut scores = query.shape.to_vec();
+        scores[last] = key.shape[sequence];
+        if let Some(bias) = inputs.get(3) {
+            let broadcast = crate::operators::broadcast(&bias.shape, &scores);
+            if broadcast.is_none_or(|shape| shape[..] != scores[..]) {
+                let scores = crate::Shape::from(scores);
+                let message =
+                    format!("the scores are {scores}; {} cannot be added to them", bias.shape);
+                return Err(Refusal::shape(3, message));
+            }
+        }
+        Ok(vec![query.with_shape(query.shape.with_last(value.shape[last]))])
+    }
+
+    fn cost(&self, inputs: &[TensorType], _: &[TensorType]) -> Cost {
+        let (query, key, value) = (&inputs[0].shape, &inputs[1].shape, &inputs[2].shape);
+        let rank = query.len();
+        let mut scores: Vec<(&'static str, u128)> = Vec::with_capacity(rank);
+        for (dim, size) in query[..rank - 2].iter().enumerate() {
+            scores.push((if dim + 3 == rank { "heads" } else { "N" }, (*size).into()));
+        }
+        scores.push(("L", query[rank - 2].into()));
+        scores.push(("S", key[rank - 2].into()));
+        let with = |factor| [&scores[..], &[factor]].concat();
+        let masks = u128::from(inputs.len() > 3);
+        let softcap = if self.softcap.is_some() { 3 } else { 0 };
+        Cost::free()
+            .macs_of("scores", &with(("E", query[rank - 1].into())))
+            .macs_of("sums of values", &with(("V", value[rank - 1].into())))
+            .flops_of("scale, mask and softmax", &with(("operations", 6 + masks + softcap)))
+    }
+
+    fn build(&self, _: VarBuilder<'_>) -> CandleResult<Box<dyn Module>> {
+        let attention = self.clone();
+        many_to_many(move |inputs| {
+            let [query, key, value, ..] = inputs else {
+                candle_core::bail!("attention takes three tensors")
+            };
+            let heads = |x: &Tensor| if x.rank() < 3 { Ok(1) } else { x.dim(x.rank() - 3) };
+            let repeats = heads(query)? / heads(key)?.max(1);
+            let (key, value) = (repeat_heads(key, repeats)?, repeat_heads(value, repeats)?);
+            let width = query.dim(D::Minus1)? as f64;
+            let scale = attention.scale.unwrap_or(1.0 / width.sqrt());
+            let keys = key.transpose(D::Minus2, D::Minus1)?.contiguous()?;
+            let mut scores = (query.contiguous()?.matmul(&keys)? * scale)?;
+            if let Some(cap) = attention.softcap {
+                scores = ((scores / cap)?.tanh()? * cap)?;
+            }
+            if let Some(bias) = inputs.get(3) {
+                scores = scores.broadcast_add(bias)?;
+            }
+            if attention.is_causal || attention.window.is_some() {
+                let (length, positions) = (scores.dim(D::Minus2)?, scores.dim(D::Minus1)?);
+                let mask =
+                    attention.mask(length, positions, scores.device())?.to_dtype(scores.dtype())?;
+                scores = scores.broadcast_add(&mask)?;
+            }
+            let weights = ops::softmax_last_dim(&scores.contiguous()?)?;
+            Ok(vec![weights.matmul(&value.contiguous()?)?])
+        })
+    }
+}
+
+impl Attention {
+    /// Minus infinity where a position may not be seen.
+    fn mask(
+        &self,
+        length: usize,
+        positions: usize,
+        device: &candle_core::Device,
+    ) -> CandleResult<Tensor> {
+        // The last query sees the last key, so that a cache in front is seen by all.
+        let offset = positions as i64 - length as i64;
+        let hidden = |row: i64, column: i64| {
+            let future = self.is_causal && column > row;
+            let past = self.window.is_some_and(|window| row - column >= window as i64);
+            future || past
+        };
+        let mask: Vec<f32> = (0..length as i64)
+            .flat_map(|row| (0..positions as i64).map(move |column| (row + offset, column)))
+            .map(|(row, column)| if hidden(row, column) { f32::NEG_INFINITY } else { 0.0 })
+            .collect();
+        Tensor::from_vec(mask, (length, positions), device)
+    }
+}
+
+/// Each head `repeats` times in a row: `[*, H, S, E]` → `[*, H * repeats, S, E]`.
+fn repeat_heads(x: &Tensor, repeats: usize) -> CandleResult<Tensor> {
+    if repeats <= 1 {
+        return Ok(x.clone());
+    }
+    let dim = x.rank() - 3;
+    let copies = vec![x.unsqueeze(dim + 1)?; repeats];
+    let mut shape = x.dims().to_vec();
+    shape[dim] *= repeats;
+    Tensor::cat(&copies, dim + 1)?.reshape(shape)
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct RotaryEmbedding {
+    theta: f64,
+    interleaved: bool,
+    offset: i64,
+}
+
+impl RotaryEmbedding {
+    fn bind(arguments: &Arguments, inputs: &[TensorType]) -> Result<Box<dyn Layer>, Refusal> {
+        let input = float_input("RotaryEmbedding", inputs)?;
+        if input.shape.len() < 2 || input.shape[input.shape.len() - 1] % 2 != 0 {
+            let message =
+                format!("`RotaryEmbedding` takes [*, T, D] with an even D, not {}", input.shape);
+            return Err(Refusal::shape(0, message));
+        }
+        Ok(Box::new(RotaryEmbedding {
+            theta: arguments.float("theta")?,
+            interleaved: arguments.bool("interleaved")?,
+            offset: arguments.int("offset")?,
+        }))
+    }
+}
+
+impl Layer for RotaryEmbedding {
+    fn outputs(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, Refusal> {
+        Ok(vec![first_input(inputs)?.clone()])
+    }
+
+    fn cost(&self, _: &[TensorType], outputs: &[TensorType]) -> Cost {
+        let mut factors: Vec<_> =
+            outputs[0].shape.iter().map(|size| ("size", u128::from(*size))).collect();
+        factors.push(("operations", 3));
+        Cost::free().flops_of("two products and a sum", &factors)
+    }
+
+    fn build(&self, _: VarBuilder<'_>) -> CandleResult<Box<dyn Module>> {
+        let rotary = self.clone();
+        one_to_one(move |input| {
+            let (length, width) = (input.dim(D::Minus2)?, input.dim(D::Minus1)?);
+            let half = width / 2;
+            let angles: Vec<f32> = (0..length)
+                .flat_map(|position| (0..half).map(move |pair| (position, pair)))
+                .map(|(position, pair)| {
+                    let frequency = rotary.theta.powf(-2.0 * pair as f64 / width as f64);
+                    ((position as i64 + rotary.offset) as f64 * frequency) as f32
+                })
+                .collect();
+            let angles = Tensor::from_vec(angles, (length, half), input.device())?;
+            let (cos, sin) =
+                (angles.cos()?.to_dtype(input.dtype())?, angles.sin()?.to_dtype(input.dtype())?);
+            let shape = input.dims();
+            let flat = input.reshape((1, (), length, width))?.contiguous()?;
+            let output = match rotary.interleaved {
+                true => candle_nn::rotary_emb::rope_i(&flat, &cos, &sin)?,
+                false => candle_nn::rotary_emb::rope(&flat, &cos, &sin)?,
+            };
+            output.reshape(shape)
+        })
+    }
+}
+
+#[derive(Debug, PartialEq)]
+struct KvCache {
+    past: u64,
+}
+
+impl Layer for KvCache {
+    fn outputs(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, Refusal> {
+        let input = first_input(inputs)?;
+        let dim = input.shape.len() - 2;
+        let length =
+            input.shape[dim].checked_add(self.past).filter(|size| *size <= crate::MAX_SIZE);
+        let length = length.ok_or_else(|| Refusal::overflow("the length with the cache"))?;
+        Ok(vec![input.with_shape(input.shape.with(dim, length))])
+    }
+
+    fn cost(&self, _: &[TensorType], outputs: &[TensorType]) -> Cost {
+        Cost { terms: Vec::new(), cache: outputs[0].numel().unwrap_or(u128::MAX) }
+    }
+
+    fn build(&self, _: VarBuilder<'_>) -> CandleResult<Box<dyn Module>> {
+        let past = self.past as usize;
+        one_to_one(move |input| match past {
+            0 => Ok(input.clone()),
+            _ => {
+                // A cache without content: its time and memory are those of a filled one.
+                let dim = input.rank() - 2;
+                let mut shape = input.dims().to_vec();
+                shape[dim] = past;
+                let cached = Tensor::zeros(shape, input.dtype(), input.device())?;
+                Tensor::cat(&[&cached, input], dim)
+            }
+        })
+    }
+}

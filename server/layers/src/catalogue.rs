@@ -1,0 +1,192 @@
+//! The entries, and finding one.
+
+use std::{collections::HashMap, sync::LazyLock};
+
+use crate::{Arguments, Layer, Refusal, TensorType};
+
+/// What is known of a layer before it is used.
+#[derive(Debug)]
+pub struct Entry {
+    /// Its name, as in `torch.nn`.
+    pub name: &'static str,
+    /// Its name in `torch.nn.functional`, if it can be called there.
+    pub function: Option<&'static str>,
+    /// Its arguments in PyTorch's order.
+    pub params: &'static [Param],
+    /// The tensors it takes.
+    pub inputs: Inputs,
+    /// What it is, in one line.
+    pub summary: &'static str,
+    /// Shapes and cost, in Markdown.
+    pub doc: &'static str,
+    /// The page that its shapes and formulas come from.
+    pub source: &'static str,
+    /// Checks arguments and inputs and makes the layer.
+    pub bind: fn(&Arguments, &[TensorType]) -> Result<Box<dyn Layer>, Refusal>,
+}
+
+/// An argument of a layer.
+#[derive(Debug, Clone, Copy)]
+pub struct Param {
+    /// Its name.
+    pub name: &'static str,
+    /// What it may be.
+    pub kind: Kind,
+    /// Its default as it is written; `None` if it must be given.
+    pub default: Option<&'static str>,
+}
+
+/// What an argument may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A whole number.
+    Int,
+    /// A whole number, or a list with one for each of so many axes.
+    PerAxis(usize),
+    /// As `PerAxis`, or a text such as `"same"`.
+    Padding(usize),
+    /// A whole number or a list of them.
+    Ints,
+    /// A number.
+    Float,
+    /// `true` or `false`.
+    Bool,
+    /// One of these texts.
+    Choice(&'static [&'static str]),
+    /// Any text.
+    Text,
+    /// Any number of whole numbers, or one list of them.
+    Variadic,
+    /// Accepted as PyTorch accepts it, and without meaning here.
+    Ignored,
+}
+
+/// How many tensors a layer takes, by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Inputs {
+    /// Exactly these; a name that ends in `?` may be left out.
+    Named(&'static [&'static str]),
+    /// One or more.
+    Many,
+    /// None: the layer makes its value.
+    None,
+}
+
+impl Inputs {
+    /// The smallest and the largest number.
+    pub fn range(self) -> (usize, usize) {
+        match self {
+            Inputs::Named(names) => {
+                let optional = names.iter().filter(|name| name.ends_with('?')).count();
+                (names.len() - optional, names.len())
+            }
+            Inputs::Many => (1, usize::MAX),
+            Inputs::None => (0, 0),
+        }
+    }
+}
+
+impl Param {
+    pub(crate) const fn required(name: &'static str, kind: Kind) -> Param {
+        Param { name, kind, default: None }
+    }
+
+    pub(crate) const fn optional(name: &'static str, kind: Kind, default: &'static str) -> Param {
+        Param { name, kind, default: Some(default) }
+    }
+}
+
+impl Entry {
+    /// The signature as it is written: `Conv2d(out_channels, kernel_size, stride=1, …)`.
+    pub fn signature(&self) -> String {
+        let shown = self.params.iter().filter(|param| param.kind != Kind::Ignored);
+        let params: Vec<String> = shown
+            .map(|param| match (param.kind, param.default) {
+                (Kind::Variadic, _) => format!("*{}", param.name),
+                (_, Some(default)) => format!("{}={default}", param.name),
+                (_, None) => param.name.to_owned(),
+            })
+            .collect();
+        format!("{}({})", self.name, params.join(", "))
+    }
+
+    /// Whether it takes this number of tensors, and if not, how many it takes, in words.
+    pub fn check_inputs(&self, count: usize) -> Result<(), String> {
+        let (least, most) = self.inputs.range();
+        if (least..=most).contains(&count) {
+            return Ok(());
+        }
+        let tensors = |count: usize| match count {
+            0 => "no tensor".to_owned(),
+            1 => "1 tensor".to_owned(),
+            _ => format!("{count} tensors"),
+        };
+        let wanted = match self.inputs {
+            Inputs::Many => "1 or more tensors".to_owned(),
+            _ if least == most => tensors(most),
+            _ => format!("{least} to {most} tensors"),
+        };
+        Err(format!("`{}` takes {wanted}, not {count}", self.name))
+    }
+}
+
+static FAMILIES: &[&[Entry]] = &[
+    crate::convolution::ENTRIES,
+    crate::linear::ENTRIES,
+    crate::normalization::ENTRIES,
+    crate::activation::ENTRIES,
+    crate::pooling::ENTRIES,
+    crate::recurrent::ENTRIES,
+    crate::attention::ENTRIES,
+    crate::rearrangement::ENTRIES,
+    crate::reduction::ENTRIES,
+    crate::regularization::ENTRIES,
+];
+
+/// Every layer, family by family.
+pub fn all() -> impl Iterator<Item = &'static Entry> {
+    FAMILIES.iter().flat_map(|family| family.iter())
+}
+
+/// The layer of this name.
+pub fn find(name: &str) -> Option<&'static Entry> {
+    static BY_NAME: LazyLock<HashMap<&'static str, &'static Entry>> =
+        LazyLock::new(|| all().map(|entry| (entry.name, entry)).collect());
+    BY_NAME.get(name).copied()
+}
+
+/// The layer that is called so in `torch.nn.functional`.
+pub fn find_function(name: &str) -> Option<&'static Entry> {
+    static BY_FUNCTION: LazyLock<HashMap<&'static str, &'static Entry>> = LazyLock::new(|| {
+        all().filter_map(|entry| entry.function.map(|function| (function, entry))).collect()
+    });
+    BY_FUNCTION.get(name).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_documented() {
+        let mut names = std::collections::HashSet::new();
+        let mut functions = std::collections::HashSet::new();
+        for entry in all() {
+            assert!(names.insert(entry.name), "{} twice", entry.name);
+            assert!(entry.function.is_none_or(|name| functions.insert(name)), "{}", entry.name);
+            assert!(!entry.summary.is_empty() && !entry.doc.is_empty(), "{}", entry.name);
+            assert!(entry.source.starts_with("https://"), "{}", entry.name);
+        }
+    }
+
+    #[test]
+    fn defaults_can_be_read() {
+        for entry in all() {
+            for param in entry.params {
+                if let Some(default) = param.default {
+                    assert!(crate::Arg::parse(default).is_some(), "{}.{}", entry.name, param.name);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,390 @@
+//! What expressions do with tensors: arithmetic with broadcasting, matrix products, indexing.
+//!
+//! Each is a [`Layer`], so that an expression is counted, shown and built as any other step.
+
+use candle_core::{Result as CandleResult, Tensor};
+use candle_nn::VarBuilder;
+
+use crate::{
+    Cost, DType, Layer, Module, Refusal, Shape, TensorType,
+    arguments::first_input,
+    module::{first, many_to_many, one_to_one},
+};
+
+/// An operator between tensors, or a tensor and a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)] // The names say it.
+pub enum Operator {
+    Add,
+    Sub,
+    Mul,
+    Div,
+    Pow,
+    Neg,
+    MatMul,
+}
+
+impl Operator {
+    /// Its name in a table of layers.
+    pub fn name(self) -> &'static str {
+        match self {
+            Operator::Add => "Add",
+            Operator::Sub => "Sub",
+            Operator::Mul => "Mul",
+            Operator::Div => "Div",
+            Operator::Pow => "Pow",
+            Operator::Neg => "Neg",
+            Operator::MatMul => "MatMul",
+        }
+    }
+
+    /// How it is written.
+    pub fn symbol(self) -> &'static str {
+        match self {
+            Operator::Add => "+",
+            Operator::Sub | Operator::Neg => "-",
+            Operator::Mul => "*",
+            Operator::Div => "/",
+            Operator::Pow => "**",
+            Operator::MatMul => "@",
+        }
+    }
+}
+
+/// The shape that two shapes broadcast to.
+///
+/// ```
+/// use layers::operators::broadcast;
+/// assert_eq!(broadcast(&[8, 1, 6], &[7, 1]).unwrap().to_string(), "[8, 7, 6]");
+/// assert_eq!(broadcast(&[2], &[3]), None);
+/// ```
+pub fn broadcast(left: &[u64], right: &[u64]) -> Option<Shape> {
+    let rank = left.len().max(right.len());
+    let at = |shape: &[u64], dim: usize| {
+        (dim + shape.len()).checked_sub(rank).map_or(1, |dim| shape[dim])
+    };
+    let sizes = (0..rank).map(|dim| match (at(left, dim), at(right, dim)) {
+        (left, right) if left == right => Some(left),
+        (1, size) | (size, 1) => Some(size),
+        _ => None,
+    });
+    sizes.collect::<Option<Vec<_>>>().map(Shape::from)
+}
+
+/// An operator with two tensors, or with one and a number.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Arithmetic {
+    /// What it computes.
+    pub operator: Operator,
+    /// The number in the place of a tensor, and whether it stands first.
+    pub number: Option<(f64, bool)>,
+}
+
+impl Layer for Arithmetic {
+    fn outputs(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, Refusal> {
+        let left = first_input(inputs)?;
+        let Some(right) = inputs.get(1) else {
+            let divides = matches!(self.operator, Operator::Div);
+            let fractional = self.number.is_some_and(|(number, _)| number.fract() != 0.0);
+            let dtype = if (divides || fractional) && !left.dtype.is_float() {
+                DType::F32
+            } else {
+                left.dtype
+            };
+            return Ok(vec![TensorType::new(dtype, left.shape.clone())]);
+        };
+        if self.operator == Operator::MatMul {
+            return matmul(left, right).map(|shape| vec![left.with_shape(shape)]);
+        }
+        let Some(shape) = broadcast(&left.shape, &right.shape) else {
+            let (symbol, left, right) = (self.operator.symbol(), &left.shape, &right.shape);
+            return Err(Refusal::shape(
+                1,
+                format!("`{symbol}` cannot combine {left} and {right}{}", differing(left, right)),
+            ));
+        };
+        let dtype = left.dtype.promote(right.dtype);
+        let dtype =
+            if self.operator == Operator::Div && !dtype.is_float() { DType::F32 } else { dtype };
+        Ok(vec![TensorType::new(dtype, shape)])
+    }
+
+    fn cost(&self, inputs: &[TensorType], outputs: &[TensorType]) -> Cost {
+        let mut factors: Vec<_> =
+            outputs[0].shape.iter().map(|size| ("size", u128::from(*size))).collect();
+        if self.operator != Operator::MatMul {
+            return Cost::free().flops_of("per element", &factors);
+        }
+        factors.push(("inner", inputs[0].shape.last().copied().unwrap_or(1).into()));
+        Cost::free().macs_of("products", &factors)
+    }
+
+    fn build(&self, _: VarBuilder<'_>) -> CandleResult<Box<dyn Module>> {
+        let Arithmetic { operator, number } = self.clone();
+        many_to_many(move |inputs| {
+            let left = first(inputs)?;
+            if operator == Operator::Neg {
+                return Ok(vec![left.neg()?]);
+            }
+            let right = match (inputs.get(1), number) {
+                (Some(right), _) => right.clone(),
+                (None, Some((number, _))) => {
+                    Tensor::full(number, (), left.device())?.to_dtype(left.dtype())?
+                }
+                (None, None) => candle_core::bail!("`{}` takes two operands", operator.symbol()),
+            };
+            let number_first = number.is_some_and(|(_, first)| first);
+            let (left, right) = if number_first { (&right, left) } else { (left, &right) };
+            let output = match operator {
+                Operator::Add => left.broadcast_add(right)?,
+                Operator::Sub => left.broadcast_sub(right)?,
+                Operator::Mul => left.broadcast_mul(right)?,
+                Operator::Div => left.broadcast_div(right)?,
+                Operator::Pow => left.broadcast_pow(right)?,
+                Operator::MatMul => left.contiguous()?.broadcast_matmul(&right.contiguous()?)?,
+                Operator::Neg => left.neg()?,
+            };
+            Ok(vec![output])
+        })
+    }
+}
+
+/// Where two shapes differ, as a clause.
+fn differing(left: &[u64], right: &[u64]) -> String {
+    let pairs = left.iter().rev().zip(right.iter().rev()).enumerate();
+    let clash =
+        pairs.filter(|(_, (left, right))| left != right && **left != 1 && **right != 1).last();
+    match clash {
+        Some((from_end, (left, right))) => {
+            format!(": {left} against {right} in dimension -{}", from_end + 1)
+        }
+        None => String::new(),
+    }
+}
+
+/// The shape of a matrix product, as `torch.matmul` has it.
+fn matmul(left: &TensorType, right: &TensorType) -> Result<Shape, Refusal> {
+    let (l, r) = (&left.shape, &right.shape);
+    if l.is_empty() || r.is_empty() {
+        return Err(Refusal::shape(
+            usize::from(!l.is_empty()),
+            "`@` takes tensors with at least one dimension",
+        ));
+    }
+    let inner = if r.len() == 1 { r[0] } else { r[r.len() - 2] };
+    if l[l.len() - 1] != inner {
+        let message = format!(
+            "`@` cannot multiply {l} with {r}: {} columns against {inner} rows",
+            l[l.len() - 1]
+        );
+        return Err(Refusal::shape(1, message));
+    }
+    if left.dtype != right.dtype {
+        return Err(Refusal::dtype(
+            1,
+            format!("`@` takes one dtype, not {} and {}", left.dtype, right.dtype),
+        ));
+    }
+    let batch = |shape: &Shape| shape[..shape.len().saturating_sub(2)].to_vec();
+    let Some(batch) = broadcast(&batch(l), &batch(r)) else {
+        return Err(Refusal::shape(
+            1,
+            format!("`@` cannot multiply {l} with {r}: their batches differ"),
+        ));
+    };
+    let mut sizes = batch.into_sizes();
+    if l.len() > 1 {
+        sizes.push(l[l.len() - 2]);
+    }
+    if r.len() > 1 {
+        sizes.push(r[r.len() - 1]);
+    }
+    Ok(sizes.into())
+}
+
+/// One item of an index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IndexItem {
+    /// `i`: one element; the dimension goes.
+    At(i64),
+    /// `start:stop:step`
+    Slice(Option<i64>, Option<i64>, i64),
+    /// `none`: a new dimension of size 1.
+    NewAxis,
+    /// `...`
+    Rest,
+    /// A tensor of whole numbers, the second input.
+    Tensor,
+}
+
+/// Python's and NumPy's indexing of one tensor.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Index(pub Vec<IndexItem>);
+
+/// What happens to one dimension.
+enum Taken {
+    One(u64),
+    Some { start: u64, step: u64, count: u64 },
+    New,
+    Rows,
+}
+
+impl Index {
+    /// What becomes of each dimension of a tensor, in order.
+    fn plan(&self, shape: &Shape) -> Result<Vec<Taken>, Refusal> {
+        let used = self
+            .0
+            .iter()
+            .filter(|item| !matches!(item, IndexItem::NewAxis | IndexItem::Rest))
+            .count();
+        let Some(rest) = shape.len().checked_sub(used) else {
+            let message =
+                format!("{shape} has {} dimensions; this index takes {used}", shape.len());
+            return Err(Refusal::shape(0, message));
+        };
+        let whole = |dim: usize| Taken::Some { start: 0, step: 1, count: shape[dim] };
+        let mut plan = Vec::new();
+        let mut dim = 0;
+        let implicit = [IndexItem::Rest];
+        let has_rest = self.0.contains(&IndexItem::Rest);
+        for item in self.0.iter().chain(if has_rest { &[][..] } else { &implicit }) {
+            match item {
+                IndexItem::NewAxis => plan.push(Taken::New),
+                IndexItem::Rest => {
+                    plan.extend((dim..dim + rest).map(whole));
+                    dim += rest;
+                }
+                IndexItem::Tensor => {
+                    plan.push(Taken::Rows);
+                    dim += 1;
+                }
+                IndexItem::At(index) => {
+                    plan.push(Taken::One(element(*index, shape[dim])?));
+                    dim += 1;
+                }
+                IndexItem::Slice(start, stop, step) => {
+                    plan.push(slice(*start, *stop, *step, shape[dim])?);
+                    dim += 1;
+                }
+            }
+        }
+        Ok(plan)
+    }
+}
+
+fn element(index: i64, size: u64) -> Result<u64, Refusal> {
+    let place = if index < 0 { i128::from(index) + i128::from(size) } else { i128::from(index) };
+    match u64::try_from(place) {
+        Ok(place) if place < size => Ok(place),
+        _ => Err(Refusal::shape(0, format!("index {index} is outside a dimension of size {size}"))),
+    }
+}
+
+fn slice(start: Option<i64>, stop: Option<i64>, step: i64, size: u64) -> Result<Taken, Refusal> {
+    let Some(step) = u64::try_from(step).ok().filter(|step| *step > 0) else {
+        return Err(Refusal::shape(
+            0,
+            format!("a slice of a tensor has a step of at least 1, not {step}"),
+        ));
+    };
+    let clamp = |place: i64| {
+        let place =
+            if place < 0 { i128::from(place) + i128::from(size) } else { i128::from(place) };
+        place.clamp(0, size.into()) as u64
+    };
+    let (start, stop) = (start.map_or(0, clamp), stop.map_or(size, clamp));
+    let count = stop.saturating_sub(start).div_ceil(step);
+    Ok(Taken::Some { start, step, count })
+}
+
+impl Layer for Index {
+    fn outputs(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, Refusal> {
+        let input = first_input(inputs)?;
+        let mut sizes = Vec::new();
+        for taken in self.plan(&input.shape)? {
+            match taken {
+                Taken::One(_) => {}
+                Taken::Some { count, .. } => sizes.push(count),
+                Taken::New => sizes.push(1),
+                Taken::Rows => match inputs.get(1) {
+                    Some(index) if index.dtype.is_integer() => sizes.extend(index.shape.iter()),
+                    Some(index) => {
+                        let message = format!(
+                            "a tensor of whole numbers can index, not one of {}",
+                            index.dtype
+                        );
+                        return Err(Refusal::dtype(1, message));
+                    }
+                    None => return Err(Refusal::shape(0, "the tensor that indexes is missing")),
+                },
+            }
+        }
+        Ok(vec![input.with_shape(sizes)])
+    }
+
+    fn cost(&self, _: &[TensorType], _: &[TensorType]) -> Cost {
+        Cost::free()
+    }
+
+    fn build(&self, _: VarBuilder<'_>) -> CandleResult<Box<dyn Module>> {
+        let index = self.clone();
+        let gathers = self.0.contains(&IndexItem::Tensor);
+        if gathers {
+            return many_to_many(move |inputs| {
+                let [input, rows] = inputs else {
+                    candle_core::bail!("an index takes a tensor and its rows")
+                };
+                Ok(vec![index.take(input, Some(rows))?])
+            });
+        }
+        one_to_one(move |input| index.take(input, None))
+    }
+
+    fn is_view(&self) -> bool {
+        !self.0.contains(&IndexItem::Tensor)
+    }
+}
+
+impl Index {
+    fn take(&self, input: &Tensor, rows: Option<&Tensor>) -> CandleResult<Tensor> {
+        let sizes: Vec<u64> = input.dims().iter().map(|size| *size as u64).collect();
+        let plan = match self.plan(&sizes.into()) {
+            Ok(plan) => plan,
+            Err(refusal) => candle_core::bail!("{refusal}"),
+        };
+        let (mut output, mut dim) = (input.clone(), 0);
+        for taken in plan {
+            match taken {
+                Taken::One(place) => {
+                    output = output.narrow(dim, place as usize, 1)?.squeeze(dim)?
+                }
+                Taken::Some { start, step: 1, count } => {
+                    output = output.narrow(dim, start as usize, count as usize)?;
+                    dim += 1;
+                }
+                Taken::Some { start, step, count } => {
+                    let places: Vec<u32> =
+                        (0..count).map(|index| (start + index * step) as u32).collect();
+                    let places = Tensor::from_vec(places, count as usize, input.device())?;
+                    output = output.index_select(&places, dim)?;
+                    dim += 1;
+                }
+                Taken::New => {
+                    output = output.unsqueeze(dim)?;
+                    dim += 1;
+                }
+                Taken::Rows => {
+                    let Some(rows) = rows else {
+                        candle_core::bail!("the tensor that indexes is missing")
+                    };
+                    let picked = output.contiguous()?.index_select(&rows.flatten_all()?, dim)?;
+                    let mut shape = picked.dims().to_vec();
+                    shape.splice(dim..=dim, rows.dims().iter().copied());
+                    dim += rows.rank();
+                    output = picked.reshape(shape)?;
+                }
+            }
+        }
+        Ok(output)
+    }
+}
