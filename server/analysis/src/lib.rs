@@ -1,1 +1,24 @@
-//! analysis
+//! Tree and catalogue to facts: names, shapes, paths, costs, diagnostics.
+//!
+//! Pure: text in, facts out. Files come from a [`Workspace`] that somebody else fills; editors are
+//! not known here.
+
+mod analyse;
+mod codes;
+mod diagnostics;
+mod evaluate;
+mod memory;
+mod model;
+mod promise;
+mod rows;
+mod workspace;
+mod written;
+
+pub use analyse::{Analysis, Options, analyse};
+pub use codes::Code;
+pub use diagnostics::{Diagnostic, Fix, Severity};
+pub use evaluate::{Definition, DefinitionKind, Symbol};
+pub use model::{Dim, Model, PartUse, Use};
+pub use rows::Row;
+pub use workspace::{FileId, NodeRef, Place, Workspace};
+pub use written::{Flowing, LayerUse, Part, Stated, Step, StepPath, TensorId, Totals, What};

@@ -388,3 +388,46 @@ impl Index {
         Ok(output)
     }
 }
+
+/// The sum of what several experts give, each with a weight for every token.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WeightedSum {
+    /// How many experts a token passes.
+    pub experts: u64,
+}
+
+impl Layer for WeightedSum {
+    fn outputs(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, Refusal> {
+        Ok(vec![first_input(inputs)?.clone()])
+    }
+
+    fn cost(&self, _: &[TensorType], outputs: &[TensorType]) -> Cost {
+        let mut factors: Vec<_> =
+            outputs[0].shape.iter().map(|size| ("size", u128::from(*size))).collect();
+        // k products and k - 1 sums for each element.
+        factors.push(("(2 * experts - 1)", (2 * u128::from(self.experts)).saturating_sub(1)));
+        Cost::free().flops_of("weighted sum", &factors)
+    }
+
+    fn build(&self, _: VarBuilder<'_>) -> CandleResult<Box<dyn Module>> {
+        // The weights come first: [*, k]; then the k tensors.
+        many_to_many(move |inputs| {
+            let Some((weights, experts)) = inputs.split_first() else {
+                candle_core::bail!("no weights")
+            };
+            let last = weights.rank() - 1;
+            let mut sum: Option<Tensor> = None;
+            for (index, expert) in experts.iter().enumerate() {
+                let part = expert.broadcast_mul(&weights.narrow(last, index, 1)?)?;
+                sum = Some(match sum {
+                    Some(sum) => (sum + part)?,
+                    None => part,
+                });
+            }
+            match sum {
+                Some(sum) => Ok(vec![sum]),
+                None => candle_core::bail!("no experts"),
+            }
+        })
+    }
+}

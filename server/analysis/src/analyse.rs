@@ -1,0 +1,442 @@
+//! From a file to everything that is known of it.
+
+use layers::DType;
+use rustc_hash::{FxHashMap, FxHashSet};
+use smol_str::SmolStr;
+use syntax::{Kind, SyntaxNode, TextRange, TextSize, ast};
+
+use crate::{
+    Code, Diagnostic, FileId, Model, NodeRef, Place, Severity, Workspace,
+    evaluate::{Run, Setting, SizeExpectations},
+    model::index,
+    promise::{Promise, Samples},
+    workspace::unquote,
+};
+
+/// What a user may set.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Options {
+    /// Sizes of symbols and values of parameters, by name.
+    pub set: Vec<(String, String)>,
+    /// Overrides the dtype of every model.
+    pub dtype: Option<DType>,
+}
+
+/// Everything that is known of a file.
+#[derive(Debug)]
+pub struct Analysis {
+    /// The file.
+    pub file: FileId,
+    /// What is wrong, in this file and in those it uses, in the order of the text.
+    pub diagnostics: Vec<Diagnostic>,
+    /// Its models, and its blocks whose inputs give sizes and that no model uses.
+    pub models: Vec<Model>,
+    /// The models that need arguments, with the names of those that are missing.
+    pub incomplete: Vec<(SmolStr, Vec<SmolStr>)>,
+}
+
+impl Analysis {
+    /// The model of a name.
+    pub fn model(&self, name: &str) -> Option<&Model> {
+        self.models.iter().find(|model| model.name == name)
+    }
+
+    /// Whether anything is an error.
+    pub fn has_errors(&self) -> bool {
+        self.diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
+    }
+}
+
+/// Analyses a file of a workspace.
+///
+/// ```
+/// let mut workspace = analysis::Workspace::default();
+/// let text = "model Head { input x: f32[N = 1, 512]; fc: Linear(10) }";
+/// let file = workspace.insert("head.taper", syntax::parse(text));
+/// let analysis = analysis::analyse(&workspace, file, &Default::default());
+/// assert_eq!(analysis.diagnostics, []);
+/// assert_eq!(analysis.models[0].totals().params, 5_130);
+/// ```
+pub fn analyse(workspace: &Workspace, file: FileId, options: &Options) -> Analysis {
+    let mut analysis =
+        Analysis { file, diagnostics: Vec::new(), models: Vec::new(), incomplete: Vec::new() };
+    for error in workspace.parse(file).errors() {
+        let place = Place { file, range: error.range };
+        analysis.diagnostics.push(Diagnostic::new(Code::Syntax, place, error.message.clone()));
+    }
+    check_uses(workspace, file, &mut analysis.diagnostics);
+    check_casing(workspace, file, &mut analysis.diagnostics);
+    check_item_names(workspace, file, &mut analysis.diagnostics);
+
+    let setting = Setting {
+        arguments: options
+            .set
+            .iter()
+            .map(|(name, value)| (name.as_str().into(), value.clone()))
+            .collect(),
+        sizes: options
+            .set
+            .iter()
+            .filter_map(|(name, value)| Some((name.as_str().into(), value.parse().ok()?)))
+            .collect(),
+        dtype: options.dtype,
+        size_expectations: size_expectations(workspace),
+        ..Setting::default()
+    };
+    let mut unused_sizes = FxHashMap::default();
+    let mut used = FxHashSet::default();
+    let items: Vec<ast::Item<'_>> = workspace.parse(file).file().items().collect();
+    for item in items.iter().filter(|item| item.is_model()) {
+        let missing = missing_arguments(*item, options);
+        let name = item.name().map_or("", |name| name.text());
+        if missing.is_empty() {
+            show(workspace, file, *item, &setting, &mut analysis, &mut used, &mut unused_sizes);
+        } else {
+            analysis.incomplete.push((name.into(), missing));
+            check_names(workspace, file, *item, &setting, &mut analysis, &mut used);
+        }
+    }
+    for item in items.iter().filter(|item| !item.is_model()) {
+        if used.contains(&NodeRef { file, node: item.id() }) {
+            continue;
+        }
+        if gives_sizes(*item) {
+            show(workspace, file, *item, &setting, &mut analysis, &mut used, &mut unused_sizes);
+        } else {
+            check_names(workspace, file, *item, &setting, &mut analysis, &mut used);
+        }
+    }
+    hint_unused_sizes(workspace, unused_sizes, &mut analysis.diagnostics);
+    settle(&mut analysis.diagnostics);
+    analysis
+}
+
+/// Runs a model at the sizes shown, and at others for its promise.
+fn show(
+    workspace: &Workspace,
+    file: FileId,
+    item: ast::Item<'_>,
+    setting: &Setting,
+    analysis: &mut Analysis,
+    used: &mut FxHashSet<NodeRef>,
+    unused_sizes: &mut FxHashMap<NodeRef, bool>,
+) {
+    let node = NodeRef { file, node: item.id() };
+    let name = item.name().map_or("", |name| name.text());
+    let shown = Setting { builds: true, costs: true, records: true, ..setting.clone() };
+    let mut run = Run::new(workspace, shown);
+    let evaluated = run.root(node, name);
+    used.extend(run.used_items.iter().copied());
+    for (node, is_used) in run.bound.drain() {
+        *unused_sizes.entry(node).or_insert(false) |= is_used;
+    }
+    let expectations = std::mem::take(&mut run.expectations_at);
+    let mut diagnostics = std::mem::take(&mut run.diagnostics);
+
+    let mut samples = Samples::default();
+    if item.is_model() {
+        let promise = Promise {
+            workspace,
+            item: node,
+            name,
+            setting,
+            symbols: &run.symbols,
+            known: &diagnostics,
+        };
+        let (seen, broken) = promise.check(&evaluated.part);
+        samples = seen;
+        diagnostics.extend(broken);
+        diagnostics.extend(check_expectations_at(workspace, node, name, setting, expectations));
+    }
+    analysis.diagnostics.extend(diagnostics);
+    let (uses, part_uses) = index(&evaluated.part);
+    analysis.models.push(Model {
+        name: name.into(),
+        item: node,
+        is_model: item.is_model(),
+        symbols: run.symbols,
+        arguments: run.arguments,
+        part: evaluated.part.clone(),
+        samples,
+        definitions: run.definitions,
+        scalars: run.scalars,
+        uses,
+        part_uses,
+    });
+}
+
+fn check_names(
+    workspace: &Workspace,
+    file: FileId,
+    item: ast::Item<'_>,
+    setting: &Setting,
+    analysis: &mut Analysis,
+    used: &mut FxHashSet<NodeRef>,
+) {
+    let node = NodeRef { file, node: item.id() };
+    let mut run = Run::new(workspace, setting.clone());
+    run.check_names(node, item.name().map_or("", |name| name.text()));
+    used.extend(run.used_items.iter().copied().filter(|used| *used != node));
+    analysis.diagnostics.append(&mut run.diagnostics);
+}
+
+/// `expect flops < 600M at N = 1`: a run of its own at those sizes.
+fn check_expectations_at(
+    workspace: &Workspace,
+    item: NodeRef,
+    name: &str,
+    setting: &Setting,
+    mut expectations: Vec<NodeRef>,
+) -> Vec<Diagnostic> {
+    expectations.dedup();
+    let mut diagnostics = Vec::new();
+    for node in expectations {
+        let Some(line) = ast::Expect::cast(workspace.node(node)) else { continue };
+        let mut setting =
+            Setting { builds: true, costs: true, expectation: Some(node), ..setting.clone() };
+        for size in line.at() {
+            let (Some(name), Some(value)) = (size.name(), size.value()) else { continue };
+            match value.text().replace('_', "").parse() {
+                Ok(value) => {
+                    setting.sizes.insert(name.text().into(), value);
+                }
+                Err(_) => {
+                    let place = Place { file: node.file, range: value.range() };
+                    let message =
+                        format!("a size after `at` is a whole number, not `{}`", value.text());
+                    diagnostics.push(Diagnostic::new(Code::WrongValue, place, message));
+                }
+            }
+        }
+        let named: Vec<String> =
+            line.at().filter_map(|size| Some(size.name()?.text().to_owned())).collect();
+        let mut run = Run::new(workspace, setting);
+        run.root(item, name);
+        let unknown =
+            named.iter().find(|name| run.symbols.iter().all(|symbol| symbol.name != **name));
+        if let Some(unknown) = unknown {
+            let message = format!("the model has no symbol `{unknown}`");
+            diagnostics.push(Diagnostic::new(Code::UnknownName, workspace.place(node), message));
+        }
+        let place = workspace.place(node);
+        diagnostics.extend(run.diagnostics.into_iter().filter(|found| found.place == place));
+    }
+    diagnostics
+}
+
+/// The parameters of a model that have no default and are not set.
+fn missing_arguments(item: ast::Item<'_>, options: &Options) -> Vec<SmolStr> {
+    let missing = item.parameters().filter(|parameter| parameter.default().is_none());
+    let names = missing.filter_map(|parameter| Some(SmolStr::new(parameter.path()?.text())));
+    names.filter(|name| options.set.iter().all(|(set, _)| set != name)).collect()
+}
+
+/// Whether a block can be shown by itself: its parameters have defaults and its inputs sizes.
+fn gives_sizes(item: ast::Item<'_>) -> bool {
+    if item.parameters().any(|parameter| parameter.default().is_none()) {
+        return false;
+    }
+    let mut known: FxHashSet<&str> =
+        item.parameters().filter_map(|parameter| Some(parameter.path()?.text())).collect();
+    let mut inputs = 0;
+    for line in item.body().into_iter().flat_map(|body| body.lines()) {
+        let ast::Line::Input(input) = line else { continue };
+        inputs += 1;
+        for dim in input
+            .shape()
+            .and_then(|shape| shape.pattern())
+            .into_iter()
+            .flat_map(|pattern| pattern.dims())
+        {
+            match dim {
+                ast::Dim::Default { name, .. } => {
+                    known.insert(name.text());
+                }
+                ast::Dim::Expr(expr) => {
+                    let names = std::iter::once(expr.syntax()).chain(expr.syntax().descendants());
+                    let mut names = names.filter(|node| node.kind() == Kind::NameExpr);
+                    if names.any(|name| !known.contains(name.text())) {
+                        return false;
+                    }
+                }
+                ast::Dim::Any(_) | ast::Dim::Rest(_) => return false,
+            }
+        }
+    }
+    inputs > 0
+}
+
+fn size_expectations(workspace: &Workspace) -> SizeExpectations {
+    let mut found = SizeExpectations::None;
+    for file in workspace.files() {
+        for node in workspace.parse(file).tree().nodes().filter(|node| node.kind() == Kind::Expect)
+        {
+            let body = node.ancestors().find_map(ast::Item::cast);
+            if body.is_some_and(|item| item.is_model()) {
+                found = if found == SizeExpectations::None {
+                    SizeExpectations::InModels
+                } else {
+                    found
+                };
+            } else {
+                found = SizeExpectations::InBlocks;
+            }
+        }
+    }
+    found
+}
+
+/// The files that a file uses: each must be there, have the names taken from it, and not use back.
+fn check_uses(workspace: &Workspace, file: FileId, diagnostics: &mut Vec<Diagnostic>) {
+    for item in workspace.parse(file).file().uses() {
+        let Some(path) = item.path() else { continue };
+        let place = Place { file, range: path.range() };
+        let text = unquote(path.text());
+        let Some(other) = workspace.resolve(file, text) else {
+            let message = format!("there is no file `{text}` beside this one");
+            diagnostics.push(Diagnostic::new(Code::MissingFile, place, message));
+            continue;
+        };
+        if let Some(circle) = use_circle(workspace, file, other) {
+            let names: Vec<&str> = circle.iter().map(|file| workspace.path(*file)).collect();
+            let message = format!("these files use each other: {}", names.join(" → "));
+            diagnostics.push(Diagnostic::new(Code::UseCircle, place, message));
+            continue;
+        }
+        let has: Vec<&str> = workspace
+            .parse(other)
+            .file()
+            .items()
+            .filter_map(|item| Some(item.name()?.text()))
+            .collect();
+        for name in item.names().filter(|name| !has.contains(&name.text())) {
+            let place = Place { file, range: name.range() };
+            let message = format!(
+                "`{text}` has no model or block `{}`; it has `{}`",
+                name.text(),
+                has.join("`, `")
+            );
+            diagnostics.push(Diagnostic::new(Code::NotInFile, place, message));
+        }
+        let broken = workspace.parse(other).errors().len();
+        if broken > 0 {
+            let message =
+                format!("`{text}` has {broken} syntax error{}", if broken == 1 { "" } else { "s" });
+            diagnostics.push(Diagnostic {
+                severity: Severity::Warning,
+                ..Diagnostic::new(Code::Syntax, place, message)
+            });
+        }
+    }
+}
+
+/// The way from a file back to itself through the files that another one uses.
+fn use_circle(workspace: &Workspace, file: FileId, next: FileId) -> Option<Vec<FileId>> {
+    let mut seen = FxHashSet::default();
+    let mut open = vec![vec![file, next]];
+    while let Some(way) = open.pop() {
+        let last = *way.last()?;
+        if last == file {
+            return Some(way);
+        }
+        if !seen.insert(last) {
+            continue;
+        }
+        for item in workspace.parse(last).file().uses() {
+            let used = item.path().and_then(|path| workspace.resolve(last, unquote(path.text())));
+            open.extend(used.map(|used| [way.clone(), vec![used]].concat()));
+        }
+    }
+    None
+}
+
+/// In one file, and in one body, a model or block has a name of its own.
+fn check_item_names(workspace: &Workspace, file: FileId, diagnostics: &mut Vec<Diagnostic>) {
+    let mut seen: FxHashMap<(Option<syntax::NodeId>, &str), TextRange> = FxHashMap::default();
+    for item in workspace.parse(file).tree().nodes().filter_map(ast::Item::cast) {
+        let Some(name) = item.name() else { continue };
+        let around = item.syntax().parent().map(SyntaxNode::id);
+        if let Some(first) = seen.insert((around, name.text()), name.range()) {
+            let message = format!("`{}` is declared twice", name.text());
+            let first = Place { file, range: first };
+            let diagnostic =
+                Diagnostic::new(Code::GivenTwice, Place { file, range: name.range() }, message);
+            diagnostics.push(diagnostic.related(first, "first declared here"));
+        }
+    }
+}
+
+/// `CamelCase` for models and blocks, `snake_case` or short capitals for what they name.
+fn check_casing(workspace: &Workspace, file: FileId, diagnostics: &mut Vec<Diagnostic>) {
+    let is_camel = |name: &str| {
+        name.starts_with(|first: char| first.is_ascii_uppercase()) && !name.contains('_')
+    };
+    let is_snake = |name: &str| !name.contains(|char: char| char.is_ascii_uppercase());
+    let is_size =
+        |name: &str| name.len() <= 4 && !name.contains(|char: char| char.is_ascii_lowercase());
+    let mut hint = |range: TextRange, message: String| {
+        diagnostics.push(Diagnostic::new(Code::Casing, Place { file, range }, message));
+    };
+    for node in workspace.parse(file).tree().nodes() {
+        if let Some(name) =
+            ast::Item::cast(node).and_then(|item| item.name()).filter(|name| !is_camel(name.text()))
+        {
+            hint(
+                name.range(),
+                format!("models and blocks are `CamelCase`; this is `{}`", name.text()),
+            );
+        }
+        let name = match node.kind() {
+            Kind::Parameter => {
+                ast::Parameter::cast(node).and_then(|p| p.path()).map(|p| (p.text(), p.range()))
+            }
+            Kind::Let => {
+                ast::Let::cast(node).and_then(|line| line.name()).map(|n| (n.text(), n.range()))
+            }
+            Kind::Input => {
+                ast::Input::cast(node).and_then(|line| line.name()).map(|n| (n.text(), n.range()))
+            }
+            _ => None,
+        };
+        if let Some((name, range)) = name.filter(|(name, _)| !is_snake(name) && !is_size(name)) {
+            hint(
+                range,
+                format!(
+                    "parameters, inputs and `let`s are `snake_case`, or short capitals for a size; this is `{name}`"
+                ),
+            );
+        }
+    }
+}
+
+fn hint_unused_sizes(
+    workspace: &Workspace,
+    sizes: FxHashMap<NodeRef, bool>,
+    diagnostics: &mut Vec<Diagnostic>,
+) {
+    for (node, _) in sizes.into_iter().filter(|(_, used)| !used) {
+        let place = workspace.place(node);
+        let text = workspace.node(node).text();
+        let message = format!("this pattern binds `{text}`, which nothing uses; `_` is any size");
+        diagnostics.push(Diagnostic::new(Code::Unused, place, message).fix(
+            "Write `_`",
+            place,
+            "_",
+        ));
+    }
+}
+
+/// One mistake, one message, in the order of the text; a place is never empty.
+fn settle(diagnostics: &mut Vec<Diagnostic>) {
+    let mut seen = FxHashSet::default();
+    diagnostics.retain(|diagnostic| seen.insert((diagnostic.place, diagnostic.code)));
+    for diagnostic in diagnostics.iter_mut() {
+        let range = &mut diagnostic.place.range;
+        if range.is_empty() {
+            *range = TextRange::at(range.start(), TextSize::new(1));
+        }
+    }
+    diagnostics.sort_by_key(|diagnostic| {
+        (diagnostic.place.file, diagnostic.place.range.start(), diagnostic.severity)
+    });
+}

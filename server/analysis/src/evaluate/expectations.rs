@@ -1,0 +1,142 @@
+//! `expect`: conditions on scalars, and on the figures of a body once they are known.
+
+use syntax::{Kind, ast};
+
+use crate::{
+    Code, Diagnostic, NodeRef, Severity, Totals,
+    evaluate::{
+        Run,
+        frame::Frame,
+        scope::{Binding, How, Named, Scope},
+        value::Value,
+    },
+};
+
+/// The names that mean figures in an expectation, where nothing else has them.
+const FIGURES: &[&str] = &["params", "active_params", "macs", "flops", "memory", "latency"];
+
+impl<'w> Run<'w> {
+    /// An expectation on scalars is checked at once; one on figures, when the body ends.
+    pub(crate) fn expect_line(&mut self, frame: &mut Frame, line: ast::Expect<'w>) {
+        let node = NodeRef { file: frame.file, node: line.id() };
+        if line.at().next().is_some() && self.setting.expectation != Some(node) {
+            // It is evaluated in a run of its own, at the sizes that it names.
+            self.expectations_at.push(node);
+            return;
+        }
+        if self.setting.expectation.is_some_and(|only| only != node)
+            && uses_figures(line, frame, self)
+        {
+            return;
+        }
+        if uses_figures(line, frame, self) {
+            frame.expectations.push(line.id());
+            return;
+        }
+        let Some(expr) = line.expr() else { return };
+        let holds = self.eval_scalar(frame, Some(expr));
+        if !holds.is_unknown() && !holds.is_true() {
+            self.expectation_failed = true;
+            self.fails(frame, line, expr);
+        }
+    }
+
+    /// Checks the expectations on the figures of a body.
+    pub(crate) fn check_expectations(&mut self, frame: &mut Frame, totals: &Totals) {
+        let lines = std::mem::take(&mut frame.expectations);
+        if lines.is_empty() || !self.setting.builds || !self.setting.costs {
+            return;
+        }
+        let scope = Scope::new(Some(frame.scope.clone()), None, Default::default());
+        for name in FIGURES {
+            let value = figure(name, totals);
+            let node = NodeRef { file: frame.file, node: lines[0] };
+            let what = Named::Scalar { value, sized: true, how: How::Let };
+            scope.bind((*name).into(), Binding { what, node });
+        }
+        let outer = std::mem::replace(&mut frame.scope, scope);
+        for line in lines {
+            let node = NodeRef { file: frame.file, node: line };
+            let Some(line) = ast::Expect::cast(self.workspace.node(node)) else { continue };
+            let Some(expr) = line.expr() else { continue };
+            if mentions(expr, "latency") {
+                let message = "this latency has not been measured";
+                let diagnostic =
+                    Diagnostic::new(Code::NotMeasured, self.workspace.place(node), message);
+                self.report(Diagnostic { severity: Severity::Hint, ..diagnostic });
+                continue;
+            }
+            let holds = self.eval_scalar(frame, Some(expr));
+            if !holds.is_unknown() && !holds.is_true() {
+                self.fails(frame, line, expr);
+            }
+        }
+        frame.scope = outer;
+    }
+
+    fn fails(&mut self, frame: &mut Frame, line: ast::Expect<'w>, expr: ast::Expr<'w>) {
+        let node = NodeRef { file: frame.file, node: line.id() };
+        let shown = self.both_sides(frame, expr);
+        let text = expr.text();
+        let message = match shown {
+            Some(shown) if shown != text => format!("`{text}` does not hold: {shown}"),
+            _ => format!("`{text}` does not hold"),
+        };
+        self.error(Code::Expectation, node, message);
+    }
+
+    /// A comparison with its operands' values in their places.
+    fn both_sides(&mut self, frame: &mut Frame, expr: ast::Expr<'w>) -> Option<String> {
+        if expr.kind() != Kind::Comparison {
+            return None;
+        }
+        let mut operators = expr.operators();
+        let mut shown = String::new();
+        for operand in expr.operands() {
+            let value = self.eval_scalar(frame, Some(operand));
+            shown.push_str(&grouped(&value));
+            if let Some(operator) = operators.next() {
+                shown.push_str(&format!(" {} ", operator.text()));
+            }
+        }
+        Some(shown)
+    }
+}
+
+/// A number with its digits in groups of three.
+fn grouped(value: &Value) -> String {
+    let Value::Int(number) = value else { return value.to_string() };
+    let digits = number.unsigned_abs().to_string();
+    let mut out = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index) % 3 == 0 {
+            out.push('_');
+        }
+        out.push(digit);
+    }
+    if *number < 0 { format!("-{out}") } else { out }
+}
+
+fn figure(name: &str, totals: &Totals) -> Value {
+    let count = match name {
+        "params" => totals.params,
+        "active_params" => totals.active_params,
+        "macs" => totals.macs,
+        "flops" => totals.flops,
+        "memory" => totals.memory(),
+        _ => return Value::Unknown,
+    };
+    // A count past 2^63 is compared as a float: it is far from any bound that a person writes.
+    i64::try_from(count).map_or(Value::Float(count as f64), Value::Int)
+}
+
+fn uses_figures<'w>(line: ast::Expect<'w>, frame: &Frame, run: &Run<'w>) -> bool {
+    let Some(expr) = line.expr() else { return false };
+    FIGURES.iter().any(|name| mentions(expr, name) && !run.is_bound(frame, name))
+}
+
+fn mentions(expr: ast::Expr<'_>, name: &str) -> bool {
+    let is_name =
+        |node: syntax::SyntaxNode<'_>| node.kind() == Kind::NameExpr && node.text() == name;
+    is_name(expr.syntax()) || expr.syntax().descendants().any(is_name)
+}

@@ -1,0 +1,935 @@
+//! Expressions: Python's scalars, and the tensor expressions between them.
+
+use std::rc::Rc;
+
+use smol_str::SmolStr;
+use syntax::{Kind, SyntaxToken, ast};
+
+use crate::{
+    Code, Diagnostic, NodeRef,
+    evaluate::{
+        MAX_STEPS, Run,
+        frame::{Frame, LabelRef},
+        functions::{self, FUNCTIONS, Mistake, int, no_result, number, overflow, wrong},
+        names::{Resolved, nearest},
+        value::{Argument, Callee, Recipe, Value},
+    },
+};
+
+impl<'w> Run<'w> {
+    /// The value of an expression; `Unknown` after an error, which has been reported.
+    pub(crate) fn eval(&mut self, frame: &mut Frame, expr: ast::Expr<'w>) -> Value {
+        match expr.kind() {
+            Kind::NameExpr => self.name(frame, expr),
+            Kind::Literal => self.literal(frame, expr),
+            Kind::Interpolated => self.interpolated(frame, expr),
+            Kind::ItExpr => {
+                frame.read_size = true;
+                frame.it.clone()
+            }
+            Kind::Paren => self.operand(frame, expr),
+            Kind::List => Value::list(expr.operands().map(|item| self.eval(frame, item)).collect()),
+            Kind::Postfix => self.postfix(frame, expr),
+            Kind::Unary => self.unary(frame, expr),
+            Kind::Power | Kind::Term | Kind::Sum => self.arithmetic_chain(frame, expr),
+            Kind::Comparison => self.comparison(frame, expr),
+            Kind::Not => match self.operand(frame, expr) {
+                Value::Unknown => Value::Unknown,
+                value => Value::Bool(!value.is_true()),
+            },
+            Kind::And | Kind::Or => self.logic(frame, expr),
+            Kind::Conditional => self.conditional(frame, expr),
+            _ => Value::Unknown,
+        }
+    }
+
+    /// The value of an expression that may be missing in a half-typed line.
+    pub(crate) fn eval_opt(&mut self, frame: &mut Frame, expr: Option<ast::Expr<'w>>) -> Value {
+        expr.map_or(Value::Unknown, |expr| self.eval(frame, expr))
+    }
+
+    /// As a scalar: no step is made.
+    pub(crate) fn eval_scalar(&mut self, frame: &mut Frame, expr: Option<ast::Expr<'w>>) -> Value {
+        let may_compute = std::mem::replace(&mut frame.may_compute, false);
+        let texts = std::mem::replace(&mut frame.texts_are_labels, false);
+        let value = self.eval_opt(frame, expr);
+        (frame.may_compute, frame.texts_are_labels) = (may_compute, texts);
+        value
+    }
+
+    /// A whole number of at least 0, or `None` with an error reported.
+    pub(crate) fn eval_count(
+        &mut self,
+        frame: &mut Frame,
+        expr: Option<ast::Expr<'w>>,
+        what: &str,
+    ) -> Option<u64> {
+        let value = self.eval_scalar(frame, expr);
+        let node = frame.node(expr?);
+        match value {
+            Value::Unknown => None,
+            Value::Int(count) if count >= 0 => Some(count as u64),
+            Value::Float(_) => {
+                let message = format!(
+                    "{what} is a whole number, not {value}; `//` divides to a whole number"
+                );
+                self.error(Code::WrongValue, node, message);
+                None
+            }
+            _ => {
+                let message =
+                    format!("{what} is a whole number of at least 0, not {}", value.describe());
+                self.error(Code::WrongValue, node, message);
+                None
+            }
+        }
+    }
+
+    fn operand(&mut self, frame: &mut Frame, expr: ast::Expr<'w>) -> Value {
+        self.eval_opt(frame, expr.operand())
+    }
+
+    fn or_report(
+        &mut self,
+        frame: &Frame,
+        expr: ast::Expr<'w>,
+        result: Result<Value, Mistake>,
+    ) -> Value {
+        result.unwrap_or_else(|(code, message)| {
+            self.error(code, frame.node(expr), message);
+            Value::Unknown
+        })
+    }
+
+    fn name(&mut self, frame: &mut Frame, expr: ast::Expr<'w>) -> Value {
+        let Some(token) = expr.literal() else { return Value::Unknown };
+        match self.resolve(frame, expr, token.text()) {
+            Resolved::Value(value) => value,
+            Resolved::Label(label) => {
+                frame.read_size = true;
+                self.label_value(frame, &label, frame.node(expr))
+            }
+            Resolved::Missing => Value::Unknown,
+        }
+    }
+
+    fn literal(&mut self, frame: &mut Frame, expr: ast::Expr<'w>) -> Value {
+        let Some(token) = expr.literal() else { return Value::Unknown };
+        match token.kind() {
+            Kind::TrueKw => Value::Bool(true),
+            Kind::FalseKw => Value::Bool(false),
+            Kind::NoneKw => Value::None,
+            Kind::Int => match token.text().replace('_', "").parse() {
+                Ok(value) => Value::Int(value),
+                Err(_) => self.or_report(frame, expr, overflow()),
+            },
+            Kind::Float => Value::Float(token.text().replace('_', "").parse().unwrap_or(f64::NAN)),
+            Kind::Magnitude => {
+                let result = magnitude(token.text());
+                self.or_report(frame, expr, result)
+            }
+            Kind::String if frame.texts_are_labels => {
+                let path = unescape(&token.text()[1..token.text().len() - 1], true);
+                self.read_label_text(frame, expr, &path)
+            }
+            Kind::String => Value::text(&unescape(&token.text()[1..token.text().len() - 1], false)),
+            _ => Value::Unknown,
+        }
+    }
+
+    /// A string that computes: the path of a label, or the text of one.
+    fn interpolated(&mut self, frame: &mut Frame, expr: ast::Expr<'w>) -> Value {
+        let reads_label = frame.texts_are_labels;
+        let Some(text) = self.computed_text(frame, expr) else { return Value::Unknown };
+        match reads_label {
+            true => self.read_label_text(frame, expr, &text),
+            // In other strings braces are braces.
+            false => Value::text(&unescape(&expr.text()[1..expr.text().len() - 1], false)),
+        }
+    }
+
+    /// The text of a label, with its holes filled in.
+    pub(crate) fn computed_text(
+        &mut self,
+        frame: &mut Frame,
+        expr: ast::Expr<'w>,
+    ) -> Option<String> {
+        let mut text = String::new();
+        let mut holes = expr.operands();
+        for fragment in expr.fragments() {
+            text.push_str(&unescape(fragment, true));
+            let Some(hole) = holes.next() else { continue };
+            match self.eval_scalar(frame, Some(hole)) {
+                Value::Unknown => return None,
+                Value::Int(value) => text.push_str(&value.to_string()),
+                Value::Text(value) => text.push_str(&value),
+                value => {
+                    let message = format!(
+                        "a label computes with whole numbers and texts, not {}",
+                        value.describe()
+                    );
+                    self.error(Code::WrongValue, frame.node(hole), message);
+                    return None;
+                }
+            }
+        }
+        Some(text)
+    }
+
+    fn read_label_text(&mut self, frame: &mut Frame, expr: ast::Expr<'w>, path: &str) -> Value {
+        match self.find_label_text(frame, expr, path) {
+            Some(label) => self.label_value(frame, &label, frame.node(expr)),
+            None => Value::Unknown,
+        }
+    }
+
+    /// The label that a text names: in these braces or those around them.
+    pub(crate) fn find_label_text(
+        &mut self,
+        frame: &mut Frame,
+        expr: ast::Expr<'w>,
+        path: &str,
+    ) -> Option<LabelRef> {
+        let mut container = Some(frame.container);
+        while let Some(id) = container {
+            let found = path
+                .split('.')
+                .try_fold(id, |label, segment| frame.label(label).children.get(segment).copied());
+            if let Some(found) = found.filter(|found| frame.label(*found).value.is_some()) {
+                return Some(LabelRef::Here(found));
+            }
+            container = frame.label(id).parent;
+        }
+        let message = format!("no label is called `{path}` here");
+        self.error(Code::UnknownName, frame.node(expr), message);
+        None
+    }
+
+    fn postfix(&mut self, frame: &mut Frame, expr: ast::Expr<'w>) -> Value {
+        let Some(primary) = expr.operand() else { return Value::Unknown };
+        let suffixes: Vec<ast::Suffix<'w>> = expr.suffixes().collect();
+        let mut at = 0;
+        let mut found = match primary.as_name() {
+            Some(name) if name.text() == "F" && !self.is_bound(frame, "F") => {
+                at = 1;
+                Resolved::Value(self.functional(frame, primary, suffixes.first()))
+            }
+            Some(name) if self.is_function_call(frame, name, &suffixes) => {
+                at = 1;
+                Resolved::Value(self.function_call(frame, expr, name.text(), suffixes[0]))
+            }
+            Some(name) => self.resolve(frame, primary, name.text()),
+            None => Resolved::Value(self.eval(frame, primary)),
+        };
+        for suffix in &suffixes[at.min(suffixes.len())..] {
+            found = match (found, suffix) {
+                (Resolved::Missing, _) | (Resolved::Value(Value::Unknown), _) => {
+                    return Value::Unknown;
+                }
+                (Resolved::Label(label), ast::Suffix::Field(field)) => {
+                    self.field_of_label(frame, &label, *field)
+                }
+                (Resolved::Label(label), suffix) => {
+                    frame.read_size = true;
+                    let value = self.label_value(frame, &label, frame.node(primary));
+                    Resolved::Value(self.suffix(frame, value, *suffix))
+                }
+                (Resolved::Value(value), suffix) => {
+                    Resolved::Value(self.suffix(frame, value, *suffix))
+                }
+            };
+        }
+        match found {
+            Resolved::Value(value) => value,
+            Resolved::Label(label) => {
+                frame.read_size = true;
+                self.label_value(frame, &label, frame.node(expr))
+            }
+            Resolved::Missing => Value::Unknown,
+        }
+    }
+
+    /// The label or value that a dotted name stands for, for `-> head`.
+    pub(crate) fn label_of(&mut self, frame: &mut Frame, expr: ast::Expr<'w>) -> Option<LabelRef> {
+        match expr.kind() {
+            Kind::NameExpr => {
+                let name = expr.literal()?.text();
+                if self.find_layer(frame, name).is_some() {
+                    return None;
+                }
+                let scope = frame.scope.clone();
+                let binding = scope.chain().find_map(|scope| scope.get(name))?;
+                let super::scope::Named::Label(label) = binding.what else { return None };
+                self.resolve(frame, expr, name);
+                Some(LabelRef::Here(label))
+            }
+            Kind::Postfix
+                if expr.suffixes().all(|suffix| matches!(suffix, ast::Suffix::Field(_))) =>
+            {
+                let mut label = self.label_of(frame, expr.operand()?)?;
+                for suffix in expr.suffixes() {
+                    let ast::Suffix::Field(field) = suffix else { return None };
+                    match self.label_field(frame, &label, field) {
+                        Some(Resolved::Label(child)) => label = child,
+                        _ => return None,
+                    }
+                }
+                Some(label)
+            }
+            Kind::Literal if expr.literal()?.kind() == Kind::String => {
+                let text = expr.text();
+                self.find_label_text(frame, expr, &unescape(&text[1..text.len() - 1], true))
+            }
+            Kind::Interpolated => {
+                let text = self.computed_text(frame, expr)?;
+                self.find_label_text(frame, expr, &text)
+            }
+            _ => None,
+        }
+    }
+
+    fn field_of_label(
+        &mut self,
+        frame: &mut Frame,
+        label: &LabelRef,
+        field: ast::Field<'w>,
+    ) -> Resolved {
+        let Some(name) = field.name() else { return Resolved::Missing };
+        if let Some(found) = self.label_field(frame, label, field) {
+            return found;
+        }
+        let node = NodeRef { file: frame.file, node: field.id() };
+        if matches!(name.text(), "shape" | "rank") {
+            frame.read_size = true;
+            let value = self.label_value(frame, label, node);
+            return Resolved::Value(self.suffix(frame, value, ast::Suffix::Field(field)));
+        }
+        let fields = self.fields_of(frame, label);
+        self.no_field(node, name, &fields);
+        Resolved::Missing
+    }
+
+    fn no_field(&mut self, node: NodeRef, name: SyntaxToken<'w>, fields: &[String]) {
+        let nearest = nearest(name.text(), fields.iter().map(String::as_str));
+        let hint = match nearest {
+            Some(nearest) => format!("; did you mean `{nearest}`?"),
+            None if fields.is_empty() => String::new(),
+            None => format!("; there is `{}`", fields[..fields.len().min(6)].join("`, `")),
+        };
+        let message = format!("nothing is called `{}` in there{hint}", name.text());
+        let place = crate::Place { file: node.file, range: name.range() };
+        let mut diagnostic = Diagnostic::new(Code::NotInside, place, message);
+        if let Some(nearest) = nearest {
+            diagnostic = diagnostic.fix(format!("Write `{nearest}`"), place, nearest);
+        }
+        self.report(diagnostic);
+    }
+
+    /// What follows a value that is no label.
+    fn suffix(&mut self, frame: &mut Frame, value: Value, suffix: ast::Suffix<'w>) -> Value {
+        match suffix {
+            ast::Suffix::Field(field) => self.field(frame, value, field),
+            ast::Suffix::Call(call) => self.call(frame, value, call),
+            ast::Suffix::Index(index) => self.index(frame, value, index),
+        }
+    }
+
+    fn field(&mut self, frame: &mut Frame, value: Value, field: ast::Field<'w>) -> Value {
+        let Some(name) = field.name() else { return Value::Unknown };
+        let node = NodeRef { file: frame.file, node: field.id() };
+        match (&value, name.text()) {
+            (Value::Unknown, _) => Value::Unknown,
+            (Value::Tensor(tensor), "shape") => {
+                frame.read_size = true;
+                // Sizes are at most 2^63 - 1.
+                Value::list(tensor.ty.shape.iter().map(|size| Value::Int(*size as i64)).collect())
+            }
+            (Value::Tensor(tensor), "rank") => {
+                frame.read_size = true;
+                Value::Int(tensor.ty.shape.len() as i64)
+            }
+            (Value::Tensor(_), _) => {
+                self.no_field(node, name, &["shape".to_owned(), "rank".to_owned()]);
+                Value::Unknown
+            }
+            (Value::Tensors(tensors), "shape" | "rank") => {
+                let message =
+                    format!("this value has {} tensors; pick one by an index", tensors.len());
+                self.error(Code::NotATensor, node, message);
+                Value::Unknown
+            }
+            _ => {
+                let message = format!("{} has no `.{}`", value.describe(), name.text());
+                self.error(Code::NotInside, node, message);
+                Value::Unknown
+            }
+        }
+    }
+
+    /// `F.relu`
+    fn functional(
+        &mut self,
+        frame: &mut Frame,
+        primary: ast::Expr<'w>,
+        suffix: Option<&ast::Suffix<'w>>,
+    ) -> Value {
+        let Some(ast::Suffix::Field(field)) = suffix else {
+            self.error(
+                Code::UnknownName,
+                frame.node(primary),
+                "after `F` stands a function, as in `F.relu`",
+            );
+            return Value::Unknown;
+        };
+        let Some(name) = field.name() else { return Value::Unknown };
+        let node = NodeRef { file: frame.file, node: field.id() };
+        if let Some(entry) = layers::find_function(name.text()) {
+            return Value::Layer(Rc::new(Recipe {
+                callee: Callee::Function(entry),
+                arguments: Vec::new(),
+                node,
+            }));
+        }
+        let functions = layers::all().filter_map(|entry| entry.function);
+        let nearest = nearest(name.text(), functions);
+        let hint =
+            nearest.map_or(String::new(), |nearest| format!("; did you mean `F.{nearest}`?"));
+        let message = format!("no function is called `F.{}`{hint}", name.text());
+        self.error(Code::UnknownLayer, node, message);
+        Value::Unknown
+    }
+
+    fn is_function_call(
+        &self,
+        frame: &Frame,
+        name: SyntaxToken<'_>,
+        suffixes: &[ast::Suffix<'_>],
+    ) -> bool {
+        matches!(suffixes.first(), Some(ast::Suffix::Call(_)))
+            && FUNCTIONS.contains(&name.text())
+            && !self.is_bound(frame, name.text())
+    }
+
+    fn function_call(
+        &mut self,
+        frame: &mut Frame,
+        expr: ast::Expr<'w>,
+        name: &str,
+        suffix: ast::Suffix<'w>,
+    ) -> Value {
+        let ast::Suffix::Call(call) = suffix else { return Value::Unknown };
+        let mut arguments = Vec::new();
+        for argument in call.arguments() {
+            if let Some(keyword) = argument.name() {
+                let message = format!("`{name}` has no argument `{}`", keyword.text());
+                self.error(
+                    Code::UnknownArgument,
+                    NodeRef { file: frame.file, node: argument.id() },
+                    message,
+                );
+                return Value::Unknown;
+            }
+            arguments.push(self.eval_scalar(frame, argument.value()));
+        }
+        if arguments.iter().any(contains_unknown) {
+            return Value::Unknown;
+        }
+        let result = functions::call(name, &arguments);
+        self.or_report(frame, expr, result)
+    }
+
+    /// Parentheses after a layer: its arguments.
+    fn call(&mut self, frame: &mut Frame, value: Value, call: ast::Call<'w>) -> Value {
+        let arguments = self.arguments(frame, call);
+        match value {
+            Value::Unknown => Value::Unknown,
+            Value::Layer(recipe) => {
+                let mut merged = recipe.arguments.clone();
+                merged.retain(|old| {
+                    old.name.is_none() || arguments.iter().all(|new| new.name != old.name)
+                });
+                merged.extend(arguments);
+                let (callee, node) = (recipe.callee.clone(), recipe.node);
+                Value::Layer(Rc::new(Recipe { callee, arguments: merged, node }))
+            }
+            other => {
+                let message = format!("{} is no layer, so it takes no arguments", other.describe());
+                self.error(Code::NotALayer, NodeRef { file: frame.file, node: call.id() }, message);
+                Value::Unknown
+            }
+        }
+    }
+
+    fn arguments(&mut self, frame: &mut Frame, call: ast::Call<'w>) -> Vec<Argument> {
+        let arguments = call.arguments().map(|argument| Argument {
+            name: argument.name().map(|name| SmolStr::new(name.text())),
+            value: self.eval_scalar(frame, argument.value()),
+            node: NodeRef { file: frame.file, node: argument.id() },
+        });
+        arguments.collect()
+    }
+
+    fn index(&mut self, frame: &mut Frame, value: Value, index: ast::Index<'w>) -> Value {
+        match value {
+            Value::Unknown => Value::Unknown,
+            Value::Tensor(tensor) => self.index_tensor(frame, &tensor, index),
+            Value::List(items) => {
+                self.index_list(frame, index, items.len(), |places| match places {
+                    Places::One(place) => items[place].clone(),
+                    Places::Some(places) => {
+                        Value::list(places.into_iter().map(|place| items[place].clone()).collect())
+                    }
+                })
+            }
+            Value::Tensors(tensors) => {
+                self.index_list(frame, index, tensors.len(), |places| match places {
+                    Places::One(place) => Value::Tensor(tensors[place].clone()),
+                    Places::Some(places) => Value::tensors(
+                        places.into_iter().map(|place| tensors[place].clone()).collect(),
+                    ),
+                })
+            }
+            other => {
+                let message = format!("{} has no items", other.describe());
+                self.error(
+                    Code::WrongValue,
+                    NodeRef { file: frame.file, node: index.id() },
+                    message,
+                );
+                Value::Unknown
+            }
+        }
+    }
+
+    /// Python's index or slice of a list.
+    fn index_list(
+        &mut self,
+        frame: &mut Frame,
+        index: ast::Index<'w>,
+        length: usize,
+        take: impl FnOnce(Places) -> Value,
+    ) -> Value {
+        let node = NodeRef { file: frame.file, node: index.id() };
+        let mut items = index.items();
+        let (Some(item), None) = (items.next(), items.next()) else {
+            self.error(Code::WrongValue, node, "a list takes one index");
+            return Value::Unknown;
+        };
+        match item {
+            ast::IndexItem::At(expr) => match self.eval_scalar(frame, Some(expr)) {
+                Value::Unknown => Value::Unknown,
+                value => match (int(&value), length as i64) {
+                    (Some(at), length) if (-length..length).contains(&at) => {
+                        take(Places::One(at.rem_euclid(length) as usize))
+                    }
+                    (Some(at), _) => {
+                        let message = format!("index {at} is outside a list of {length}");
+                        self.error(Code::Arithmetic, node, message);
+                        Value::Unknown
+                    }
+                    (None, _) => {
+                        let message =
+                            format!("an index is a whole number, not {}", value.describe());
+                        self.error(Code::WrongValue, node, message);
+                        Value::Unknown
+                    }
+                },
+            },
+            ast::IndexItem::Slice(slice) => match self.slice_parts(frame, slice) {
+                Some((_, _, Some(0))) => {
+                    self.error(Code::Arithmetic, node, "a slice with a step of 0");
+                    Value::Unknown
+                }
+                Some((start, stop, step)) => {
+                    take(Places::Some(slice_places(length as i64, start, stop, step)))
+                }
+                None => Value::Unknown,
+            },
+            ast::IndexItem::Ellipsis(_) => {
+                self.error(Code::WrongValue, node, "`...` indexes tensors, not lists");
+                Value::Unknown
+            }
+        }
+    }
+
+    /// The numbers of a slice, as far as they are given; `None` after an error.
+    #[allow(clippy::type_complexity)] // Start, stop and step.
+    pub(crate) fn slice_parts(
+        &mut self,
+        frame: &mut Frame,
+        slice: ast::Slice<'w>,
+    ) -> Option<(Option<i64>, Option<i64>, Option<i64>)> {
+        let mut parts = [None; 3];
+        for (part, expr) in parts.iter_mut().zip(slice.parts()) {
+            let Some(expr) = expr else { continue };
+            match self.eval_scalar(frame, Some(expr)) {
+                Value::Unknown => return None,
+                Value::None => {}
+                Value::Int(value) => *part = Some(value),
+                value => {
+                    let message = format!("a slice takes whole numbers, not {}", value.describe());
+                    self.error(Code::WrongValue, frame.node(expr), message);
+                    return None;
+                }
+            }
+        }
+        let [start, stop, step] = parts;
+        Some((start, stop, step))
+    }
+
+    fn unary(&mut self, frame: &mut Frame, expr: ast::Expr<'w>) -> Value {
+        match self.operand(frame, expr) {
+            Value::Unknown => Value::Unknown,
+            Value::Float(value) => Value::Float(-value),
+            Value::Tensor(tensor) => self.negate(frame, expr, &tensor),
+            value => match int(&value) {
+                Some(value) => {
+                    let result =
+                        value.checked_neg().map_or_else(overflow, |value| Ok(Value::Int(value)));
+                    self.or_report(frame, expr, result)
+                }
+                None => self.or_report(
+                    frame,
+                    expr,
+                    wrong(format!("`-` does not take {}", value.describe())),
+                ),
+            },
+        }
+    }
+
+    /// `a + b - c`, from the left; `**` has two operands.
+    fn arithmetic_chain(&mut self, frame: &mut Frame, expr: ast::Expr<'w>) -> Value {
+        let mut operands = expr.operands();
+        let mut value = self.eval_opt(frame, operands.next());
+        for operator in expr.operators() {
+            let right = self.eval_opt(frame, operands.next());
+            value = match (&value, &right) {
+                (Value::Unknown, _) | (_, Value::Unknown) => Value::Unknown,
+                _ if value.as_tensors().is_some() || right.as_tensors().is_some() => {
+                    self.tensor_arithmetic(frame, expr, operator, &value, &right)
+                }
+                _ => {
+                    let result = binary(operator.kind(), operator.text(), &value, &right);
+                    self.or_report(frame, expr, result)
+                }
+            };
+        }
+        value
+    }
+
+    fn comparison(&mut self, frame: &mut Frame, expr: ast::Expr<'w>) -> Value {
+        let operands: Vec<Value> =
+            expr.operands().map(|operand| self.eval(frame, operand)).collect();
+        if operands.iter().any(contains_unknown) {
+            return Value::Unknown;
+        }
+        for (pair, operator) in operands.windows(2).zip(expr.operators()) {
+            match compare(operator.kind(), operator.text(), &pair[0], &pair[1]) {
+                Ok(true) => {}
+                Ok(false) => return Value::Bool(false),
+                Err(mistake) => return self.or_report(frame, expr, Err(mistake)),
+            }
+        }
+        Value::Bool(true)
+    }
+
+    fn logic(&mut self, frame: &mut Frame, expr: ast::Expr<'w>) -> Value {
+        let stops_at = expr.kind() == Kind::Or;
+        let mut last = Value::Unknown;
+        for operand in expr.operands() {
+            last = self.eval(frame, operand);
+            if last.is_unknown() || last.is_true() == stops_at {
+                break;
+            }
+        }
+        last
+    }
+
+    /// `a if c else b`: the value, the condition and the other value, in this order.
+    fn conditional(&mut self, frame: &mut Frame, expr: ast::Expr<'w>) -> Value {
+        let operands: Vec<ast::Expr<'w>> = expr.operands().collect();
+        let [value, condition, other] = operands[..] else { return Value::Unknown };
+        match self.eval(frame, condition) {
+            Value::Unknown => Value::Unknown,
+            condition if condition.is_true() => self.eval(frame, value),
+            _ => self.eval(frame, other),
+        }
+    }
+}
+
+impl Frame {
+    pub(crate) fn node(&self, expr: ast::Expr<'_>) -> NodeRef {
+        NodeRef { file: self.file, node: expr.id() }
+    }
+}
+
+enum Places {
+    One(usize),
+    Some(Vec<usize>),
+}
+
+fn slice_places(
+    length: i64,
+    start: Option<i64>,
+    stop: Option<i64>,
+    step: Option<i64>,
+) -> Vec<usize> {
+    let step = step.unwrap_or(1);
+    let clamp = |place: i64, least: i64, most: i64| {
+        let place = if place < 0 { place.saturating_add(length) } else { place };
+        place.clamp(least, most)
+    };
+    let mut places = Vec::new();
+    if step > 0 {
+        let stop = stop.map_or(length, |stop| clamp(stop, 0, length));
+        let mut at = start.map_or(0, |start| clamp(start, 0, length));
+        while at < stop {
+            places.push(at as usize);
+            at = at.saturating_add(step);
+        }
+    } else {
+        let stop = stop.map_or(-1, |stop| clamp(stop, -1, length - 1));
+        let mut at = start.map_or(length - 1, |start| clamp(start, -1, length - 1));
+        while at > stop {
+            places.push(at as usize);
+            at = at.saturating_add(step);
+        }
+    }
+    places
+}
+
+pub(crate) fn contains_unknown(value: &Value) -> bool {
+    match value {
+        Value::Unknown => true,
+        Value::List(items) => items.iter().any(contains_unknown),
+        _ => false,
+    }
+}
+
+/// An operator between two scalars, as Python has it.
+fn binary(kind: Kind, symbol: &str, left: &Value, right: &Value) -> Result<Value, Mistake> {
+    match (kind, left, right) {
+        (Kind::Plus, Value::Text(left), Value::Text(right)) => {
+            Ok(Value::text(&format!("{left}{right}")))
+        }
+        (Kind::Plus, Value::List(left), Value::List(right)) => {
+            if left.len() + right.len() > MAX_STEPS {
+                return Err((Code::TooLarge, format!("a list of more than {MAX_STEPS} items")));
+            }
+            Ok(Value::list(left.iter().chain(right.iter()).cloned().collect()))
+        }
+        _ => match (int(left), int(right), number(left), number(right)) {
+            (Some(left), Some(right), ..) => int_arithmetic(kind, symbol, left, right),
+            (_, _, Some(left), Some(right)) => float_arithmetic(kind, symbol, left, right),
+            _ => wrong(format!(
+                "`{symbol}` does not combine {} and {}",
+                left.describe(),
+                right.describe()
+            )),
+        },
+    }
+}
+
+fn int_arithmetic(kind: Kind, symbol: &str, left: i64, right: i64) -> Result<Value, Mistake> {
+    let exact = |value: Option<i64>| value.map_or_else(overflow, |value| Ok(Value::Int(value)));
+    match kind {
+        Kind::Plus => exact(left.checked_add(right)),
+        Kind::Minus => exact(left.checked_sub(right)),
+        Kind::Star => exact(left.checked_mul(right)),
+        Kind::Slash | Kind::SlashSlash | Kind::Percent if right == 0 => {
+            no_result(format!("`{left} {symbol} 0`: division by zero"))
+        }
+        Kind::Slash => Ok(Value::Float(left as f64 / right as f64)),
+        Kind::SlashSlash => {
+            // Python rounds down, Rust towards zero.
+            let quotient = left.checked_div(right);
+            let rounds = left % right != 0 && (left < 0) != (right < 0);
+            exact(quotient.and_then(|quotient| quotient.checked_sub(rounds.into())))
+        }
+        Kind::Percent => {
+            let rest = left.checked_rem(right).unwrap_or(0);
+            exact(Some(if rest != 0 && (rest < 0) != (right < 0) { rest + right } else { rest }))
+        }
+        Kind::StarStar if right < 0 && left == 0 => no_result("0 to a negative power"),
+        Kind::StarStar if right < 0 => Ok(Value::Float((left as f64).powf(right as f64))),
+        Kind::StarStar => match left {
+            // These do not grow, whatever the exponent.
+            0 | 1 => Ok(Value::Int(if right == 0 { 1 } else { left })),
+            -1 => Ok(Value::Int(if right % 2 == 0 { 1 } else { -1 })),
+            _ => exact(u32::try_from(right).ok().and_then(|right| left.checked_pow(right))),
+        },
+        _ => wrong(format!("`{symbol}` multiplies tensors, not numbers")),
+    }
+}
+
+fn float_arithmetic(kind: Kind, symbol: &str, left: f64, right: f64) -> Result<Value, Mistake> {
+    Ok(Value::Float(match kind {
+        Kind::Plus => left + right,
+        Kind::Minus => left - right,
+        Kind::Star => left * right,
+        Kind::Slash | Kind::SlashSlash | Kind::Percent if right == 0.0 => {
+            return no_result(format!("`{left} {symbol} 0`: division by zero"));
+        }
+        Kind::Slash => left / right,
+        Kind::SlashSlash => (left / right).floor(),
+        Kind::Percent => left - right * (left / right).floor(),
+        Kind::StarStar => left.powf(right),
+        _ => return wrong(format!("`{symbol}` multiplies tensors, not numbers")),
+    }))
+}
+
+fn compare(kind: Kind, symbol: &str, left: &Value, right: &Value) -> Result<bool, Mistake> {
+    let equal =
+        |left: &Value, right: &Value| match (int(left), int(right), number(left), number(right)) {
+            (Some(left), Some(right), ..) => left == right,
+            (_, _, Some(left), Some(right)) => left == right,
+            _ => left == right,
+        };
+    let contains = || match (left, right) {
+        (_, Value::List(items)) => Ok(items.iter().any(|item| equal(item, left))),
+        (Value::Text(part), Value::Text(whole)) => Ok(whole.contains(&**part)),
+        _ => wrong(format!("`in` looks into a list, not {}", right.describe())),
+    };
+    match kind {
+        Kind::EqualEqual => return Ok(equal(left, right)),
+        Kind::NotEqual => return Ok(!equal(left, right)),
+        Kind::InKw => return contains(),
+        Kind::NotKw => return contains().map(|found| !found),
+        _ => {}
+    }
+    let order = match (int(left), int(right), number(left), number(right), left, right) {
+        (Some(left), Some(right), ..) => left.partial_cmp(&right),
+        (_, _, Some(left), Some(right), ..) => left.partial_cmp(&right),
+        (.., Value::Text(left), Value::Text(right)) => left.partial_cmp(right),
+        _ => {
+            return wrong(format!(
+                "`{symbol}` does not compare {} and {}",
+                left.describe(),
+                right.describe()
+            ));
+        }
+    };
+    let Some(order) = order else { return Ok(false) };
+    Ok(match kind {
+        Kind::Less => order.is_lt(),
+        Kind::LessEqual => order.is_le(),
+        Kind::Greater => order.is_gt(),
+        _ => order.is_ge(),
+    })
+}
+
+/// `5.4M`, `16GiB`, `2ms`: exact where the product is whole. Times are milliseconds.
+fn magnitude(text: &str) -> Result<Value, Mistake> {
+    let split = text.find(|char: char| char.is_ascii_alphabetic()).unwrap_or(text.len());
+    let (digits, unit) = text.split_at(split);
+    let factor: (i64, i64) = match unit {
+        "K" | "KB" => (1_000, 1),
+        "M" | "MB" => (1_000_000, 1),
+        "G" | "GB" => (1_000_000_000, 1),
+        "T" | "TB" => (1_000_000_000_000, 1),
+        "B" | "ms" => (1, 1),
+        "KiB" => (1 << 10, 1),
+        "MiB" => (1 << 20, 1),
+        "GiB" => (1 << 30, 1),
+        "TiB" => (1 << 40, 1),
+        "s" => (1_000, 1),
+        "us" => (1, 1_000),
+        _ => {
+            return wrong(format!(
+                "`{unit}` is no unit; there are K, M, G, T, KB … TB, KiB … TiB, us, ms and s"
+            ));
+        }
+    };
+    let digits = digits.replace('_', "");
+    let (whole, fraction) = digits.split_once('.').unwrap_or((&digits, ""));
+    let scale = 10i128.checked_pow(fraction.len() as u32);
+    let scaled = format!("{whole}{fraction}").parse::<i128>().ok();
+    let (Some(scaled), Some(scale)) = (scaled, scale) else { return overflow() };
+    let (Some(top), Some(bottom)) =
+        (scaled.checked_mul(factor.0.into()), scale.checked_mul(factor.1.into()))
+    else {
+        return overflow();
+    };
+    if top % bottom != 0 {
+        return Ok(Value::Float(top as f64 / bottom as f64));
+    }
+    i64::try_from(top / bottom).map_or_else(|_| overflow(), |value| Ok(Value::Int(value)))
+}
+
+/// Python's escapes; in a label `{{` and `}}` are braces.
+pub(crate) fn unescape(text: &str, is_label: bool) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut chars = text.chars().peekable();
+    while let Some(char) = chars.next() {
+        match char {
+            '{' | '}' if is_label && chars.peek() == Some(&char) => {
+                chars.next();
+                out.push(char);
+            }
+            '\\' => match chars.next() {
+                Some('n') => out.push('\n'),
+                Some('t') => out.push('\t'),
+                Some('r') => out.push('\r'),
+                Some('0') => out.push('\0'),
+                Some(length @ ('x' | 'u' | 'U')) => {
+                    let digits = match length {
+                        'x' => 2,
+                        'u' => 4,
+                        _ => 8,
+                    };
+                    let code: String = chars.by_ref().take(digits).collect();
+                    let decoded = u32::from_str_radix(&code, 16).ok().and_then(char::from_u32);
+                    out.push(decoded.unwrap_or(char::REPLACEMENT_CHARACTER));
+                }
+                Some(other @ ('\\' | '"' | '\'')) => out.push(other),
+                Some(other) => out.extend(['\\', other]),
+                None => out.push('\\'),
+            },
+            other => out.push(other),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn division_is_pythons() {
+        let whole = |left, right| match int_arithmetic(Kind::SlashSlash, "//", left, right) {
+            Ok(Value::Int(value)) => value,
+            other => panic!("{other:?}"),
+        };
+        let rest = |left, right| match int_arithmetic(Kind::Percent, "%", left, right) {
+            Ok(Value::Int(value)) => value,
+            other => panic!("{other:?}"),
+        };
+        for (left, right, quotient, remainder) in
+            [(7, 2, 3, 1), (-7, 2, -4, 1), (7, -2, -4, -1), (-7, -2, 3, -1)]
+        {
+            assert_eq!(
+                (whole(left, right), rest(left, right)),
+                (quotient, remainder),
+                "{left}, {right}"
+            );
+        }
+        assert!(int_arithmetic(Kind::SlashSlash, "//", i64::MIN, -1).is_err());
+    }
+
+    #[test]
+    fn magnitudes_are_exact() {
+        assert_eq!(magnitude("5.4M"), Ok(Value::Int(5_400_000)));
+        assert_eq!(magnitude("16GiB"), Ok(Value::Int(16 << 30)));
+        assert_eq!(magnitude("1.5B"), Ok(Value::Float(1.5)));
+        assert!(magnitude("3x").is_err());
+    }
+
+    #[test]
+    fn slices_are_pythons() {
+        assert_eq!(slice_places(4, None, Some(-1), None), [0, 1, 2]);
+        assert_eq!(slice_places(4, None, None, Some(-1)), [3, 2, 1, 0]);
+        assert_eq!(slice_places(4, Some(10), None, None), [0; 0]);
+        assert_eq!(slice_places(0, None, None, None), [0; 0]);
+    }
+}

@@ -1,0 +1,560 @@
+//! Writing out a model or block: parameters bound, lines walked, sums made.
+
+use std::{rc::Rc, sync::Arc};
+
+use layers::TensorType;
+use rustc_hash::FxHashMap;
+use smol_str::SmolStr;
+use syntax::ast;
+
+use crate::{
+    Code, FileId, NodeRef, Part, Stated, Step, Totals, What,
+    evaluate::{
+        Evaluated, MemoKey, Run, ScopeKey,
+        frame::{Frame, Label, Level, Pending, StatedLines},
+        layers_used::adjusted,
+        scope::{Binding, LabelId, Named, Scope},
+        value::{Argument, Callee, Origin, Tensor, Value},
+    },
+    workspace::unquote,
+    written::{DEFAULT_DTYPE, Memory, StepPath},
+};
+
+/// How deep blocks may use blocks.
+const MAX_CALLS: usize = 128;
+
+impl<'w> Run<'w> {
+    /// The models and blocks that a file can name: its own, and those it uses.
+    pub(crate) fn top_level(&mut self, file: FileId) -> Rc<FxHashMap<SmolStr, NodeRef>> {
+        if let Some(names) = self.files.get(&file) {
+            return names.clone();
+        }
+        let names = Rc::new(top_level(self.workspace, file));
+        self.files.insert(file, names.clone());
+        names
+    }
+
+    /// Writes out a model or block with arguments on inputs.
+    pub(crate) fn write_out(
+        &mut self,
+        callee: &Callee,
+        arguments: &[Argument],
+        inputs: &[Tensor],
+        is_root: bool,
+        call: NodeRef,
+    ) -> Rc<Evaluated> {
+        let Callee::Item { item, name, scope } = callee else { return unknown(call) };
+        if let Some(at) = self.calls.iter().position(|(open, _)| open == item) {
+            let circle: Vec<&str> =
+                self.calls[at..].iter().map(|(open, _)| self.name_of(*open)).collect();
+            let message = format!("`{name}` contains itself: {} → {name}", circle.join(" → "));
+            self.error(Code::Recursion, call, message);
+            return unknown(*item);
+        }
+        if self.calls.len() >= MAX_CALLS {
+            self.error(
+                Code::TooLarge,
+                call,
+                format!("blocks are used within blocks more than {MAX_CALLS} deep"),
+            );
+            return unknown(*item);
+        }
+        self.used_items.insert(*item);
+        let dtype = if is_root { self.setting.dtype.unwrap_or(DEFAULT_DTYPE) } else { self.dtype };
+        let key = MemoKey {
+            item: *item,
+            scope: scope.clone().map(ScopeKey),
+            arguments: arguments
+                .iter()
+                .map(|argument| (argument.name.clone(), argument.value.clone()))
+                .collect(),
+            inputs: inputs.iter().map(|input| input.ty.clone()).collect(),
+            dtype,
+        };
+        if let Some(known) = self.memo.get(&key) {
+            return known.clone();
+        }
+        self.calls.push((*item, call));
+        let evaluated = self.evaluate(*item, name, scope, arguments, inputs, is_root, call);
+        self.calls.pop();
+        let evaluated = Rc::new(evaluated);
+        self.memo.insert(key, evaluated.clone());
+        evaluated
+    }
+
+    #[allow(clippy::too_many_arguments)] // They are the parts of one call.
+    fn evaluate(
+        &mut self,
+        item: NodeRef,
+        name: &SmolStr,
+        scope: &Option<Rc<Scope>>,
+        arguments: &[Argument],
+        inputs: &[Tensor],
+        is_root: bool,
+        call: NodeRef,
+    ) -> Evaluated {
+        let nothing = || Evaluated {
+            part: empty_part(item),
+            labels: vec![Label::default()],
+            value: Value::Unknown,
+        };
+        let Some(syntax) = self.item(item) else { return nothing() };
+        let Some(body) = syntax.body() else { return nothing() };
+        let items = body.items().filter_map(|inner| {
+            Some((
+                SmolStr::new(inner.name()?.text()),
+                NodeRef { file: item.file, node: inner.id() },
+            ))
+        });
+        let scope = Scope::new(scope.clone(), Some(item), items.collect());
+        let mut frame = Frame::new(item.file, scope, is_root);
+        if !self.bind_parameters(&mut frame, syntax, arguments, is_root, call) {
+            return nothing();
+        }
+        if !is_root && !self.take_inputs(&mut frame, body, inputs, name, call) {
+            return nothing();
+        }
+        let outer_dtype = self.dtype;
+        if is_root {
+            self.dtype = self.model_dtype(&mut frame, body);
+        }
+        frame.dtype = self.dtype;
+        self.lines(&mut frame, body);
+        self.hint_mixed(&mut frame);
+        self.check_unused(&frame);
+        let evaluated = self.finish(frame, item, name);
+        self.dtype = outer_dtype;
+        evaluated
+    }
+
+    /// Checks the names in blocks of this body that nobody used.
+    fn check_unused(&mut self, frame: &Frame) {
+        let unused: Vec<(SmolStr, NodeRef)> = frame
+            .scope
+            .items
+            .iter()
+            .filter(|(_, item)| !self.used_items.contains(item))
+            .map(|(n, i)| (n.clone(), *i))
+            .collect();
+        for (name, item) in unused {
+            let callee = Callee::Item { item, name, scope: Some(frame.scope.clone()) };
+            self.checking += 1;
+            self.write_out(&callee, &[], &[], true, item);
+            self.checking -= 1;
+        }
+    }
+
+    fn name_of(&self, item: NodeRef) -> &'w str {
+        self.item(item).and_then(|item| item.name()).map_or("", |name| name.text())
+    }
+
+    /// Binds arguments to the parameters, as Python does.
+    fn bind_parameters(
+        &mut self,
+        frame: &mut Frame,
+        item: ast::Item<'w>,
+        arguments: &[Argument],
+        is_root: bool,
+        call: NodeRef,
+    ) -> bool {
+        let parameters: Vec<(ast::Parameter<'w>, &'w str)> = item
+            .parameters()
+            .filter_map(|parameter| Some((parameter, parameter.path()?.text())))
+            .collect();
+        let name = item.name().map_or("", |name| name.text());
+        let mut positional = arguments.iter().filter(|argument| argument.name.is_none());
+        let mut fits = true;
+        for named in arguments {
+            let Some(wanted) = &named.name else { continue };
+            if parameters.iter().all(|(_, name)| name != wanted) {
+                self.unknown_argument(
+                    named,
+                    name,
+                    wanted,
+                    parameters.iter().map(|(_, name)| *name),
+                );
+                fits = false;
+            }
+        }
+        for (parameter, parameter_name) in &parameters {
+            let node = NodeRef { file: frame.file, node: parameter.id() };
+            let by_place = positional.next();
+            let by_name =
+                arguments.iter().find(|argument| argument.name.as_deref() == Some(parameter_name));
+            if let (Some(_), Some(by_name)) = (by_place, by_name) {
+                self.error(
+                    Code::GivenTwice,
+                    by_name.node,
+                    format!("`{parameter_name}` of `{name}` is given twice"),
+                );
+                fits = false;
+            }
+            let set = is_root.then(|| self.set_argument(parameter_name)).flatten();
+            let value = if let Some(value) = set {
+                value
+            } else if let Some(argument) = by_place.or(by_name) {
+                argument.value.clone()
+            } else if let Some(default) = parameter.default() {
+                self.eval_scalar(frame, Some(default))
+            } else if self.checking > 0 {
+                Value::Unknown
+            } else {
+                let code = if is_root { Code::NeedsArguments } else { Code::MissingArgument };
+                let node = if is_root { node } else { call };
+                self.error(code, node, format!("`{name}` needs `{parameter_name}`"));
+                fits = false;
+                Value::Unknown
+            };
+            self.note_scalar(node, &value);
+            if is_root {
+                self.arguments.push((SmolStr::new(parameter_name), value.to_string()));
+            }
+            let binding = Binding { what: Named::Parameter(value), node };
+            if frame.scope.bind(SmolStr::new(parameter_name), binding).is_some() {
+                self.error(Code::GivenTwice, node, format!("`{parameter_name}` is given twice"));
+            }
+        }
+        if let Some(extra) = positional.next() {
+            let message = format!("`{name}` takes {} arguments", parameters.len());
+            self.error(Code::UnknownArgument, extra.node, message);
+            fits = false;
+        }
+        fits
+    }
+
+    fn unknown_argument<'p>(
+        &mut self,
+        argument: &Argument,
+        item: &str,
+        wanted: &str,
+        parameters: impl Iterator<Item = &'p str> + Clone,
+    ) {
+        let nearest = super::names::nearest(wanted, parameters.clone());
+        let hint = match nearest {
+            Some(nearest) => format!("; did you mean `{nearest}`?"),
+            None => match parameters.collect::<Vec<_>>() {
+                names if names.is_empty() => "; it takes none".to_owned(),
+                names => format!("; it takes `{}`", names.join("`, `")),
+            },
+        };
+        let name = ast::Argument::cast(self.workspace.node(argument.node))
+            .and_then(|argument| argument.name());
+        let range = name.map_or_else(|| self.place(argument.node).range, |name| name.range());
+        let place = crate::Place { file: argument.node.file, range };
+        let message = format!("`{item}` has no parameter `{wanted}`{hint}");
+        let mut diagnostic = crate::Diagnostic::new(Code::UnknownArgument, place, message);
+        if let Some(nearest) = nearest {
+            diagnostic = diagnostic.fix(format!("Write `{nearest}`"), place, nearest);
+        }
+        self.report(diagnostic);
+    }
+
+    /// The value that `--set` gives a parameter.
+    fn set_argument(&self, name: &str) -> Option<Value> {
+        let set = self.setting.arguments.iter().rev().find(|(set, _)| set == name)?;
+        Some(parse_value(&set.1))
+    }
+
+    /// What flows into a block, checked against the number of its inputs.
+    fn take_inputs(
+        &mut self,
+        frame: &mut Frame,
+        body: ast::Body<'w>,
+        inputs: &[Tensor],
+        name: &str,
+        call: NodeRef,
+    ) -> bool {
+        let lines = body.lines().filter(|line| matches!(line, ast::Line::Input(_))).count();
+        if inputs.len() != lines.max(1) && !(lines == 0 && inputs.is_empty()) {
+            let plural = if lines.max(1) == 1 { "tensor" } else { "tensors" };
+            let message = format!("`{name}` takes {} {plural}, not {}", lines.max(1), inputs.len());
+            self.error(Code::WrongInputs, call, message);
+            return false;
+        }
+        for input in inputs {
+            let tensor = frame.new_tensor((*input.ty).clone(), call, None);
+            // Its memory is the caller's.
+            if let Some(memory) = frame.memory.last_mut() {
+                memory.bytes = 0;
+            }
+            frame.inputs.push(tensor.clone());
+            frame.unread_inputs.push_back(Value::Tensor(tensor));
+        }
+        frame.it = frame.unread_inputs.front().cloned().unwrap_or(Value::Unknown);
+        true
+    }
+
+    fn finish(&mut self, mut frame: Frame, item: NodeRef, name: &SmolStr) -> Evaluated {
+        let stated = self.stated(&mut frame);
+        let opaque = stated.as_ref().is_some_and(|stated| stated.opaque);
+        let value =
+            if opaque { joined(std::mem::take(&mut frame.outputs)) } else { frame.it.clone() };
+        let steps = std::mem::take(&mut frame.level.steps);
+        let mut totals = Totals::sum(steps.iter().map(|step| &step.totals));
+        if let (Ok(totals), Some(stated)) = (&mut totals, &stated) {
+            apply_stated(totals, stated, value.as_tensors().unwrap_or_default());
+        }
+        let totals = totals.unwrap_or_else(|_| {
+            let message = format!("the counts of `{name}` are too large to be computed exactly");
+            self.error(Code::Overflow, item, message);
+            Totals::default()
+        });
+        self.check_expectations(&mut frame, &totals);
+        let outputs =
+            value.as_tensors().unwrap_or_default().iter().filter_map(Tensor::flowing).collect();
+        let part = Part {
+            item,
+            name: name.clone(),
+            inputs: frame.inputs.iter().filter_map(Tensor::flowing).collect(),
+            steps,
+            outputs,
+            stated,
+            totals,
+            memory: frame.memory,
+            exports: frame.exports,
+        };
+        Evaluated { part: Arc::new(part), labels: frame.labels, value }
+    }
+
+    /// The cost that a block states.
+    fn stated(&mut self, frame: &mut Frame) -> Option<Stated> {
+        let lines = std::mem::take(&mut frame.stated);
+        let opaque = lines.declares_output && !lines.has_steps;
+        if !opaque && lines.macs.is_none() && lines.elementwise.is_none() {
+            return None;
+        }
+        let mut evaluate = |line: Option<syntax::NodeId>| -> Option<u128> {
+            let node = NodeRef { file: frame.file, node: line? };
+            let syntax = self.workspace.node(node);
+            let expr = ast::StatedMacs::cast(syntax)
+                .and_then(|line| line.expr())
+                .or_else(|| ast::StatedElementwise::cast(syntax).and_then(|line| line.expr()));
+            self.eval_count(frame, expr, "a stated cost").map(u128::from)
+        };
+        Some(Stated {
+            macs: evaluate(lines.macs),
+            elementwise: evaluate(lines.elementwise),
+            opaque,
+        })
+    }
+
+    /// Uses a model or block on tensors.
+    pub(crate) fn apply_item(
+        &mut self,
+        frame: &mut Frame,
+        node: NodeRef,
+        callee: &Callee,
+        arguments: &[Argument],
+        input: &Value,
+    ) -> (Value, Option<Rc<Evaluated>>) {
+        let inputs: Vec<Tensor> = match input {
+            Value::Unknown => return (Value::Unknown, None),
+            other => match other.as_tensors() {
+                Some(tensors) => tensors.to_vec(),
+                None => {
+                    let message =
+                        format!("`{}` takes a tensor, not {}", callee.name(), other.describe());
+                    self.error(Code::NotATensor, node, message);
+                    return (Value::Unknown, None);
+                }
+            },
+        };
+        if arguments.iter().any(|argument| super::expressions::contains_unknown(&argument.value)) {
+            return (Value::Unknown, None);
+        }
+        if !self.count_steps(1, node) {
+            return (Value::Unknown, None);
+        }
+        let evaluated = self.write_out(callee, arguments, &inputs, false, node);
+        let value = outer_value(frame, &evaluated, &inputs, node);
+        let step = Step {
+            id: self.next_id(),
+            node,
+            path: StepPath::default(),
+            totals: adjusted(evaluated.part.totals, frame.reusing, frame.idle),
+            what: What::Part(evaluated.part.clone()),
+            inputs: inputs.iter().filter_map(Tensor::flowing).collect(),
+            outputs: value
+                .as_tensors()
+                .unwrap_or_default()
+                .iter()
+                .filter_map(Tensor::flowing)
+                .collect(),
+            reused: frame.reusing,
+            idle: frame.idle,
+        };
+        frame.pending.push(Pending { step, is_module: true, has_path: false });
+        (value, Some(evaluated))
+    }
+}
+
+/// What a part gives, as tensors of the body that uses it.
+fn outer_value(
+    frame: &mut Frame,
+    evaluated: &Evaluated,
+    inputs: &[Tensor],
+    node: NodeRef,
+) -> Value {
+    let Some(tensors) = evaluated.value.as_tensors() else { return Value::Unknown };
+    let memory = &evaluated.part.memory;
+    let mut owners: Vec<(crate::written::TensorId, Tensor)> = Vec::new();
+    let outer = tensors.iter().map(|tensor| {
+        let Origin::Step(id) = tensor.origin else { return tensor.clone() };
+        let storage = memory[id.0 as usize].storage;
+        let input = evaluated.part.inputs.iter().position(|input| input.id == storage);
+        let owner = match input {
+            Some(index) => inputs.get(index),
+            None => owners.iter().find(|(owned, _)| *owned == storage).map(|(_, owner)| owner),
+        };
+        let outer = frame.new_tensor((*tensor.ty).clone(), node, owner);
+        if owner.is_none() {
+            if let Some(own) = frame.memory.last_mut() {
+                own.bytes = memory[storage.0 as usize].bytes;
+            }
+            owners.push((storage, outer.clone()));
+        }
+        outer
+    });
+    Value::tensors(outer.collect())
+}
+
+fn apply_stated(totals: &mut Totals, stated: &Stated, outputs: &[Tensor]) {
+    let macs = stated.macs.unwrap_or(0);
+    totals.macs = macs;
+    // A stated cost came from a size of at most 2^63, so twice it fits.
+    totals.flops = 2 * macs + stated.elementwise.unwrap_or(0);
+    totals.leaves = 1;
+    totals.uncounted = u128::from(stated.macs.is_none() && stated.elementwise.is_none());
+    if stated.opaque {
+        let bytes = outputs.iter().filter_map(|output| output.ty.bytes().ok());
+        totals.activation_bytes = bytes.fold(0, u128::saturating_add);
+    }
+}
+
+fn joined(values: Vec<Value>) -> Value {
+    let mut tensors = Vec::new();
+    for value in &values {
+        match value.as_tensors() {
+            Some(more) => tensors.extend(more.iter().cloned()),
+            None => return Value::Unknown,
+        }
+    }
+    Value::tensors(tensors)
+}
+
+fn unknown(item: NodeRef) -> Rc<Evaluated> {
+    Rc::new(Evaluated {
+        part: empty_part(item),
+        labels: vec![Label::default()],
+        value: Value::Unknown,
+    })
+}
+
+fn empty_part(item: NodeRef) -> Arc<Part> {
+    Arc::new(Part {
+        item,
+        name: SmolStr::default(),
+        inputs: Vec::new(),
+        steps: Vec::new(),
+        outputs: Vec::new(),
+        stated: None,
+        totals: Totals::default(),
+        memory: Vec::<Memory>::new(),
+        exports: Vec::new(),
+    })
+}
+
+impl Frame {
+    fn new(file: FileId, scope: Rc<Scope>, is_root: bool) -> Frame {
+        Frame {
+            file,
+            scope,
+            container: LabelId(0),
+            it: Value::Unknown,
+            level: Level::default(),
+            pending: Vec::new(),
+            labels: vec![Label::default()],
+            memory: Vec::new(),
+            makers: Vec::new(),
+            exports: Vec::new(),
+            dtype: DEFAULT_DTYPE,
+            unread_inputs: Default::default(),
+            inputs: Vec::new(),
+            is_root,
+            stated: StatedLines::default(),
+            outputs: Vec::new(),
+            expectations: Vec::new(),
+            idle: false,
+            reusing: false,
+            may_compute: false,
+            texts_are_labels: false,
+            read_size: false,
+        }
+    }
+}
+
+/// The models and blocks that a file can name. Mistakes in its `use` lines are reported elsewhere.
+fn top_level(workspace: &crate::Workspace, file: FileId) -> FxHashMap<SmolStr, NodeRef> {
+    let mut names = FxHashMap::default();
+    let own = |file: FileId| {
+        workspace.parse(file).file().items().filter_map(move |item| {
+            Some((SmolStr::new(item.name()?.text()), NodeRef { file, node: item.id() }))
+        })
+    };
+    for used in workspace.parse(file).file().uses() {
+        let Some(path) = used.path() else { continue };
+        let Some(other) = workspace.resolve(file, unquote(path.text())) else { continue };
+        let wanted: Vec<&str> = used.names().map(|name| name.text()).collect();
+        names.extend(
+            own(other).filter(|(name, _)| wanted.is_empty() || wanted.contains(&name.as_str())),
+        );
+    }
+    names.extend(own(file));
+    names
+}
+
+/// A value as `--set` or a config gives it: a literal of the language, or a text.
+fn parse_value(text: &str) -> Value {
+    let text = text.trim();
+    match text {
+        "none" | "null" => return Value::None,
+        "true" => return Value::Bool(true),
+        "false" => return Value::Bool(false),
+        _ => {}
+    }
+    if let Ok(value) = text.replace('_', "").parse() {
+        return Value::Int(value);
+    }
+    if let Some(value) = text.parse().ok().filter(|value: &f64| value.is_finite()) {
+        return Value::Float(value);
+    }
+    if let Some(inner) = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')) {
+        return Value::list(split_items(inner).into_iter().map(parse_value).collect());
+    }
+    Value::text(unquote(text))
+}
+
+/// The items between the commas that stand in no bracket.
+fn split_items(text: &str) -> Vec<&str> {
+    let (mut items, mut depth, mut start) = (Vec::new(), 0, 0);
+    for (at, char) in text.char_indices() {
+        match char {
+            '[' => depth += 1,
+            ']' => depth -= 1,
+            ',' if depth == 0 => {
+                items.push(&text[start..at]);
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    items.push(&text[start..]);
+    items.retain(|item| !item.trim().is_empty());
+    items
+}
+
+/// A type for a tensor whose dtype follows the model's.
+pub(crate) fn of_model_dtype(ty: TensorType, dtype: layers::DType, is_set: bool) -> TensorType {
+    let dtype = if is_set && ty.dtype.is_float() { dtype } else { ty.dtype };
+    TensorType { dtype, shape: ty.shape }
+}

@@ -1,0 +1,388 @@
+//! Using a layer of the catalogue: arguments bound, shapes and costs asked for, refusals told.
+
+use std::sync::Arc;
+
+use layers::{
+    Arguments, At, Cost, DType, Entry, Layer, ParameterTensor, Reason, Refusal, TensorType,
+};
+use syntax::ast;
+
+use crate::{
+    Code, Diagnostic, NodeRef, Step, Totals, What,
+    evaluate::{
+        Run,
+        frame::{Frame, Pending},
+        value::{Argument, Origin, Recipe, Tensor, Value},
+    },
+    written::{LayerUse, StepPath},
+};
+
+/// A layer about to be used.
+pub(crate) struct Use {
+    pub kind: &'static str,
+    pub entry: Option<&'static Entry>,
+    pub layer: Box<dyn Layer>,
+    pub arguments: Vec<(String, String)>,
+    pub given: Vec<(String, String)>,
+    pub functional: bool,
+}
+
+impl<'w> Run<'w> {
+    /// Uses a layer of the catalogue on tensors.
+    pub(crate) fn apply_entry(
+        &mut self,
+        frame: &mut Frame,
+        node: NodeRef,
+        entry: &'static Entry,
+        recipe: &Recipe,
+        input: &Value,
+        functional: bool,
+    ) -> Value {
+        let Some((arguments, given)) = self.bind(frame, node, entry, recipe) else {
+            return Value::Unknown;
+        };
+        let none = entry.inputs.range().1 == 0;
+        let tensors: &[Tensor] = match input {
+            _ if none => &[],
+            Value::Unknown => return Value::Unknown,
+            other => match other.as_tensors() {
+                Some(tensors) => tensors,
+                None => {
+                    let message =
+                        format!("`{}` takes a tensor, not {}", entry.name, other.describe());
+                    self.error(Code::NotATensor, node, message);
+                    return Value::Unknown;
+                }
+            },
+        };
+        if let Err(message) = entry.check_inputs(tensors.len()) {
+            self.error(Code::WrongInputs, node, message);
+            return Value::Unknown;
+        }
+        let types: Vec<TensorType> = tensors.iter().map(|tensor| (*tensor.ty).clone()).collect();
+        let made =
+            (entry.bind)(&arguments, &types).and_then(|layer| Ok((layer.outputs(&types)?, layer)));
+        let (outputs, layer) = match made {
+            Ok(made) => made,
+            Err(refusal) => {
+                self.refuse(frame, node, Some(recipe), tensors, &refusal);
+                return Value::Unknown;
+            }
+        };
+        if !self.check_given(frame, node, &*layer, entry, &given) {
+            return Value::Unknown;
+        }
+        let used = Use {
+            kind: entry.name,
+            entry: Some(entry),
+            layer,
+            arguments: arguments
+                .shown()
+                .map(|(name, value)| (name.to_owned(), value.to_string()))
+                .collect(),
+            given: given.into_iter().map(|(name, tensor)| (name, path_of(&tensor))).collect(),
+            functional,
+        };
+        self.use_layer(frame, node, used, tensors, &types, outputs)
+    }
+
+    /// Binds a recipe's arguments: settings, and tensors that are given for parameters.
+    fn bind(
+        &mut self,
+        frame: &Frame,
+        node: NodeRef,
+        entry: &'static Entry,
+        recipe: &Recipe,
+    ) -> Option<(Arguments, Vec<(String, Tensor)>)> {
+        let (mut positional, mut named, mut given) = (Vec::new(), Vec::new(), Vec::new());
+        let mut unknown = false;
+        for argument in &recipe.arguments {
+            match (&argument.value, &argument.name) {
+                (Value::Unknown, Some(name))
+                    if entry.params.iter().any(|param| param.name == *name) =>
+                {
+                    unknown = true
+                }
+                (Value::Unknown, None) => unknown = true,
+                (Value::Tensor(tensor), Some(name)) => {
+                    given.push((name.to_string(), tensor.clone()))
+                }
+                // `weight=none` gives nothing.
+                (Value::None, Some(name))
+                    if entry.params.iter().all(|param| param.name != *name)
+                        && is_parameter_name(name) => {}
+                (value, name) => match (value.to_arg(), name) {
+                    (Some(value), Some(name)) => named.push((name.as_str(), value)),
+                    (Some(value), None) => positional.push(value),
+                    (None, Some(name)) if value.is_unknown() => {
+                        named.push((name.as_str(), layers::Arg::None))
+                    }
+                    (None, _) => {
+                        let message = format!(
+                            "`{}` takes no {} as an argument",
+                            entry.name,
+                            value.describe()
+                        );
+                        self.error(Code::WrongValue, argument.node, message);
+                        return None;
+                    }
+                },
+            }
+        }
+        if unknown {
+            // What is known of the arguments is their names.
+            if let Some(bad) =
+                named.iter().find(|(name, _)| entry.params.iter().all(|param| param.name != *name))
+            {
+                let refusal = Arguments::bind(entry, &[], &[bad.clone()]);
+                if let Err(refusal) = refusal {
+                    self.refuse(frame, node, Some(recipe), &[], &refusal);
+                }
+            }
+            return None;
+        }
+        match Arguments::bind(entry, &positional, &named) {
+            Ok(arguments) => {
+                let names = given.iter().map(|(name, _)| name.clone()).collect();
+                Some((arguments.with_given(names).with_dtype(frame.dtype), given))
+            }
+            Err(refusal) => {
+                self.refuse(frame, node, Some(recipe), &[], &refusal);
+                None
+            }
+        }
+    }
+
+    /// Each given tensor must be a parameter of the layer, and have its shape.
+    fn check_given(
+        &mut self,
+        frame: &Frame,
+        node: NodeRef,
+        layer: &dyn Layer,
+        entry: &Entry,
+        given: &[(String, Tensor)],
+    ) -> bool {
+        if given.is_empty() {
+            return true;
+        }
+        let parameters = match layers::parameters(layer, frame.dtype) {
+            Ok(parameters) => parameters,
+            Err(refusal) => {
+                self.refuse(frame, node, None, &[], &refusal);
+                return false;
+            }
+        };
+        for (name, tensor) in given {
+            let Some(parameter) = parameters.iter().find(|parameter| parameter.name == *name)
+            else {
+                let names: Vec<&str> =
+                    parameters.iter().map(|parameter| parameter.name.as_str()).collect();
+                let has = if names.is_empty() {
+                    "none".to_owned()
+                } else {
+                    format!("`{}`", names.join("`, `"))
+                };
+                let message = format!("`{}` has no parameter `{name}`; it has {has}", entry.name);
+                self.error(Code::UnknownArgument, node, message);
+                return false;
+            };
+            if parameter.shape != tensor.ty.shape {
+                let message = format!(
+                    "`{name}` of this `{}` is {}; `{}` is {}",
+                    entry.name,
+                    parameter.shape,
+                    path_of(tensor),
+                    tensor.ty.shape
+                );
+                self.error(Code::TiedShape, node, message);
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Makes the step of a layer.
+    pub(crate) fn use_layer(
+        &mut self,
+        frame: &mut Frame,
+        node: NodeRef,
+        used: Use,
+        tensors: &[Tensor],
+        types: &[TensorType],
+        outputs: Vec<TensorType>,
+    ) -> Value {
+        if !self.count_steps(1, node) {
+            return Value::Unknown;
+        }
+        if let Some(output) = outputs.iter().find(|output| output.shape.len() > layers::MAX_DIMS) {
+            let message = format!(
+                "a tensor has at most {} dimensions, not {}",
+                layers::MAX_DIMS,
+                output.shape.len()
+            );
+            self.error(Code::TooLarge, node, message);
+            return Value::Unknown;
+        }
+        let counted = self.count(frame, &used, types, &outputs);
+        let (cost, parameters, totals) = match counted {
+            Ok(counted) => counted,
+            Err(refusal) => {
+                self.refuse(frame, node, None, tensors, &refusal);
+                return Value::Unknown;
+            }
+        };
+        let view_of = if used.layer.is_view() { tensors.first() } else { None };
+        let made: Vec<Tensor> =
+            outputs.into_iter().map(|output| frame.new_tensor(output, node, view_of)).collect();
+        let is_module = used.entry.is_some() && !used.functional;
+        let Use { kind, entry, layer, arguments, given, functional } = used;
+        let layer = LayerUse { kind, entry, layer, arguments, functional, cost, parameters, given };
+        let step = Step {
+            id: self.next_id(),
+            node,
+            path: StepPath::default(),
+            what: What::Layer(layer),
+            inputs: tensors.iter().filter_map(Tensor::flowing).collect(),
+            outputs: made.iter().filter_map(Tensor::flowing).collect(),
+            reused: frame.reusing,
+            idle: frame.idle,
+            totals: adjusted(totals, frame.reusing, frame.idle),
+        };
+        frame.pending.push(Pending { step, is_module, has_path: false });
+        Value::tensors(made)
+    }
+
+    /// The work, the parameters and the sums of a layer.
+    fn count(
+        &mut self,
+        frame: &Frame,
+        used: &Use,
+        types: &[TensorType],
+        outputs: &[TensorType],
+    ) -> Result<(Cost, Vec<ParameterTensor>, Totals), Refusal> {
+        let mut totals = Totals { leaves: 1, ..Totals::default() };
+        let mut cost = Cost::free();
+        if self.setting.costs {
+            cost = used.layer.cost(types, outputs);
+            (totals.macs, totals.flops) = (cost.macs()?, cost.flops()?);
+            let bytes = |ty: &TensorType| ty.bytes();
+            if !used.layer.is_view() {
+                for output in outputs {
+                    totals.activation_bytes = totals
+                        .activation_bytes
+                        .checked_add(bytes(output)?)
+                        .ok_or(layers::Overflow)?;
+                }
+            }
+            let width = outputs.first().map_or(0, |output| u128::from(output.dtype.bytes()));
+            totals.cache_bytes = cost.cache.checked_mul(width).ok_or(layers::Overflow)?;
+        }
+        let mut parameters = Vec::new();
+        if self.setting.builds && used.entry.is_some() && !used.functional {
+            parameters = layers::parameters(&*used.layer, frame.dtype)?;
+            parameters.retain(|tensor| used.given.iter().all(|(name, _)| *name != tensor.name));
+            totals = totals.with_parameters(&parameters)?;
+        }
+        Ok((cost, parameters, totals))
+    }
+
+    /// The parameters of a step's layer, built if this run does not build.
+    pub(crate) fn parameters_of(&self, step: &Step, dtype: DType) -> Vec<ParameterTensor> {
+        match &step.what {
+            What::Layer(layer) if self.setting.builds => layer.parameters.clone(),
+            What::Layer(layer) => layers::parameters(&*layer.layer, dtype).unwrap_or_default(),
+            What::Declared(tensor) => vec![tensor.clone()],
+            _ => Vec::new(),
+        }
+    }
+
+    /// Says why a layer cannot be made, at the argument or step that it is about.
+    pub(crate) fn refuse(
+        &mut self,
+        frame: &Frame,
+        node: NodeRef,
+        recipe: Option<&Recipe>,
+        tensors: &[Tensor],
+        refusal: &Refusal,
+    ) {
+        let code = match refusal.reason {
+            Reason::UnknownArgument => Code::UnknownArgument,
+            Reason::MissingArgument => Code::MissingArgument,
+            Reason::WrongArgument => Code::WrongArgument,
+            Reason::WrongNumberOfInputs => Code::WrongInputs,
+            Reason::WrongShape => Code::WrongShape,
+            Reason::WrongDtype => Code::WrongDtype,
+            Reason::Overflow => Code::Overflow,
+        };
+        let argument = recipe.and_then(|recipe| argument_at(recipe, &refusal.at));
+        let place = self.place(argument.map_or(node, |argument| argument.node));
+        let mut diagnostic = Diagnostic::new(code, place, refusal.message.clone());
+        if let At::Input(input) = refusal.at
+            && let Some(tensor) = tensors.get(input)
+            && let Origin::Step(id) = tensor.origin
+        {
+            let maker = frame.makers[id.0 as usize];
+            if maker != node {
+                let shape = &tensor.ty.shape;
+                diagnostic = diagnostic.related(self.place(maker), format!("this is {shape}"));
+            }
+        }
+        if let Some((argument, suggestion)) = argument.zip(refusal.suggestion.as_ref()) {
+            let name = ast::Argument::cast(self.workspace.node(argument.node))
+                .and_then(|argument| argument.name());
+            if let Some(name) = name {
+                let place = crate::Place { file: argument.node.file, range: name.range() };
+                diagnostic.place = place;
+                diagnostic =
+                    diagnostic.fix(format!("Write `{suggestion}`"), place, suggestion.clone());
+            }
+        }
+        self.report(diagnostic);
+    }
+}
+
+/// Whether a layer could have a parameter of this name, as `weight` or `bias_hh_l0`.
+fn is_parameter_name(name: &str) -> bool {
+    name.contains("weight") || name.contains("bias")
+}
+
+fn argument_at<'r>(recipe: &'r Recipe, at: &At) -> Option<&'r Argument> {
+    match at {
+        At::Argument(name) => {
+            let named =
+                recipe.arguments.iter().find(|argument| argument.name.as_deref() == Some(name));
+            named.or_else(|| {
+                let entry = match &recipe.callee {
+                    super::value::Callee::Layer(entry) | super::value::Callee::Function(entry) => {
+                        entry
+                    }
+                    super::value::Callee::Item { .. } => return None,
+                };
+                let index = entry.params.iter().position(|param| param.name == name)?;
+                recipe.arguments.iter().filter(|argument| argument.name.is_none()).nth(index)
+            })
+        }
+        At::Position(index) => {
+            recipe.arguments.iter().filter(|argument| argument.name.is_none()).nth(*index)
+        }
+        At::Layer | At::Input(_) => None,
+    }
+}
+
+fn path_of(tensor: &Tensor) -> String {
+    match &tensor.origin {
+        Origin::Parameter(path) => path.to_string(),
+        Origin::Step(_) => "this tensor".to_owned(),
+    }
+}
+
+pub(crate) fn adjusted(totals: Totals, reused: bool, idle: bool) -> Totals {
+    let totals = if reused { totals.without_parameters() } else { totals };
+    if idle { totals.without_work() } else { totals }
+}
+
+/// A step, settled.
+pub(crate) fn settle(mut step: Step, path: StepPath) -> Arc<Step> {
+    step.path = path;
+    Arc::new(step)
+}

@@ -1,0 +1,277 @@
+//! Writing a model out at certain sizes.
+//!
+//! A [`Run`] reads the tree directly, with plain whole numbers, and gives the written-out model
+//! and the diagnostics met on the way. The same run at other sizes shows which dimensions follow a
+//! symbol (`promise`), and what a figure is as a function of it (`growth`).
+
+mod expectations;
+mod expressions;
+mod frame;
+mod functions;
+mod items;
+mod layers_used;
+mod lines;
+mod names;
+mod patterns;
+mod scope;
+mod steps;
+mod tensors;
+mod value;
+
+use std::{hash::Hash, rc::Rc, sync::Arc};
+
+use layers::DType;
+use rustc_hash::{FxHashMap, FxHashSet};
+use smol_str::SmolStr;
+use syntax::ast;
+
+pub(crate) use frame::Evaluated;
+use frame::Frame;
+use scope::Scope;
+use value::{Callee, Value};
+
+use crate::{Code, Diagnostic, FileId, NodeRef, Place, Workspace};
+
+/// The most steps that are written out, lists and parts counted once.
+pub(crate) const MAX_STEPS: usize = 100_000;
+
+/// The most diagnostics of one run.
+const MAX_DIAGNOSTICS: usize = 200;
+
+/// What a run is for.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Setting {
+    /// Sizes of symbols that differ from those shown.
+    pub sizes: FxHashMap<SmolStr, u64>,
+    /// Values of the model's parameters that differ from their defaults.
+    pub arguments: Vec<(SmolStr, String)>,
+    /// Overrides the model's dtype.
+    pub dtype: Option<DType>,
+    /// Builds the modules to learn their parameters.
+    pub builds: bool,
+    /// Computes the work of each layer.
+    pub costs: bool,
+    /// Keeps what names mean, for hover.
+    pub records: bool,
+    /// Which expectations say what sizes a model takes.
+    pub size_expectations: SizeExpectations,
+    /// Evaluates only the expectations of the model's own body, and no step.
+    pub only_expectations: bool,
+    /// Evaluates only this expectation, whose `at` gave the sizes.
+    pub expectation: Option<NodeRef>,
+}
+
+/// Where expectations on sizes stand, so that other sizes are chosen with as little work as can be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum SizeExpectations {
+    #[default]
+    None,
+    /// In the bodies of models: their inputs and `let`s decide.
+    InModels,
+    /// In blocks too: the steps that lead there must be run.
+    InBlocks,
+}
+
+/// A symbol of a model: a size that may vary.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Symbol {
+    /// Its name.
+    pub name: SmolStr,
+    /// The size that is shown.
+    pub size: u64,
+    /// Where it is declared, as `N = 1`.
+    pub node: NodeRef,
+}
+
+/// What a name in the text means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Definition {
+    /// Where it is given.
+    pub node: NodeRef,
+    /// What it is.
+    pub kind: DefinitionKind,
+    /// Its value at its first use, if it is a scalar or a tensor.
+    pub value: Option<String>,
+}
+
+/// What a name is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)] // The names say it.
+pub enum DefinitionKind {
+    Parameter,
+    Let,
+    Loop,
+    Symbol,
+    Pattern,
+    Input,
+    Label,
+    Item,
+}
+
+/// One walk through a model.
+pub(crate) struct Run<'w> {
+    pub workspace: &'w Workspace,
+    pub setting: Setting,
+    pub diagnostics: Vec<Diagnostic>,
+    reported: FxHashSet<(Place, Code)>,
+    /// The items whose bodies are being written out, with the place of each use.
+    calls: Vec<(NodeRef, NodeRef)>,
+    memo: FxHashMap<MemoKey, Rc<Evaluated>>,
+    /// The names at the top of each file.
+    files: FxHashMap<FileId, Rc<FxHashMap<SmolStr, NodeRef>>>,
+    steps: usize,
+    next_id: u32,
+    too_large: bool,
+    /// Inside something that does not happen: only names are checked.
+    checking: usize,
+    /// The dtype of the model that is being written out, and whether somebody chose it.
+    dtype: DType,
+    dtype_is_set: bool,
+    pub symbols: Vec<Symbol>,
+    pub arguments: Vec<(SmolStr, String)>,
+    /// Expectations with `at`, to be evaluated in runs of their own.
+    pub expectations_at: Vec<NodeRef>,
+    pub definitions: FxHashMap<NodeRef, Definition>,
+    /// What names that are given stand for: `let`s, parameters, dimensions, labels.
+    pub scalars: FxHashMap<NodeRef, String>,
+    /// Sizes that steps' patterns bind, and which of them are used.
+    pub bound: FxHashMap<NodeRef, bool>,
+    /// Items that were used or evaluated.
+    pub used_items: FxHashSet<NodeRef>,
+    /// Whether an expectation on sizes failed.
+    pub expectation_failed: bool,
+}
+
+#[derive(PartialEq, Eq)]
+struct MemoKey {
+    item: NodeRef,
+    /// The scope around a block inside another; kept, so that its address stays its own.
+    scope: Option<ScopeKey>,
+    arguments: Vec<(Option<SmolStr>, Value)>,
+    inputs: Vec<Arc<layers::TensorType>>,
+    dtype: DType,
+}
+
+struct ScopeKey(Rc<Scope>);
+
+impl PartialEq for ScopeKey {
+    fn eq(&self, other: &Self) -> bool {
+        Rc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for ScopeKey {}
+
+impl Hash for MemoKey {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.item.hash(state);
+        self.arguments.hash(state);
+        self.inputs.hash(state);
+    }
+}
+
+impl<'w> Run<'w> {
+    pub fn new(workspace: &'w Workspace, setting: Setting) -> Run<'w> {
+        Run {
+            workspace,
+            setting,
+            diagnostics: Vec::new(),
+            reported: FxHashSet::default(),
+            calls: Vec::new(),
+            memo: FxHashMap::default(),
+            files: FxHashMap::default(),
+            steps: 0,
+            next_id: 0,
+            too_large: false,
+            checking: 0,
+            dtype: crate::written::DEFAULT_DTYPE,
+            dtype_is_set: false,
+            symbols: Vec::new(),
+            arguments: Vec::new(),
+            expectations_at: Vec::new(),
+            definitions: FxHashMap::default(),
+            scalars: FxHashMap::default(),
+            bound: FxHashMap::default(),
+            used_items: FxHashSet::default(),
+            expectation_failed: false,
+        }
+    }
+
+    /// Writes out a model, or a block whose input gives sizes, by itself.
+    pub fn root(&mut self, item: NodeRef, name: &str) -> Rc<Evaluated> {
+        self.used_items.insert(item);
+        let callee = Callee::Item { item, name: name.into(), scope: None };
+        self.write_out(&callee, &[], &[], true, item)
+    }
+
+    /// Checks the names in a block that nobody uses.
+    pub fn check_names(&mut self, item: NodeRef, name: &str) {
+        self.checking += 1;
+        self.root(item, name);
+        self.checking -= 1;
+    }
+
+    fn item(&self, item: NodeRef) -> Option<ast::Item<'w>> {
+        ast::Item::cast(self.workspace.node(item))
+    }
+
+    fn place(&self, node: NodeRef) -> Place {
+        self.workspace.place(node)
+    }
+
+    fn report(&mut self, diagnostic: Diagnostic) {
+        if self.too_large || (self.checking > 0 && !diagnostic.code.is_about_names()) {
+            return;
+        }
+        let full = self.diagnostics.len() >= MAX_DIAGNOSTICS;
+        if full || !self.reported.insert((diagnostic.place, diagnostic.code)) {
+            return;
+        }
+        let mut diagnostic = diagnostic;
+        // The first entry is the model itself; a block says where it is used.
+        if let Some((item, call)) = self.calls.get(1..).and_then(<[_]>::last) {
+            let name = self.item(*item).and_then(|item| item.name()).map_or("", |name| name.text());
+            diagnostic = diagnostic.related(self.place(*call), format!("in this use of `{name}`"));
+        }
+        self.diagnostics.push(diagnostic);
+    }
+
+    fn error(&mut self, code: Code, node: NodeRef, message: impl Into<String>) {
+        let place = self.place(node);
+        self.report(Diagnostic::new(code, place, message));
+    }
+
+    /// Counts a step; false once there are too many.
+    fn count_steps(&mut self, count: usize, node: NodeRef) -> bool {
+        self.steps = self.steps.saturating_add(count);
+        if self.steps > MAX_STEPS && !self.too_large {
+            let message = format!("this writes out more than {MAX_STEPS} steps");
+            self.error(Code::TooLarge, node, message);
+            self.too_large = true;
+        }
+        !self.too_large
+    }
+
+    fn next_id(&mut self) -> u32 {
+        self.next_id += 1;
+        self.next_id
+    }
+
+    fn define(
+        &mut self,
+        frame: &Frame,
+        used: syntax::NodeId,
+        definition: impl FnOnce() -> Definition,
+    ) {
+        if self.setting.records {
+            let node = NodeRef { file: frame.file, node: used };
+            self.definitions.entry(node).or_insert_with(definition);
+        }
+    }
+
+    fn note_scalar(&mut self, node: NodeRef, value: &Value) {
+        if self.setting.records && !value.is_unknown() {
+            self.scalars.entry(node).or_insert_with(|| value.to_string());
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! What an expression gives.
+
+use std::{fmt, hash::Hash, rc::Rc, sync::Arc};
+
+use layers::{Arg, Entry, TensorType};
+use smol_str::SmolStr;
+
+use crate::{
+    NodeRef,
+    evaluate::scope::Scope,
+    written::{Flowing, TensorId},
+};
+
+/// The value of an expression. An error gives `Unknown`, which spreads without further errors.
+#[derive(Debug, Clone)]
+pub(crate) enum Value {
+    Unknown,
+    None,
+    Bool(bool),
+    Int(i64),
+    Float(f64),
+    Text(Rc<str>),
+    List(Rc<[Value]>),
+    Layer(Rc<Recipe>),
+    Tensor(Tensor),
+    Tensors(Rc<[Tensor]>),
+}
+
+/// A tensor: its type, and what it is in its part.
+#[derive(Debug, Clone)]
+pub(crate) struct Tensor {
+    pub ty: Arc<TensorType>,
+    pub origin: Origin,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Origin {
+    /// A step of this part made it.
+    Step(TensorId),
+    /// It is a parameter or buffer, with its path as the body that reads it sees it.
+    Parameter(Rc<str>),
+}
+
+/// A layer with some or all of its arguments: what `RMSNorm(eps=1e-6)` is before it is used.
+#[derive(Debug, Clone)]
+pub(crate) struct Recipe {
+    pub callee: Callee,
+    pub arguments: Vec<Argument>,
+    /// Where it is written.
+    pub node: NodeRef,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum Callee {
+    Layer(&'static Entry),
+    /// `F.relu`
+    Function(&'static Entry),
+    Item {
+        item: NodeRef,
+        name: SmolStr,
+        /// The scope around a block that stands inside another one.
+        scope: Option<Rc<Scope>>,
+    },
+}
+
+impl Callee {
+    pub fn name(&self) -> &str {
+        match self {
+            Callee::Layer(entry) | Callee::Function(entry) => entry.name,
+            Callee::Item { name, .. } => name,
+        }
+    }
+}
+
+impl PartialEq for Callee {
+    fn eq(&self, other: &Callee) -> bool {
+        match (self, other) {
+            (Callee::Layer(left), Callee::Layer(right)) => std::ptr::eq(*left, *right),
+            (Callee::Function(left), Callee::Function(right)) => std::ptr::eq(*left, *right),
+            (
+                Callee::Item { item: left, scope: a, .. },
+                Callee::Item { item: right, scope: b, .. },
+            ) => left == right && a.as_ref().map(Rc::as_ptr) == b.as_ref().map(Rc::as_ptr),
+            _ => false,
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Argument {
+    pub name: Option<SmolStr>,
+    pub value: Value,
+    /// Where it is written.
+    pub node: NodeRef,
+}
+
+impl Value {
+    pub fn text(text: &str) -> Value {
+        Value::Text(text.into())
+    }
+
+    pub fn list(items: Vec<Value>) -> Value {
+        Value::List(items.into())
+    }
+
+    /// One tensor, or several.
+    pub fn tensors(mut tensors: Vec<Tensor>) -> Value {
+        match tensors.len() {
+            1 => Value::Tensor(tensors.remove(0)),
+            _ => Value::Tensors(tensors.into()),
+        }
+    }
+
+    /// The tensors that it holds; `None` if it is none.
+    pub fn as_tensors(&self) -> Option<&[Tensor]> {
+        match self {
+            Value::Tensor(tensor) => Some(std::slice::from_ref(tensor)),
+            Value::Tensors(tensors) => Some(tensors),
+            _ => None,
+        }
+    }
+
+    pub fn is_unknown(&self) -> bool {
+        matches!(self, Value::Unknown)
+    }
+
+    /// Python's truth.
+    pub fn is_true(&self) -> bool {
+        match self {
+            Value::None | Value::Bool(false) | Value::Int(0) => false,
+            Value::Float(value) => *value != 0.0,
+            Value::Text(text) => !text.is_empty(),
+            Value::List(items) => !items.is_empty(),
+            _ => true,
+        }
+    }
+
+    /// How a message calls it.
+    pub fn describe(&self) -> String {
+        match self {
+            Value::Unknown => "something unknown".to_owned(),
+            Value::Layer(recipe) => format!("the layer `{}`", recipe.callee.name()),
+            Value::Tensor(tensor) => format!("a tensor {}", tensor.ty.shape),
+            Value::Tensors(tensors) => format!("{} tensors", tensors.len()),
+            Value::List(items) if items.len() > 8 => format!("a list of {}", items.len()),
+            other => other.to_string(),
+        }
+    }
+
+    /// As an argument of a layer; `None` for what no layer takes.
+    pub fn to_arg(&self) -> Option<Arg> {
+        Some(match self {
+            Value::None => Arg::None,
+            Value::Bool(value) => Arg::Bool(*value),
+            Value::Int(value) => Arg::Int(*value),
+            Value::Float(value) => Arg::Float(*value),
+            Value::Text(text) => Arg::Text(text.to_string()),
+            Value::List(items) => {
+                Arg::List(items.iter().map(Value::to_arg).collect::<Option<_>>()?)
+            }
+            Value::Unknown | Value::Layer(_) | Value::Tensor(_) | Value::Tensors(_) => return None,
+        })
+    }
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Value::List(items) => {
+                f.write_str("[")?;
+                for (index, item) in items.iter().enumerate() {
+                    let comma = if index == 0 { "" } else { ", " };
+                    write!(f, "{comma}{item}")?;
+                }
+                f.write_str("]")
+            }
+            Value::Layer(recipe) => f.write_str(recipe.callee.name()),
+            Value::Tensor(tensor) => write!(f, "{}", tensor.ty),
+            Value::Tensors(tensors) => write!(f, "{} tensors", tensors.len()),
+            Value::Unknown => f.write_str("?"),
+            scalar => match scalar.to_arg() {
+                Some(arg) => write!(f, "{arg}"),
+                None => f.write_str("?"),
+            },
+        }
+    }
+}
+
+/// Equality of what two values are; where a recipe is written does not matter.
+impl PartialEq for Value {
+    fn eq(&self, other: &Value) -> bool {
+        match (self, other) {
+            (Value::Unknown, Value::Unknown) | (Value::None, Value::None) => true,
+            (Value::Bool(left), Value::Bool(right)) => left == right,
+            (Value::Int(left), Value::Int(right)) => left == right,
+            (Value::Float(left), Value::Float(right)) => left.to_bits() == right.to_bits(),
+            (Value::Text(left), Value::Text(right)) => left == right,
+            (Value::List(left), Value::List(right)) => left == right,
+            (Value::Tensor(left), Value::Tensor(right)) => left == right,
+            (Value::Tensors(left), Value::Tensors(right)) => left == right,
+            (Value::Layer(left), Value::Layer(right)) => {
+                left.callee == right.callee
+                    && left.arguments.len() == right.arguments.len()
+                    && left
+                        .arguments
+                        .iter()
+                        .zip(&right.arguments)
+                        .all(|(a, b)| a.name == b.name && a.value == b.value)
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Eq for Value {}
+
+impl Hash for Value {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        std::mem::discriminant(self).hash(state);
+        match self {
+            Value::Unknown | Value::None => {}
+            Value::Bool(value) => value.hash(state),
+            Value::Int(value) => value.hash(state),
+            Value::Float(value) => value.to_bits().hash(state),
+            Value::Text(text) => text.hash(state),
+            Value::List(items) => items.hash(state),
+            Value::Layer(recipe) => recipe.callee.name().hash(state),
+            Value::Tensor(tensor) => tensor.hash(state),
+            Value::Tensors(tensors) => tensors.hash(state),
+        }
+    }
+}
+
+impl PartialEq for Tensor {
+    fn eq(&self, other: &Tensor) -> bool {
+        self.ty == other.ty && self.origin == other.origin
+    }
+}
+
+impl Eq for Tensor {}
+
+impl Hash for Tensor {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.ty.hash(state);
+    }
+}
+
+impl Tensor {
+    /// As a step's input or output; a parameter flows from nowhere.
+    pub fn flowing(&self) -> Option<Flowing> {
+        match self.origin {
+            Origin::Step(id) => Some(Flowing { id, ty: self.ty.clone() }),
+            Origin::Parameter(_) => None,
+        }
+    }
+}

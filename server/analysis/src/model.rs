@@ -1,0 +1,232 @@
+//! A model as it was found: written out, summed, and with names for its sizes.
+
+use std::{fmt, ops::ControlFlow, sync::Arc};
+
+use layers::TensorType;
+use rustc_hash::FxHashMap;
+use smol_str::SmolStr;
+
+use crate::{
+    Definition, NodeRef, Part, Row, Step, Symbol, Totals, What, memory,
+    promise::{Samples, Types},
+    rows,
+};
+
+/// A model, or a block whose input gives sizes, at the sizes shown.
+#[derive(Debug)]
+pub struct Model {
+    /// Its name.
+    pub name: SmolStr,
+    /// Where it is declared.
+    pub item: NodeRef,
+    /// A `model`, as opposed to a block that is shown by itself.
+    pub is_model: bool,
+    /// Its symbols, with the sizes shown.
+    pub symbols: Vec<Symbol>,
+    /// Its parameters and their values.
+    pub arguments: Vec<(SmolStr, String)>,
+    /// The model written out.
+    pub part: Arc<Part>,
+    pub(crate) samples: Samples,
+    /// What names in the text mean, at their first use.
+    pub definitions: FxHashMap<NodeRef, Definition>,
+    /// What `let`s, parameters, dimensions and labels stand for, at their first use.
+    pub scalars: FxHashMap<NodeRef, String>,
+    pub(crate) uses: FxHashMap<NodeRef, Vec<Use>>,
+    pub(crate) part_uses: FxHashMap<NodeRef, Vec<PartUse>>,
+}
+
+/// A step and how often the model does it.
+#[derive(Debug, Clone)]
+pub struct Use {
+    /// The step.
+    pub step: Arc<Step>,
+    /// How often, in all copies of the part it stands in.
+    pub times: u128,
+}
+
+/// A part and how often the model uses it.
+#[derive(Debug, Clone)]
+pub struct PartUse {
+    /// The part.
+    pub part: Arc<Part>,
+    /// The first step that uses it; none for the model itself.
+    pub step: Option<Arc<Step>>,
+    /// How often.
+    pub times: u128,
+}
+
+/// A size, by the name of the symbol that it follows or by its number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Dim {
+    /// It equals this symbol at every size.
+    Symbol(SmolStr),
+    /// Any other.
+    Number(u64),
+}
+
+impl fmt::Display for Dim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Dim::Symbol(name) => f.write_str(name),
+            Dim::Number(size) => write!(f, "{size}"),
+        }
+    }
+}
+
+impl Model {
+    /// Sums over the whole model.
+    pub fn totals(&self) -> &Totals {
+        &self.part.totals
+    }
+
+    /// The largest sum of live tensors at any step, in bytes.
+    pub fn peak_activation_bytes(&self) -> u128 {
+        memory::peak(&self.part)
+    }
+
+    /// Visits every leaf in order of execution, every copy on its own, until the visitor breaks.
+    pub fn rows<'m>(&'m self, mut visitor: impl FnMut(Row<'m>) -> ControlFlow<()>) {
+        rows::visit(&self.part, &mut visitor);
+    }
+
+    /// The uses of the steps that a node wrote, the first one first.
+    pub fn uses(&self, node: NodeRef) -> &[Use] {
+        self.uses.get(&node).map_or(&[], Vec::as_slice)
+    }
+
+    /// The uses of a model or block, the first one first.
+    pub fn part_uses(&self, item: NodeRef) -> &[PartUse] {
+        self.part_uses.get(&item).map_or(&[], Vec::as_slice)
+    }
+
+    /// The sizes of an output of a step, by the symbols that they follow.
+    pub fn output_dims(&self, step: &Step, output: usize) -> Vec<Dim> {
+        let shown = step.outputs.get(output).map(|output| &output.ty);
+        self.dims(shown, step, |types| types.outputs.get(output))
+    }
+
+    /// The sizes of an input of a step.
+    pub fn input_dims(&self, step: &Step, input: usize) -> Vec<Dim> {
+        let shown = step.inputs.get(input).map(|input| &input.ty);
+        self.dims(shown, step, |types| types.inputs.get(input))
+    }
+
+    fn dims(
+        &self,
+        shown: Option<&Arc<TensorType>>,
+        step: &Step,
+        of: impl Fn(&Types) -> Option<&Arc<TensorType>>,
+    ) -> Vec<Dim> {
+        let Some(shown) = shown else { return Vec::new() };
+        let samples = self.samples.steps.get(&step.id);
+        let others: Vec<Option<&Arc<TensorType>>> = samples.into_iter().flatten().map(of).collect();
+        let dims = shown.shape.iter().enumerate().map(|(dim, size)| {
+            let there = |run: usize| {
+                others.get(run).and_then(|ty| ty.as_ref()).and_then(|ty| ty.shape.get(dim))
+            };
+            let follows = |index: usize, symbol: &Symbol| {
+                symbol.size == *size
+                    && !self.samples.sizes.is_empty()
+                    && self
+                        .samples
+                        .sizes
+                        .iter()
+                        .enumerate()
+                        .all(|(run, sizes)| there(run) == Some(&sizes[index]))
+            };
+            let symbol =
+                self.symbols.iter().enumerate().find(|(index, symbol)| follows(*index, symbol));
+            symbol.map_or(Dim::Number(*size), |(_, symbol)| Dim::Symbol(symbol.name.clone()))
+        });
+        dims.collect()
+    }
+}
+
+/// Finds every step of a model, and how often it is done.
+pub(crate) fn index(
+    root: &Arc<Part>,
+) -> (FxHashMap<NodeRef, Vec<Use>>, FxHashMap<NodeRef, Vec<PartUse>>) {
+    let mut order = Vec::new();
+    let mut numbers = FxHashMap::default();
+    visit_parts(root, None, &mut order, &mut numbers);
+
+    // Parts that use others come before them in some order; the totals flow along it.
+    let mut times = vec![0u128; order.len()];
+    times[0] = 1;
+    for number in topological(&order, &numbers) {
+        let outer = times[number];
+        inner_parts(&order[number].part.steps, &mut |part, _| {
+            let inner = numbers[&Arc::as_ptr(part)];
+            times[inner] = times[inner].saturating_add(outer);
+        });
+    }
+
+    let mut uses: FxHashMap<NodeRef, Vec<Use>> = FxHashMap::default();
+    let mut part_uses: FxHashMap<NodeRef, Vec<PartUse>> = FxHashMap::default();
+    for (entry, times) in order.iter_mut().zip(times) {
+        entry.times = times;
+        collect(&entry.part.steps, times, &mut uses);
+        part_uses.entry(entry.part.item).or_default().push(entry.clone());
+    }
+    (uses, part_uses)
+}
+
+/// Parts in the order in which they are first used.
+fn visit_parts(
+    part: &Arc<Part>,
+    step: Option<&Arc<Step>>,
+    order: &mut Vec<PartUse>,
+    numbers: &mut FxHashMap<*const Part, usize>,
+) {
+    if numbers.contains_key(&Arc::as_ptr(part)) {
+        return;
+    }
+    numbers.insert(Arc::as_ptr(part), order.len());
+    order.push(PartUse { part: part.clone(), step: step.cloned(), times: 0 });
+    inner_parts(&part.steps, &mut |inner, step| visit_parts(inner, Some(step), order, numbers));
+}
+
+fn inner_parts(steps: &[Arc<Step>], visitor: &mut dyn FnMut(&Arc<Part>, &Arc<Step>)) {
+    for step in steps {
+        match &step.what {
+            What::Part(part) => visitor(part, step),
+            What::Group(steps) | What::Splice(steps) => inner_parts(steps, visitor),
+            What::Layer(_) | What::Declared(_) => {}
+        }
+    }
+}
+
+/// An order in which every part comes before those it uses.
+fn topological(order: &[PartUse], numbers: &FxHashMap<*const Part, usize>) -> Vec<usize> {
+    let mut done = vec![false; order.len()];
+    let mut finished = Vec::with_capacity(order.len());
+    finish(0, order, numbers, &mut done, &mut finished);
+    finished.reverse();
+    finished
+}
+
+fn finish(
+    number: usize,
+    order: &[PartUse],
+    numbers: &FxHashMap<*const Part, usize>,
+    done: &mut [bool],
+    finished: &mut Vec<usize>,
+) {
+    if std::mem::replace(&mut done[number], true) {
+        return;
+    }
+    inner_parts(&order[number].part.steps, &mut |part, _| {
+        finish(numbers[&Arc::as_ptr(part)], order, numbers, done, finished);
+    });
+    finished.push(number);
+}
+
+fn collect(steps: &[Arc<Step>], times: u128, uses: &mut FxHashMap<NodeRef, Vec<Use>>) {
+    for step in steps {
+        uses.entry(step.node).or_default().push(Use { step: step.clone(), times });
+        if let What::Group(inner) | What::Splice(inner) = &step.what {
+            collect(inner, times, uses);
+        }
+    }
+}

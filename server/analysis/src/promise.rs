@@ -1,0 +1,496 @@
+//! A symbol is a promise: the model is run again at other sizes (`language.md` §4).
+//!
+//! What differs there shows which dimensions follow a symbol; what fails there is an error with
+//! its smallest counterexample.
+
+use std::{rc::Rc, sync::Arc};
+
+use layers::TensorType;
+use rustc_hash::{FxHashMap, FxHashSet};
+use smol_str::SmolStr;
+
+use crate::{
+    Code, Diagnostic, NodeRef, Part, Place, Step, Symbol, What, Workspace,
+    evaluate::{Evaluated, Run, Setting, SizeExpectations},
+    rows,
+};
+
+/// How far from the shown size an allowed one is looked for.
+const REACH: u64 = 4096;
+
+/// How far it is looked for on one side before the other is tried.
+const NEAR: u64 = 64;
+
+/// The other sizes at which a model was run, and what its tensors are there.
+#[derive(Debug, Default)]
+pub(crate) struct Samples {
+    /// For each run the sizes of the symbols.
+    pub sizes: Vec<Vec<u64>>,
+    /// For each step by its number, and each run, its inputs and outputs.
+    pub steps: FxHashMap<u32, Vec<Types>>,
+}
+
+/// The types of a step's inputs and outputs.
+#[derive(Debug, Clone)]
+pub(crate) struct Types {
+    pub inputs: Vec<Arc<TensorType>>,
+    pub outputs: Vec<Arc<TensorType>>,
+}
+
+/// A model and how it was run.
+pub(crate) struct Promise<'w, 'a> {
+    pub workspace: &'w Workspace,
+    pub item: NodeRef,
+    pub name: &'a str,
+    pub setting: &'a Setting,
+    pub symbols: &'a [Symbol],
+    /// What is wrong at the shown sizes already.
+    pub known: &'a [Diagnostic],
+}
+
+impl<'w> Promise<'w, '_> {
+    /// Runs the model at four other sizes; gives what was seen and what is wrong there.
+    pub fn check(&self, shown: &Arc<Part>) -> (Samples, Vec<Diagnostic>) {
+        let mut samples = Samples::default();
+        let mut diagnostics = Vec::new();
+        if self.symbols.is_empty() {
+            return (samples, diagnostics);
+        }
+        let (choices, fixed) = self.choose_sizes();
+        diagnostics.extend(fixed);
+        let mut compared = Compared::default();
+        for sizes in choices {
+            let (run, evaluated) = self.run(&sizes);
+            self.report_new(&run.diagnostics, &sizes, &mut diagnostics);
+            if run.diagnostics.iter().all(|found| self.is_known(found)) {
+                compared.parts(shown, &evaluated.part, &mut samples.steps, samples.sizes.len());
+                let differing = compared.differing.take();
+                diagnostics.extend(differing.and_then(|step| self.sized_parameter(&step, &sizes)));
+                samples.sizes.push(sizes);
+            }
+        }
+        let runs = samples.sizes.len();
+        samples.steps.retain(|_, types| types.len() == runs);
+        (samples, diagnostics)
+    }
+
+    fn run(&self, sizes: &[u64]) -> (Run<'w>, Rc<Evaluated>) {
+        let named =
+            self.symbols.iter().map(|symbol| symbol.name.clone()).zip(sizes.iter().copied());
+        let setting = Setting {
+            sizes: named.collect(),
+            builds: false,
+            costs: false,
+            records: false,
+            ..self.setting.clone()
+        };
+        let mut run = Run::new(self.workspace, setting);
+        let evaluated = run.root(self.item, self.name);
+        (run, evaluated)
+    }
+
+    fn is_known(&self, found: &Diagnostic) -> bool {
+        self.known.iter().any(|known| known.place == found.place && known.code == found.code)
+    }
+
+    // Which sizes.
+
+    /// Four choices of sizes: one, two, three more than shown, and about a third more; all
+    /// symbols differ from each other and from 1. And hints for symbols that cannot vary.
+    fn choose_sizes(&self) -> (Vec<Vec<u64>>, Vec<Diagnostic>) {
+        let shown: Vec<u64> = self.symbols.iter().map(|symbol| symbol.size).collect();
+        let mut fixed = FxHashSet::default();
+        let mut hints = Vec::new();
+        let mut taken: Vec<FxHashSet<u64>> =
+            shown.iter().map(|size| [*size, 1].into_iter().collect()).collect();
+        let mut choices = Vec::new();
+        for step in 0..4 {
+            let mut sizes = shown.clone();
+            for index in 0..shown.len() {
+                if fixed.contains(&index) {
+                    continue;
+                }
+                let more = if step < 3 {
+                    step + 1
+                } else {
+                    (shown[index] as f64 * 0.37).round().max(4.0) as u64
+                };
+                let wanted = shown[index].saturating_add(more);
+                match self.allowed_near(&shown, index, wanted, &taken[index], &sizes[..index]) {
+                    Some(size) => {
+                        taken[index].insert(size);
+                        sizes[index] = size;
+                    }
+                    None if taken[index].len() > 2 => {}
+                    None => {
+                        fixed.insert(index);
+                        hints.push(self.is_fixed(&self.symbols[index]));
+                    }
+                }
+            }
+            // Each symbol may vary alone; if not all of them together, the others stay as shown.
+            if sizes != shown && self.allows(&sizes) {
+                choices.push(sizes);
+            } else if let Some(index) =
+                (0..shown.len()).find(|index| sizes[*index] != shown[*index])
+            {
+                let mut alone = shown.clone();
+                alone[index] = sizes[index];
+                choices.push(alone);
+            }
+        }
+        choices.dedup();
+        (choices, hints)
+    }
+
+    /// The allowed size of one symbol nearest to the wanted one, above if possible.
+    fn allowed_near(
+        &self,
+        shown: &[u64],
+        index: usize,
+        wanted: u64,
+        taken: &FxHashSet<u64>,
+        others: &[u64],
+    ) -> Option<u64> {
+        let mut sizes = shown.to_vec();
+        let mut fits = |size: u64| {
+            sizes[index] = size;
+            !taken.contains(&size) && !others.contains(&size) && self.allows(&sizes)
+        };
+        let least = shown[index];
+        let above = |from: u64, to: u64| wanted.saturating_add(from)..wanted.saturating_add(to);
+        let below = |from: u64, to: u64| {
+            (least.saturating_sub(to).max(1)..least.saturating_sub(from).max(1)).rev()
+        };
+        above(0, NEAR)
+            .find(|size| fits(*size))
+            .or_else(|| below(0, NEAR).find(|size| fits(*size)))
+            .or_else(|| above(NEAR, REACH).find(|size| fits(*size)))
+            .or_else(|| below(NEAR, REACH).find(|size| fits(*size)))
+    }
+
+    /// Whether the expectations of the model's body allow these sizes.
+    fn allows(&self, sizes: &[u64]) -> bool {
+        if self.setting.size_expectations == SizeExpectations::None {
+            return true;
+        }
+        let named =
+            self.symbols.iter().map(|symbol| symbol.name.clone()).zip(sizes.iter().copied());
+        let setting = Setting {
+            sizes: named.collect(),
+            builds: false,
+            costs: false,
+            records: false,
+            only_expectations: self.setting.size_expectations == SizeExpectations::InModels,
+            ..self.setting.clone()
+        };
+        let mut run = Run::new(self.workspace, setting);
+        run.root(self.item, self.name);
+        !run.expectation_failed
+    }
+
+    fn is_fixed(&self, symbol: &Symbol) -> Diagnostic {
+        let Symbol { name, size, node } = symbol;
+        let message = format!(
+            "the expectations allow no other `{name}` near {size}, so it is fixed: write `{size}`"
+        );
+        let place = self.workspace.place(*node);
+        Diagnostic::new(Code::FixedSymbol, place, message).fix(
+            format!("Write `{size}`"),
+            place,
+            size.to_string(),
+        )
+    }
+
+    // What fails there.
+
+    /// Reports what is wrong at other sizes only: the first mistake, as the rest may follow from it.
+    fn report_new(&self, found: &[Diagnostic], sizes: &[u64], diagnostics: &mut Vec<Diagnostic>) {
+        let Some(first) = found
+            .iter()
+            .find(|found| !self.is_known(found) && found.code.severity() == crate::Severity::Error)
+        else {
+            return;
+        };
+        if diagnostics.iter().any(|reported| reported.place == first.place) {
+            return;
+        }
+        let case = self.smallest_case(first.place, sizes);
+        let (sizes, message) = match &case {
+            Some((_, sizes, message)) => (sizes.as_slice(), message.as_str()),
+            None => (sizes, first.message.as_str()),
+        };
+        let shown = self.symbols.iter().zip(sizes).filter(|(symbol, size)| symbol.size != **size);
+        let at: Vec<String> =
+            shown.map(|(symbol, size)| format!("{} = {size}", symbol.name)).collect();
+        let mut message = format!("fails at {}: {message}", at.join(", "));
+        let mut diagnostic = Diagnostic::new(Code::Promise, first.place, "");
+        if let Some((index, ..)) = case {
+            let symbol = &self.symbols[index];
+            let ways = self.ways_out(index, first.place);
+            message.push_str(&format!(". Write `{}` for `{}`", symbol.size, symbol.name));
+            if let Some(expect) = &ways {
+                message.push_str(&format!(", or `{expect}`"));
+                diagnostic = diagnostic.fix(
+                    format!("Add `{expect}`"),
+                    self.after_line(symbol.node),
+                    self.new_line(symbol.node, expect),
+                );
+            }
+            let declared = self.workspace.place(symbol.node);
+            diagnostic =
+                diagnostic.related(declared, format!("`{}` promises any size", symbol.name)).fix(
+                    format!("Write `{}` for `{}`", symbol.size, symbol.name),
+                    declared,
+                    symbol.size.to_string(),
+                );
+        }
+        diagnostic.message = message;
+        diagnostic.related.splice(0..0, first.related.iter().cloned());
+        diagnostics.push(diagnostic);
+    }
+
+    /// One symbol at one other size that is enough to fail at a place, with the message there.
+    fn smallest_case(&self, place: Place, failing: &[u64]) -> Option<(usize, Vec<u64>, String)> {
+        let shown: Vec<u64> = self.symbols.iter().map(|symbol| symbol.size).collect();
+        for index in 0..shown.len() {
+            let tries = [1, 2, 3].map(|more| shown[index].saturating_add(more));
+            let mut tries: Vec<u64> = tries
+                .into_iter()
+                .chain([failing[index]])
+                .filter(|size| *size != shown[index])
+                .collect();
+            tries.sort_unstable();
+            tries.dedup();
+            for size in tries {
+                let mut sizes = shown.clone();
+                sizes[index] = size;
+                if let Some(message) = self.failure(&sizes, place) {
+                    return Some((index, sizes, message));
+                }
+            }
+        }
+        None
+    }
+
+    fn failure(&self, sizes: &[u64], place: Place) -> Option<String> {
+        if !self.allows(sizes) {
+            return None;
+        }
+        let (run, _) = self.run(sizes);
+        run.diagnostics
+            .into_iter()
+            .find(|found| found.place == place && !self.is_known(found))
+            .map(|found| found.message)
+    }
+
+    /// The expectation under which a symbol may vary, if a simple one is found.
+    fn ways_out(&self, index: usize, place: Place) -> Option<String> {
+        let symbol = &self.symbols[index];
+        let shown: Vec<u64> = self.symbols.iter().map(|symbol| symbol.size).collect();
+        let holds = |size: u64| {
+            let mut sizes = shown.clone();
+            sizes[index] = size;
+            size > 0 && self.failure(&sizes, place).is_none()
+        };
+        for divisor in (2..=64).filter(|divisor| symbol.size % divisor == 0) {
+            if (1..=3).all(|times| holds(symbol.size.saturating_add(times * divisor))) {
+                return Some(format!("expect {} % {divisor} == 0", symbol.name));
+            }
+        }
+        let smaller = symbol.size.checked_sub(1).filter(|size| *size > 1)?;
+        holds(smaller).then(|| format!("expect {} <= {}", symbol.name, symbol.size))
+    }
+
+    /// The end of the line on which a symbol is declared.
+    fn after_line(&self, symbol: NodeRef) -> Place {
+        let mut place = self.workspace.place(symbol);
+        let text = self.workspace.parse(symbol.file).text();
+        let end = usize::from(place.range.end());
+        let line_end = text[end..].find('\n').map_or(text.len(), |length| end + length);
+        let at = syntax::TextSize::new(line_end as u32);
+        place.range = syntax::TextRange::empty(at);
+        place
+    }
+
+    fn new_line(&self, symbol: NodeRef, line: &str) -> String {
+        let text = self.workspace.parse(symbol.file).text();
+        let start = usize::from(self.workspace.place(symbol).range.start());
+        let line_start = text[..start].rfind('\n').map_or(0, |at| at + 1);
+        let indent: String = text[line_start..].chars().take_while(|char| *char == ' ').collect();
+        format!("\n{indent}{line}")
+    }
+
+    /// A parameter that has another shape at other sizes.
+    fn sized_parameter(&self, step: &Differing, sizes: &[u64]) -> Option<Diagnostic> {
+        let changed = self.symbols.iter().zip(sizes).filter(|(symbol, size)| symbol.size != **size);
+        let at: Vec<String> =
+            changed.map(|(symbol, size)| format!("{} = {size}", symbol.name)).collect();
+        let message = format!(
+            "the parameters of this step follow a symbol: {} at the shown sizes, {} at {}",
+            step.shown,
+            step.other,
+            at.join(", ")
+        );
+        let place = self.workspace.place(step.node);
+        let known = self.known.iter().any(|known| known.place == place);
+        (!known).then(|| Diagnostic::new(Code::SizedParameter, place, message))
+    }
+}
+
+/// A step whose parameters differ between two runs.
+struct Differing {
+    node: NodeRef,
+    shown: String,
+    other: String,
+}
+
+/// Compares a run with the shown one, pair of parts by pair.
+#[derive(Default)]
+struct Compared {
+    differing: Option<Differing>,
+}
+
+impl Compared {
+    fn parts(
+        &mut self,
+        shown: &Arc<Part>,
+        other: &Arc<Part>,
+        steps: &mut FxHashMap<u32, Vec<Types>>,
+        run: usize,
+    ) {
+        let mut walk =
+            Walk { differing: &mut self.differing, steps, run, seen: FxHashSet::default() };
+        walk.parts(shown, other);
+    }
+}
+
+struct Walk<'c> {
+    differing: &'c mut Option<Differing>,
+    steps: &'c mut FxHashMap<u32, Vec<Types>>,
+    run: usize,
+    seen: FxHashSet<(*const Part, *const Part)>,
+}
+
+impl Walk<'_> {
+    fn parts(&mut self, shown: &Arc<Part>, other: &Arc<Part>) {
+        if self.seen.insert((Arc::as_ptr(shown), Arc::as_ptr(other))) {
+            self.steps(&shown.steps, &other.steps, (shown, other));
+        }
+    }
+
+    fn steps(&mut self, shown: &[Arc<Step>], other: &[Arc<Step>], parts: (&Part, &Part)) {
+        let alike = shown.len() == other.len()
+            && shown.iter().zip(other).all(|(shown, other)| shown.node == other.node);
+        if !alike {
+            // The steps differ, as with a condition on a size; the parameters may not.
+            self.parameter_lists(parts);
+            return;
+        }
+        for (shown, other) in shown.iter().zip(other) {
+            self.note(shown, other);
+            match (&shown.what, &other.what) {
+                (What::Part(shown), What::Part(other)) => self.parts(shown, other),
+                (
+                    What::Group(shown) | What::Splice(shown),
+                    What::Group(other) | What::Splice(other),
+                ) => {
+                    self.steps(shown, other, parts);
+                }
+                (What::Layer(used), What::Layer(there)) => {
+                    if !used.layer.same(&*there.layer) && !used.functional && used.entry.is_some() {
+                        let dtype = shown
+                            .outputs
+                            .first()
+                            .map_or(layers::DType::F32, |output| output.ty.dtype);
+                        let built = |layer| layers::parameters(layer, dtype).unwrap_or_default();
+                        self.differ(shown.node, &built(&*used.layer), &built(&*there.layer));
+                    }
+                }
+                (What::Declared(tensor), What::Declared(there)) => {
+                    self.differ(
+                        shown.node,
+                        std::slice::from_ref(tensor),
+                        std::slice::from_ref(there),
+                    );
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn note(&mut self, shown: &Step, other: &Step) {
+        let types = self.steps.entry(shown.id).or_default();
+        if types.len() == self.run {
+            let of = |flowing: &[crate::Flowing]| {
+                flowing.iter().map(|tensor| tensor.ty.clone()).collect()
+            };
+            types.push(Types { inputs: of(&other.inputs), outputs: of(&other.outputs) });
+        }
+    }
+
+    fn differ(
+        &mut self,
+        node: NodeRef,
+        shown: &[layers::ParameterTensor],
+        other: &[layers::ParameterTensor],
+    ) {
+        if shown == other || self.differing.is_some() {
+            return;
+        }
+        let list = |tensors: &[layers::ParameterTensor]| {
+            let shapes: Vec<String> =
+                tensors.iter().map(|tensor| format!("{}{}", tensor.name, tensor.shape)).collect();
+            if shapes.is_empty() { "none".to_owned() } else { shapes.join(", ") }
+        };
+        *self.differing = Some(Differing { node, shown: list(shown), other: list(other) });
+    }
+
+    /// Compares two parts with different steps by the paths and shapes of their parameters.
+    fn parameter_lists(&mut self, (shown, other): (&Part, &Part)) {
+        let list = |part: &Part| {
+            let mut list: Vec<(String, NodeRef, String)> = Vec::new();
+            rows::visit(part, &mut |row| {
+                let mut push = |name: &str, shape: String| {
+                    list.push((format!("{}.{name}", row.path), row.step.node, shape))
+                };
+                match &row.step.what {
+                    What::Layer(used)
+                        if used.entry.is_some() && !used.functional && !row.step.reused =>
+                    {
+                        for tensor in
+                            layers::parameters(&*used.layer, layers::DType::F32).unwrap_or_default()
+                        {
+                            push(&tensor.name, tensor.shape.to_string());
+                        }
+                    }
+                    What::Declared(tensor) => push("", tensor.shape.to_string()),
+                    _ => {}
+                }
+                std::ops::ControlFlow::Continue(())
+            });
+            list
+        };
+        let (shown, other) = (list(shown), list(other));
+        let of = |list: &[(String, NodeRef, String)]| -> FxHashSet<(SmolStr, SmolStr)> {
+            list.iter()
+                .map(|(path, _, shape)| (path.as_str().into(), shape.as_str().into()))
+                .collect()
+        };
+        let (here, there) = (of(&shown), of(&other));
+        let only_here = shown.iter().find(|(path, _, shape)| {
+            !there.contains(&(path.as_str().into(), shape.as_str().into()))
+        });
+        let only_there = other.iter().find(|(path, _, shape)| {
+            !here.contains(&(path.as_str().into(), shape.as_str().into()))
+        });
+        if let Some((path, node, shape)) = only_here.or(only_there)
+            && self.differing.is_none()
+        {
+            let (with, without) = (format!("{path}{shape}"), "none".to_owned());
+            let (shown, other) =
+                if only_here.is_some() { (with, without) } else { (without, with) };
+            *self.differing = Some(Differing { node: *node, shown, other });
+        }
+    }
+}

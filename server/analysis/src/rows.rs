@@ -1,0 +1,72 @@
+//! The written-out model as a table: every leaf in order of execution, every copy on its own.
+
+use std::{ops::ControlFlow, sync::Arc};
+
+use rustc_hash::FxHashMap;
+use smol_str::SmolStr;
+
+use crate::{Part, Step, StepPath, What};
+
+/// A leaf of a written-out model: a layer, an operation, a block that states its cost, or a tensor
+/// that is declared.
+#[derive(Debug)]
+pub struct Row<'m> {
+    /// Its module path, or its place in its step after an `@`.
+    pub path: String,
+    /// How often the same path was used before.
+    pub call: u32,
+    /// What it is.
+    pub step: &'m Arc<Step>,
+    /// The blocks around it, from the outside in.
+    pub blocks: Vec<SmolStr>,
+}
+
+/// Visits every row, until the visitor breaks off.
+pub(crate) fn visit<'m>(part: &'m Part, visitor: &mut dyn FnMut(Row<'m>) -> ControlFlow<()>) {
+    let mut walk = Walk { visitor, calls: FxHashMap::default(), blocks: Vec::new() };
+    let _ = walk.steps(&part.steps, "", "");
+}
+
+struct Walk<'v, 'm> {
+    visitor: &'v mut dyn FnMut(Row<'m>) -> ControlFlow<()>,
+    calls: FxHashMap<String, u32>,
+    blocks: Vec<SmolStr>,
+}
+
+impl<'m> Walk<'_, 'm> {
+    fn steps(&mut self, steps: &'m [Arc<Step>], group: &str, part: &str) -> ControlFlow<()> {
+        for step in steps {
+            let path = extend(if step.path.from_part { part } else { group }, &step.path);
+            match &step.what {
+                What::Splice(inner) => self.steps(inner, group, part)?,
+                What::Group(inner) => self.steps(inner, &path, part)?,
+                What::Part(inner) if inner.stated.is_none() => {
+                    self.blocks.push(inner.name.clone());
+                    self.steps(&inner.steps, &path, &path)?;
+                    self.blocks.pop();
+                }
+                _ => self.leaf(step, path)?,
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn leaf(&mut self, step: &'m Arc<Step>, path: String) -> ControlFlow<()> {
+        let count = self.calls.entry(path.clone()).or_default();
+        let call = *count;
+        *count += 1;
+        (self.visitor)(Row { path, call, step, blocks: self.blocks.clone() })
+    }
+}
+
+/// A path with the segments of a step. A place, `@3`, is no segment of its own.
+pub(crate) fn extend(base: &str, path: &StepPath) -> String {
+    let mut out = base.to_owned();
+    for segment in &path.segments {
+        if !out.is_empty() && !segment.starts_with('@') {
+            out.push('.');
+        }
+        out.push_str(segment);
+    }
+    out
+}

@@ -1,0 +1,274 @@
+//! A model written out: what an analysis finds, as plain immutable data.
+//!
+//! A [`Part`] is a model or block with certain arguments and input types. Parts that are equal are
+//! one and shared, so 126 equal decoder layers cost one; totals multiply, and paths are made when
+//! asked for ([`rows`](crate::rows)).
+
+use std::sync::Arc;
+
+use layers::{Cost, DType, Entry, Layer, Overflow, ParameterTensor, TensorType};
+use smol_str::SmolStr;
+
+use crate::NodeRef;
+
+/// A tensor of a part, by its number there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TensorId(pub(crate) u32);
+
+/// A tensor that flows: its number in its part and its type.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Flowing {
+    /// Its number in its part.
+    pub id: TensorId,
+    /// Its type.
+    pub ty: Arc<TensorType>,
+}
+
+/// What is known of a tensor's memory.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Memory {
+    /// The tensor that owns the memory; its own number unless it is a view.
+    pub storage: TensorId,
+    /// Bytes, if it owns them. Parameters own none here.
+    pub bytes: u128,
+}
+
+/// A model or block, written out for certain arguments and input types.
+#[derive(Debug)]
+pub struct Part {
+    /// The model or block.
+    pub item: NodeRef,
+    /// Its name.
+    pub name: SmolStr,
+    /// The tensors that flow in.
+    pub inputs: Vec<Flowing>,
+    /// Its steps, in order of execution.
+    pub steps: Vec<Arc<Step>>,
+    /// The tensors that flow out; empty if they are not known.
+    pub outputs: Vec<Flowing>,
+    /// The cost that the block states instead of its steps'.
+    pub stated: Option<Stated>,
+    /// Sums over all steps.
+    pub totals: Totals,
+    pub(crate) memory: Vec<Memory>,
+    pub(crate) exports: Vec<Export>,
+}
+
+/// A tensor inside a step's part that is read from outside.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Export {
+    /// The step that uses the part.
+    pub step: u32,
+    pub inner: Inner,
+    /// The tensor that it is here.
+    pub outer: TensorId,
+}
+
+/// Where a tensor is inside a part.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Inner {
+    Tensor(TensorId),
+    Deeper(u32, Box<Inner>),
+}
+
+/// What a block says of its cost.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stated {
+    /// MACs, if stated.
+    pub macs: Option<u128>,
+    /// Other FLOPs, if stated.
+    pub elementwise: Option<u128>,
+    /// The block has no steps, so it cannot be built.
+    pub opaque: bool,
+}
+
+/// Where a step's parameters live.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct StepPath {
+    /// The segments that it adds to the path around it.
+    pub segments: Vec<SmolStr>,
+    /// The path around it is that of its part, not of the group it stands in.
+    pub from_part: bool,
+}
+
+/// Something that is done once, or a group of such.
+#[derive(Debug)]
+pub struct Step {
+    /// Its number in the run; every step of every part has its own.
+    pub id: u32,
+    /// The stage, expression or line that wrote it.
+    pub node: NodeRef,
+    /// Where it lives.
+    pub path: StepPath,
+    /// What it does.
+    pub what: What,
+    /// The tensors it takes, as far as they are known.
+    pub inputs: Vec<Flowing>,
+    /// The tensors it gives, as far as they are known.
+    pub outputs: Vec<Flowing>,
+    /// Its parameters were made by an earlier step.
+    pub reused: bool,
+    /// Its parameters exist, and no work is done: an expert that is not chosen.
+    pub idle: bool,
+    /// Sums over it and what it holds, for one use.
+    pub totals: Totals,
+}
+
+/// What a step does.
+#[derive(Debug)]
+pub enum What {
+    /// A layer or an operation of an expression.
+    Layer(LayerUse),
+    /// A model or block.
+    Part(Arc<Part>),
+    /// Braces, or a loop or condition with a label: a segment of the path.
+    Group(Vec<Arc<Step>>),
+    /// A loop or condition without a label: its steps belong to the body around it.
+    Splice(Vec<Arc<Step>>),
+    /// `param` or `buffer`.
+    Declared(ParameterTensor),
+}
+
+/// A layer with its input.
+#[derive(Debug)]
+pub struct LayerUse {
+    /// Its kind, such as `Conv2d` or `Add`.
+    pub kind: &'static str,
+    /// Its entry in the catalogue; an operation of an expression has none.
+    pub entry: Option<&'static Entry>,
+    /// The layer with all its sizes.
+    pub layer: Box<dyn Layer>,
+    /// The arguments that were given, as `name=value`.
+    pub arguments: Vec<(String, String)>,
+    /// It is called as a function, `F.relu`: no module.
+    pub functional: bool,
+    /// Its work.
+    pub cost: Cost,
+    /// Its parameters and buffers, without those given.
+    pub parameters: Vec<ParameterTensor>,
+    /// Parameters for which a tensor is given, with the path of that tensor.
+    pub given: Vec<(String, String)>,
+}
+
+/// Sums. All counts are exact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Totals {
+    /// Elements of parameters.
+    pub params: u128,
+    /// Elements of parameters without those of experts that are not chosen.
+    pub active_params: u128,
+    /// Elements of buffers.
+    pub buffers: u128,
+    /// Bytes of parameters.
+    pub param_bytes: u128,
+    /// Bytes of buffers.
+    pub buffer_bytes: u128,
+    /// Multiply-accumulates.
+    pub macs: u128,
+    /// Floating-point operations: 2 for a MAC.
+    pub flops: u128,
+    /// Bytes of all tensors that steps make; views make none.
+    pub activation_bytes: u128,
+    /// Bytes of caches that are kept between calls.
+    pub cache_bytes: u128,
+    /// Leaves of the written-out model.
+    pub leaves: u128,
+    /// Leaves without a rule for their cost.
+    pub uncounted: u128,
+}
+
+impl Totals {
+    /// The sum of both.
+    ///
+    /// # Errors
+    /// If a count does not fit in 128 bits.
+    pub fn plus(self, other: &Totals) -> Result<Totals, Overflow> {
+        let add = |left: u128, right: u128| left.checked_add(right).ok_or(Overflow);
+        Ok(Totals {
+            params: add(self.params, other.params)?,
+            active_params: add(self.active_params, other.active_params)?,
+            buffers: add(self.buffers, other.buffers)?,
+            param_bytes: add(self.param_bytes, other.param_bytes)?,
+            buffer_bytes: add(self.buffer_bytes, other.buffer_bytes)?,
+            macs: add(self.macs, other.macs)?,
+            flops: add(self.flops, other.flops)?,
+            activation_bytes: add(self.activation_bytes, other.activation_bytes)?,
+            cache_bytes: add(self.cache_bytes, other.cache_bytes)?,
+            leaves: add(self.leaves, other.leaves)?,
+            uncounted: add(self.uncounted, other.uncounted)?,
+        })
+    }
+
+    /// Bytes that inference needs beside its activations: parameters, buffers and caches.
+    pub fn memory(&self) -> u128 {
+        self.param_bytes.saturating_add(self.buffer_bytes).saturating_add(self.cache_bytes)
+    }
+
+    pub(crate) fn sum<'a>(all: impl IntoIterator<Item = &'a Totals>) -> Result<Totals, Overflow> {
+        all.into_iter().try_fold(Totals::default(), Totals::plus)
+    }
+
+    /// What is left for a step whose parameters another step has made.
+    pub(crate) fn without_parameters(self) -> Totals {
+        Totals { params: 0, active_params: 0, buffers: 0, param_bytes: 0, buffer_bytes: 0, ..self }
+    }
+
+    /// What is left for an expert that is not chosen.
+    pub(crate) fn without_work(self) -> Totals {
+        Totals { active_params: 0, macs: 0, flops: 0, activation_bytes: 0, cache_bytes: 0, ..self }
+    }
+
+    /// Adds the tensors that a leaf owns.
+    pub(crate) fn with_parameters(
+        mut self,
+        tensors: &[ParameterTensor],
+    ) -> Result<Totals, Overflow> {
+        for tensor in tensors {
+            let numel = tensor.shape.numel()?;
+            let bytes = numel.checked_mul(tensor.dtype.bytes().into()).ok_or(Overflow)?;
+            let one = match tensor.is_buffer {
+                true => Totals { buffers: numel, buffer_bytes: bytes, ..Totals::default() },
+                false => Totals {
+                    params: numel,
+                    active_params: numel,
+                    param_bytes: bytes,
+                    ..Totals::default()
+                },
+            };
+            self = self.plus(&one)?;
+        }
+        Ok(self)
+    }
+}
+
+impl Step {
+    /// The steps right below it, which a part shares with its other uses.
+    pub fn children(&self) -> &[Arc<Step>] {
+        match &self.what {
+            What::Group(steps) | What::Splice(steps) => steps,
+            What::Part(part) if part.stated.is_none() => &part.steps,
+            _ => &[],
+        }
+    }
+
+    /// What a table calls it.
+    pub fn kind(&self) -> &str {
+        match &self.what {
+            What::Layer(layer) => layer.kind,
+            What::Part(part) => &part.name,
+            What::Group(_) => "Group",
+            What::Splice(_) => "",
+            What::Declared(tensor) if tensor.is_buffer => "Buffer",
+            What::Declared(_) => "Parameter",
+        }
+    }
+
+    /// Whether it is a module with parameters or buffers, made here or given.
+    pub(crate) fn has_parameters(&self) -> bool {
+        let ties = matches!(&self.what, What::Layer(layer) if !layer.given.is_empty());
+        ties || self.totals.params > 0 || self.totals.buffers > 0
+    }
+}
+
+/// The dtype of a model's weights.
+pub(crate) const DEFAULT_DTYPE: DType = DType::F32;
