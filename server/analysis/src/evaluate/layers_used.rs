@@ -296,6 +296,16 @@ impl<'w> Run<'w> {
         }
     }
 
+    /// Whether a step is a module with parameters. A run that does not build asks the layers.
+    pub(crate) fn has_parameters(&self, step: &Step, dtype: DType) -> bool {
+        if self.setting.builds || step.has_parameters() {
+            return step.has_parameters();
+        }
+        let builds = matches!(&step.what, What::Layer(layer) if layer.entry.is_some() && !layer.functional);
+        (builds && !self.parameters_of(step, dtype).is_empty())
+            || step.children().iter().any(|child| self.has_parameters(child, dtype))
+    }
+
     /// Says why a layer cannot be made, at the argument or step that it is about.
     pub(crate) fn refuse(
         &mut self,

@@ -844,11 +844,17 @@ impl<'w> Run<'w> {
         labels: &Labels,
         pending: Vec<Pending>,
     ) {
-        let with_parameters: Vec<usize> = (0..pending.len())
-            .filter(|index| pending[*index].is_module && pending[*index].step.has_parameters())
-            .collect();
         let modules: Vec<usize> =
             (0..pending.len()).filter(|index| pending[*index].is_module).collect();
+        // A single module lives under the label whatever it has, so nothing need be known of it.
+        let with_parameters: Vec<usize> = match (modules.len(), labels.paths.len()) {
+            (0 | 1, 1) => Vec::new(),
+            _ => modules
+                .iter()
+                .copied()
+                .filter(|index| self.has_parameters(&pending[*index].step, frame.dtype))
+                .collect(),
+        };
         if let [first, second, ..] = with_parameters[..] {
             let text = self.workspace.node(node).text();
             let (first, second) =

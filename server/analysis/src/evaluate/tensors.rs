@@ -185,7 +185,10 @@ impl<'w> Run<'w> {
         tensor: &Tensor,
     ) -> Value {
         let sum = layers::operators::WeightedSum { experts };
-        self.operation(frame, node, "WeightedSum", Box::new(sum), std::slice::from_ref(tensor))
+        let may_compute = std::mem::replace(&mut frame.may_compute, true);
+        let value = self.operation(frame, node, "WeightedSum", Box::new(sum), std::slice::from_ref(tensor));
+        frame.may_compute = may_compute;
+        value
     }
 }
 
