@@ -1,1 +1,72 @@
-fn main() {}
+//! `taper`: a command line and a language server over the same analysis.
+
+mod commands;
+mod files;
+mod lsp;
+mod report;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// What a layer costs, where the model is written.
+#[derive(Parser)]
+#[command(name = "taper", version = VERSION, disable_help_subcommand = true)]
+struct Cli {
+    /// When to write in colour.
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto)]
+    color: Color,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// The version and what it was built with, for bug reports.
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (cpu)");
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Print a file as an editor shows it, with its inlay hints.
+    Hints(commands::hints::Arguments),
+    /// Print a table of the model: layers, outputs, parameters, MACs, FLOPs, shares.
+    Summary(commands::summary::Arguments),
+    /// Check files, and print what is wrong as rustc does.
+    Check(commands::check::Arguments),
+    /// Write files in the one layout.
+    Fmt(commands::fmt::Arguments),
+    /// Explain a diagnostic, such as T0103.
+    Explain(commands::explain::Arguments),
+    /// Run the language server on standard input and output.
+    Lsp(lsp::Arguments),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match cli.color {
+        Color::Auto => {}
+        Color::Always => anstream::ColorChoice::Always.write_global(),
+        Color::Never => anstream::ColorChoice::Never.write_global(),
+    }
+    let result = match cli.command {
+        Command::Hints(arguments) => commands::hints::run(&arguments),
+        Command::Summary(arguments) => commands::summary::run(&arguments),
+        Command::Check(arguments) => commands::check::run(&arguments),
+        Command::Fmt(arguments) => commands::fmt::run(&arguments),
+        Command::Explain(arguments) => commands::explain::run(&arguments),
+        Command::Lsp(arguments) => return lsp::run(&arguments),
+    };
+    result.unwrap_or_else(|error| {
+        anstream::eprintln!(
+            "{}error:{} {error}",
+            report::ERROR.render(),
+            report::ERROR.render_reset()
+        );
+        ExitCode::from(2)
+    })
+}

@@ -301,7 +301,8 @@ impl<'w> Run<'w> {
         if self.setting.builds || step.has_parameters() {
             return step.has_parameters();
         }
-        let builds = matches!(&step.what, What::Layer(layer) if layer.entry.is_some() && !layer.functional);
+        let builds =
+            matches!(&step.what, What::Layer(layer) if layer.entry.is_some() && !layer.functional);
         (builds && !self.parameters_of(step, dtype).is_empty())
             || step.children().iter().any(|child| self.has_parameters(child, dtype))
     }

@@ -186,7 +186,8 @@ impl<'w> Run<'w> {
     ) -> Value {
         let sum = layers::operators::WeightedSum { experts };
         let may_compute = std::mem::replace(&mut frame.may_compute, true);
-        let value = self.operation(frame, node, "WeightedSum", Box::new(sum), std::slice::from_ref(tensor));
+        let value =
+            self.operation(frame, node, "WeightedSum", Box::new(sum), std::slice::from_ref(tensor));
         frame.may_compute = may_compute;
         value
     }

@@ -1,0 +1,249 @@
+//! Inlay hints: beside each line its output shape, parameters, FLOPs and share of the model.
+//!
+//! A label is short and keeps its width while one types; everything else is in the tooltip, which
+//! is made when it is asked for.
+
+use analysis::{Model, NodeRef, Step, Totals};
+use syntax::{Kind, TextRange, TextSize, ast};
+
+use crate::{
+    Snapshot, bytes, count, dims,
+    lines::{StepLine, outputs, step_lines},
+    percent,
+};
+
+/// A text that an editor shows between the characters of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hint {
+    /// Where it stands.
+    pub offset: TextSize,
+    /// What it says.
+    pub label: String,
+    /// What it is about, to ask for its tooltip.
+    pub id: HintId,
+}
+
+/// What a hint is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HintId {
+    /// The start of the step or line in the text.
+    pub start: TextSize,
+    /// The place of the hint.
+    pub offset: TextSize,
+}
+
+/// The hints in a range, or in the whole file, in the order of the text.
+pub fn hints(snapshot: &Snapshot, range: Option<TextRange>) -> Vec<Hint> {
+    let range = range.unwrap_or_else(|| snapshot.parse().tree().root().range());
+    let mut hints: Vec<Hint> = step_lines(snapshot, range)
+        .iter()
+        .map(|line| hint(snapshot, line.node, line.end, step_label(line)))
+        .collect();
+    for node in
+        snapshot.parse().tree().nodes().filter(|node| range.intersect(node.range()).is_some())
+    {
+        let reference = snapshot.node(node.id());
+        let end = match node.kind() {
+            Kind::Model | Kind::Block => {
+                let brace =
+                    ast::Item::cast(node).and_then(|item| item.body()?.syntax().first_token());
+                brace.map_or(node.range().start(), |brace| brace.range().end())
+            }
+            _ => node.range().end(),
+        };
+        let label = match node.kind() {
+            Kind::Model | Kind::Block => item_label(snapshot, reference),
+            Kind::Let => scalar(snapshot, reference)
+                .filter(|value| !is_written(node.text(), value))
+                .map(|value| format!("= {value}")),
+            Kind::ParamDecl | Kind::BufferDecl => declared_label(snapshot, reference),
+            Kind::Input if !is_in_shown_model(snapshot, reference) => {
+                input_label(snapshot, reference)
+            }
+            _ => None,
+        };
+        hints.extend(label.map(|label| hint(snapshot, reference, end, label)));
+    }
+    hints.retain(|hint| range.contains_inclusive(hint.offset));
+    hints.sort_by_key(|hint| hint.offset);
+    hints
+}
+
+/// The details of a hint, in Markdown.
+pub fn hint_tooltip(snapshot: &Snapshot, id: HintId) -> Option<String> {
+    let line = step_lines(snapshot, TextRange::new(id.start, id.offset.max(id.start)));
+    if let Some(line) = line.into_iter().find(|line| line.end == id.offset) {
+        return Some(tooltip_of_line(&line));
+    }
+    crate::hover(snapshot, id.start).map(|hover| hover.markdown)
+}
+
+fn hint(snapshot: &Snapshot, node: NodeRef, offset: TextSize, label: String) -> Hint {
+    let start = snapshot.workspace.place(node).range.start();
+    Hint { offset, label, id: HintId { start, offset } }
+}
+
+fn step_label(line: &StepLine<'_>) -> String {
+    let mut parts: Vec<String> = outputs(line.model, line.last()).into_iter().collect();
+    let (params, _, flops) = line.once();
+    if params > 0 {
+        parts.push(format!("{} params", count(params)));
+    }
+    if flops > 0 {
+        parts.push(format!("{}FLOP", spaced_unit(flops)));
+    }
+    let times = line.times();
+    if times > 1 {
+        parts.push(format!("×{times}"));
+    }
+    if flops > 0 {
+        parts.push(percent(line.flops_of_all(), line.model.totals().flops));
+    }
+    parts.join(" · ")
+}
+
+/// `1.43 G`, ready for its unit.
+fn spaced_unit(value: u128) -> String {
+    let text = count(value);
+    if text.ends_with(|last: char| last.is_ascii_digit()) { format!("{text} ") } else { text }
+}
+
+fn item_label(snapshot: &Snapshot, item: NodeRef) -> Option<String> {
+    let model = snapshot.model_with(item)?;
+    if model.item == item {
+        return Some(totals_label(model.totals()));
+    }
+    let uses = model.part_uses(item);
+    let first = uses.first()?;
+    let times: u128 = uses.iter().map(|one| one.times).sum();
+    let flops: u128 = uses.iter().map(|one| one.times.saturating_mul(one.part.totals.flops)).sum();
+    let mut parts = Vec::new();
+    parts.extend(first.step.as_ref().and_then(|step| outputs(model, step)));
+    parts.push(totals_label(&first.part.totals));
+    if times > 1 {
+        parts.push(format!("×{times}"));
+    }
+    if flops > 0 {
+        parts.push(percent(flops, model.totals().flops));
+    }
+    Some(parts.join(" · "))
+}
+
+/// Parameters and FLOPs; where experts are idle, the active parameters too; `≥` where a step has
+/// no rule.
+fn totals_label(totals: &Totals) -> String {
+    let mut params = format!("{} params", count(totals.params));
+    if totals.active_params != totals.params {
+        params.push_str(&format!(" ({} active)", count(totals.active_params)));
+    }
+    let at_least = if totals.uncounted > 0 { "≥ " } else { "" };
+    format!("{params} · {at_least}{}FLOP", spaced_unit(totals.flops))
+}
+
+fn scalar(snapshot: &Snapshot, node: NodeRef) -> Option<String> {
+    let value = snapshot.analysis.models.iter().find_map(|model| model.scalars.get(&node))?;
+    (value.chars().count() <= 40).then(|| value.clone())
+}
+
+/// A `let` that says its value already needs no hint.
+fn is_written(line: &str, value: &str) -> bool {
+    line.rsplit_once('=').is_some_and(|(_, written)| written.trim() == value)
+}
+
+fn declared_label(snapshot: &Snapshot, node: NodeRef) -> Option<String> {
+    let model = snapshot.model_of(node)?;
+    let uses = model.uses(node);
+    let step = &uses.first()?.step;
+    let mut parts: Vec<String> = outputs(model, step).into_iter().collect();
+    if step.totals.params > 0 {
+        parts.push(format!("{} params", count(step.totals.params)));
+    }
+    let times: u128 = uses.iter().map(|one| one.times).sum();
+    if times > 1 {
+        parts.push(format!("×{times}"));
+    }
+    Some(parts.join(" · "))
+}
+
+/// A model's own inputs say their sizes already.
+fn is_in_shown_model(snapshot: &Snapshot, input: NodeRef) -> bool {
+    let item = enclosing_item(snapshot, input);
+    snapshot.analysis.models.iter().any(|model| Some(model.item) == item)
+}
+
+fn enclosing_item(snapshot: &Snapshot, node: NodeRef) -> Option<NodeRef> {
+    let around = snapshot.workspace.node(node).ancestors().find_map(ast::Item::cast)?;
+    Some(snapshot.node(around.id()))
+}
+
+/// What flows into a block at its first use.
+fn input_label(snapshot: &Snapshot, input: NodeRef) -> Option<String> {
+    let item = enclosing_item(snapshot, input)?;
+    let model = snapshot.model_with(item)?;
+    let step = model.part_uses(item).first()?.step.clone()?;
+    let body = ast::Item::cast(snapshot.workspace.node(item))?.body()?;
+    let mut inputs = body.lines().filter_map(|line| match line {
+        ast::Line::Input(line) => Some(line.id()),
+        _ => None,
+    });
+    let index = inputs.position(|id| id == input.node)?;
+    let shape = model.input_dims(&step, index);
+    (!shape.is_empty()).then(|| dims(&shape))
+}
+
+fn tooltip_of_line(line: &StepLine<'_>) -> String {
+    let mut out = String::from(
+        "| stage | output | params | MACs | FLOPs | memory |\n|---|---|--:|--:|--:|--:|\n",
+    );
+    for uses in &line.stages {
+        let step: &Step = &uses[0].step;
+        let kind = if step.kind().is_empty() { "steps" } else { step.kind() };
+        let shape = outputs(line.model, step).unwrap_or_default();
+        let Totals { params, macs, flops, activation_bytes, .. } = step.totals;
+        out.push_str(&format!(
+            "| {kind} | {shape} | {} | {} | {} | {} |\n",
+            grouped(params),
+            grouped(macs),
+            grouped(flops),
+            bytes(activation_bytes)
+        ));
+    }
+    out.push_str(&shares(line.model, line));
+    out
+}
+
+fn shares(model: &Model, line: &StepLine<'_>) -> String {
+    let (params, _, flops) = line.once();
+    let totals = model.totals();
+    let times = line.times();
+    let mut out = String::new();
+    if flops > 0 {
+        let all = line.flops_of_all();
+        out.push_str(&format!("\n{} of the FLOPs of `{}`", percent(all, totals.flops), model.name));
+        if times > 1 {
+            out.push_str(&format!(
+                ", in {times} uses of {} to {} FLOPs in all",
+                grouped(flops),
+                grouped(all)
+            ));
+        }
+        out.push_str(".\n");
+    }
+    if params > 0 && times <= 1 {
+        out.push_str(&format!("\n{} of its parameters.\n", percent(params, totals.params)));
+    }
+    out
+}
+
+/// A whole number with its digits in groups of three: `61,100,840`.
+pub(crate) fn grouped(value: u128) -> String {
+    let digits = value.to_string();
+    let mut out = String::with_capacity(digits.len() * 4 / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}

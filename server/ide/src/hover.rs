@@ -1,0 +1,417 @@
+//! Hover: what a name or a layer is, what it costs and why.
+
+use analysis::{DefinitionKind, LayerUse, Model, NodeRef, PartUse, Step, Totals, Use, What};
+use layers::{Cost, Entry, Overflow, Unit};
+use syntax::{Kind, SyntaxNode, TextRange, TextSize, ast};
+
+use crate::{Snapshot, bytes, count, dims, hints::grouped, lines::outputs, percent};
+
+/// Markdown about a range of the text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hover {
+    /// What it is about.
+    pub range: TextRange,
+    /// What is known of it.
+    pub markdown: String,
+}
+
+/// What is known of the thing at an offset.
+pub fn hover(snapshot: &Snapshot, offset: TextSize) -> Option<Hover> {
+    let tree = snapshot.parse().tree();
+    let token = tree.token_at(offset)?;
+    let token = match token.kind().is_trivia() {
+        // At the end of a word the cursor still means that word.
+        true => token.previous().filter(|before| before.range().end() == offset)?,
+        false => token,
+    };
+    let innermost = tree.innermost(token);
+    innermost.ancestors().find_map(|node| hover_node(snapshot, node, token.range()))
+}
+
+fn hover_node(snapshot: &Snapshot, node: SyntaxNode<'_>, token: TextRange) -> Option<Hover> {
+    let reference = snapshot.node(node.id());
+    let markdown = match node.kind() {
+        Kind::NameExpr => return hover_name(snapshot, node),
+        Kind::Argument => {
+            let argument = ast::Argument::cast(node)?;
+            let name = argument.name().filter(|name| name.range() == token)?;
+            return hover_argument(snapshot, node, name.text())
+                .map(|markdown| Hover { range: token, markdown });
+        }
+        Kind::Model | Kind::Block => {
+            let item = ast::Item::cast(node)?;
+            let range = item.name()?.range();
+            let on_head = token.start() <= range.end();
+            return on_head
+                .then(|| Hover { range, markdown: item_markdown(snapshot, reference, item) });
+        }
+        Kind::Input | Kind::Let | Kind::Parameter | Kind::DimDefault => {
+            scalar_markdown(snapshot, node, reference)?
+        }
+        Kind::Dim => return None,
+        Kind::ParamDecl | Kind::BufferDecl => {
+            let model = snapshot.model_of(reference)?;
+            step_markdown(model, model.uses(reference), documented(node))
+        }
+        Kind::Labels => {
+            let step = node.parent()?;
+            label_markdown(snapshot, step)?
+        }
+        _ => {
+            let model = snapshot.model_of(reference)?;
+            step_markdown(model, model.uses(reference), None)
+        }
+    };
+    Some(Hover { range: node.range(), markdown })
+}
+
+/// A name in an expression: a layer with its cost, or what it stands for.
+fn hover_name(snapshot: &Snapshot, node: SyntaxNode<'_>) -> Option<Hover> {
+    let range = node.range();
+    let name = node.text();
+    let reference = snapshot.node(node.id());
+    let definition =
+        snapshot.analysis.models.iter().find_map(|model| model.definitions.get(&reference));
+    if let Some(definition) =
+        definition.filter(|definition| definition.kind != DefinitionKind::Item)
+    {
+        let what = match definition.kind {
+            DefinitionKind::Parameter => "parameter",
+            DefinitionKind::Let => "let",
+            DefinitionKind::Loop => "loop variable",
+            DefinitionKind::Symbol => "size",
+            DefinitionKind::Pattern => "size bound by a pattern",
+            DefinitionKind::Input => "input",
+            DefinitionKind::Label | DefinitionKind::Item => "label",
+        };
+        let value = definition.value.as_ref().map_or(String::new(), |value| format!(" = {value}"));
+        let mut markdown = format!("```taper\n{name}{value}\n```\n{what}");
+        let given = snapshot.workspace.node(definition.node);
+        let doc = given.ancestors().find_map(documented);
+        markdown.extend(doc.map(|doc| format!("\n\n{doc}")));
+        return Some(Hover { range, markdown });
+    }
+    // The layer's step may be written by the name or by the call around it.
+    let around = node.ancestors().take(3).map(|node| snapshot.node(node.id()));
+    let used = around.filter_map(|node| Some((snapshot.model_of(node)?, node))).next();
+    if let Some((model, node)) = used {
+        let item = definition.map(|definition| definition.node);
+        let mut markdown = step_markdown(model, model.uses(node), None);
+        if let Some(item) = item.and_then(|item| ast::Item::cast(snapshot.workspace.node(item))) {
+            markdown.extend(documented(item.syntax()).map(|doc| format!("\n\n{doc}")));
+        }
+        return Some(Hover { range, markdown });
+    }
+    layers::find(name).map(|entry| Hover { range, markdown: entry_markdown(entry) })
+}
+
+/// What a layer is, without a use.
+fn entry_markdown(entry: &Entry) -> String {
+    format!(
+        "```taper\n{}\n```\n{}\n\n{}\n\n[{}]({})",
+        entry.signature(),
+        entry.summary,
+        entry.doc,
+        entry.name,
+        entry.source
+    )
+}
+
+/// An argument of a layer or block: its parameter, and its default.
+fn hover_argument(snapshot: &Snapshot, node: SyntaxNode<'_>, name: &str) -> Option<String> {
+    let call = node.parent()?.parent()?;
+    let callee = call.children().next()?;
+    let entry = match callee.text() {
+        "F" => layers::find_function(call.children().nth(1)?.text().trim_start_matches('.'))?,
+        callee => match layers::find(callee) {
+            Some(entry) => entry,
+            None => {
+                let reference = snapshot.node(node.ancestors().nth(2)?.children().next()?.id());
+                let definition = snapshot
+                    .analysis
+                    .models
+                    .iter()
+                    .find_map(|model| model.definitions.get(&reference))?;
+                let item = ast::Item::cast(snapshot.workspace.node(definition.node))?;
+                let parameter = item
+                    .parameters()
+                    .find(|parameter| parameter.path().is_some_and(|path| path.text() == name))?;
+                return Some(format!(
+                    "```taper\n{}\n```\nparameter of `{}`",
+                    parameter.syntax().text(),
+                    item.name()?.text()
+                ));
+            }
+        },
+    };
+    let param = entry.params.iter().find(|param| param.name == name)?;
+    let default = param
+        .default
+        .map_or("; it must be given".to_owned(), |default| format!("; `{default}` unless given"));
+    Some(format!(
+        "```taper\n{name}\n```\nargument of `{}`{default}\n\n`{}`",
+        entry.name,
+        entry.signature()
+    ))
+}
+
+fn scalar_markdown(
+    snapshot: &Snapshot,
+    node: SyntaxNode<'_>,
+    reference: NodeRef,
+) -> Option<String> {
+    let value = snapshot.analysis.models.iter().find_map(|model| model.scalars.get(&reference))?;
+    let what = match node.kind() {
+        Kind::Input => "input",
+        Kind::Let => "let",
+        Kind::Parameter => "parameter",
+        _ => "symbol: any size, shown at this one",
+    };
+    let doc = documented(node).map_or(String::new(), |doc| format!("\n\n{doc}"));
+    Some(format!("```taper\n{}\n```\n{what}, here {value}{doc}", node.text()))
+}
+
+/// A label: its path in a checkpoint, and its step.
+fn label_markdown(snapshot: &Snapshot, step: SyntaxNode<'_>) -> Option<String> {
+    let doc = documented(step).map_or(String::new(), |doc| format!("{doc}\n\n"));
+    let lines = crate::lines::step_lines(snapshot, step.range());
+    let line = lines.into_iter().find(|line| line.node == snapshot.node(step.id()))?;
+    let owner = line
+        .stages
+        .iter()
+        .find(|uses| !uses[0].step.path.segments.iter().any(|segment| segment.contains('@')));
+    let uses = owner.unwrap_or(&line.stages[line.stages.len() - 1]);
+    Some(format!("{doc}{}", step_markdown(line.model, uses, None)))
+}
+
+fn item_markdown(snapshot: &Snapshot, reference: NodeRef, item: ast::Item<'_>) -> String {
+    let parameters: Vec<&str> =
+        item.parameters().map(|parameter| parameter.syntax().text()).collect();
+    let word = if item.is_model() { "model" } else { "block" };
+    let name = item.name().map_or("", |name| name.text());
+    let mut out = format!("```taper\n{word} {name}({})\n```\n", parameters.join(", "));
+    out.extend(documented(item.syntax()).map(|doc| format!("{doc}\n\n")));
+    let Some(model) = snapshot.model_with(reference) else {
+        out.push_str("Nobody uses it, and its input gives no sizes.");
+        return out;
+    };
+    let uses = model.part_uses(reference);
+    if model.item == reference {
+        out.push_str(&totals_markdown(model.totals()));
+        out.push_str(&format!("- peak activations: {}\n", bytes(model.peak_activation_bytes())));
+        let symbols: Vec<String> = model
+            .symbols
+            .iter()
+            .map(|symbol| format!("{} = {}", symbol.name, symbol.size))
+            .collect();
+        if !symbols.is_empty() {
+            out.push_str(&format!("- shown at {}\n", symbols.join(", ")));
+        }
+        out.push_str(&growth_markdown(snapshot, model, None));
+    } else {
+        out.push_str(&part_uses_markdown(model, uses));
+    }
+    out
+}
+
+fn totals_markdown(totals: &Totals) -> String {
+    let mut out =
+        format!("- parameters: {} ({})\n", grouped(totals.params), bytes(totals.param_bytes));
+    if totals.active_params != totals.params {
+        out.push_str(&format!("- active parameters: {}\n", grouped(totals.active_params)));
+    }
+    if totals.buffers > 0 {
+        out.push_str(&format!(
+            "- buffers: {} ({})\n",
+            grouped(totals.buffers),
+            bytes(totals.buffer_bytes)
+        ));
+    }
+    let at_least = if totals.uncounted > 0 { "at least " } else { "" };
+    out.push_str(&format!(
+        "- MACs: {at_least}{}\n- FLOPs: {at_least}{}\n",
+        grouped(totals.macs),
+        grouped(totals.flops)
+    ));
+    out.push_str(&format!("- activations: {}\n", bytes(totals.activation_bytes)));
+    if totals.cache_bytes > 0 {
+        out.push_str(&format!("- cache: {}\n", bytes(totals.cache_bytes)));
+    }
+    out
+}
+
+/// The most uses that a hover lists.
+const MAX_USES: usize = 8;
+
+fn part_uses_markdown(model: &Model, uses: &[PartUse]) -> String {
+    let mut out =
+        String::from("| uses | input | output | params | FLOPs |\n|--:|---|---|--:|--:|\n");
+    for one in uses.iter().take(MAX_USES) {
+        let Some(step) = &one.step else { continue };
+        let inputs: Vec<String> =
+            (0..step.inputs.len()).map(|input| dims(&model.input_dims(step, input))).collect();
+        out.push_str(&format!(
+            "| {} | {} | {} | {} | {} |\n",
+            one.times,
+            inputs.join(", "),
+            outputs(model, step).unwrap_or_default(),
+            grouped(one.part.totals.params),
+            grouped(one.part.totals.flops),
+        ));
+    }
+    if uses.len() > MAX_USES {
+        out.push_str(&format!("\n… and {} more.\n", uses.len() - MAX_USES));
+    }
+    let flops: u128 = uses.iter().map(|one| one.times.saturating_mul(one.part.totals.flops)).sum();
+    out.push_str(&format!(
+        "\n{} of the FLOPs of `{}`.\n",
+        percent(flops, model.totals().flops),
+        model.name
+    ));
+    out
+}
+
+/// A step at its first use, and a table of the others.
+fn step_markdown(model: &Model, uses: &[Use], doc: Option<String>) -> String {
+    let Some(first) = uses.first() else { return String::new() };
+    let step = &first.step;
+    let mut out = doc.map_or(String::new(), |doc| format!("{doc}\n\n"));
+    match &step.what {
+        What::Layer(layer) => out.push_str(&layer_markdown(model, step, layer)),
+        What::Part(part) => {
+            out.push_str(&format!("```taper\n{}\n```\n", part.name));
+            out.push_str(&flow_markdown(model, step));
+            out.push_str(&totals_markdown(&step.totals));
+        }
+        What::Declared(tensor) => {
+            let what = if tensor.is_buffer { "buffer" } else { "parameter" };
+            let bytes = step.totals.param_bytes + step.totals.buffer_bytes;
+            out.push_str(&format!(
+                "{what} {}{}: {}\n",
+                tensor.dtype,
+                tensor.shape,
+                crate::bytes(bytes)
+            ));
+        }
+        What::Group(_) | What::Splice(_) => {
+            out.push_str(&flow_markdown(model, step));
+            out.push_str(&totals_markdown(&step.totals));
+        }
+    }
+    out.push_str(&share_markdown(model, uses));
+    out
+}
+
+fn flow_markdown(model: &Model, step: &Step) -> String {
+    let inputs: Vec<String> =
+        (0..step.inputs.len()).map(|input| dims(&model.input_dims(step, input))).collect();
+    let outputs = outputs(model, step).unwrap_or_default();
+    format!("{} → {outputs}\n\n", inputs.join(", "))
+}
+
+fn layer_markdown(model: &Model, step: &Step, layer: &LayerUse) -> String {
+    let mut out = match layer.entry {
+        Some(entry) => {
+            let arguments: Vec<String> =
+                layer.arguments.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            format!(
+                "```taper\n{}({})\n```\n{}\n\n",
+                entry.name,
+                arguments.join(", "),
+                entry.summary
+            )
+        }
+        None => format!("```taper\n{}\n```\n", layer.kind),
+    };
+    out.push_str(&flow_markdown(model, step));
+    for tensor in &layer.parameters {
+        let what = if tensor.is_buffer { ", buffer" } else { "" };
+        let numel = tensor.shape.numel().unwrap_or(u128::MAX);
+        out.push_str(&format!(
+            "- `{}` {}{} = {}{what}\n",
+            tensor.name,
+            tensor.dtype,
+            tensor.shape,
+            grouped(numel)
+        ));
+    }
+    for (name, tied) in &layer.given {
+        out.push_str(&format!("- `{name}` is `{tied}`\n"));
+    }
+    if step.totals.params > 0 {
+        out.push_str(&format!(
+            "- parameters: {} ({})\n",
+            grouped(step.totals.params),
+            bytes(step.totals.param_bytes)
+        ));
+    }
+    out.push_str(&cost_markdown(&layer.cost).unwrap_or_else(|overflow| format!("- {overflow}\n")));
+    out.push_str(&format!("- activations: {}\n", bytes(step.totals.activation_bytes)));
+    if let Some(entry) = layer.entry {
+        out.push_str(&format!("\n{}\n\n[{}]({})\n", entry.doc, entry.name, entry.source));
+    }
+    out
+}
+
+/// MACs and FLOPs, each product with its formula and its numbers.
+fn cost_markdown(cost: &Cost) -> Result<String, Overflow> {
+    if cost.terms.is_empty() {
+        return Ok("- no FLOPs\n".to_owned());
+    }
+    let mut out =
+        format!("- MACs: {} · FLOPs: {}\n", grouped(cost.macs()?), grouped(cost.flops()?));
+    for term in &cost.terms {
+        let names: Vec<&str> = term.factors.iter().map(|(name, _)| *name).collect();
+        let numbers: Vec<String> = term.factors.iter().map(|(_, size)| size.to_string()).collect();
+        let unit = if term.unit == Unit::Macs { "MACs" } else { "FLOPs" };
+        out.push_str(&format!(
+            "  - {}: {} = {} = {} {unit}\n",
+            term.name,
+            names.join(" · "),
+            numbers.join(" · "),
+            grouped(term.value()?)
+        ));
+    }
+    Ok(out)
+}
+
+fn share_markdown(model: &Model, uses: &[Use]) -> String {
+    let times: u128 = uses.iter().map(|one| one.times).sum();
+    let flops: u128 = uses.iter().map(|one| one.times.saturating_mul(one.step.totals.flops)).sum();
+    let mut out = String::new();
+    if flops > 0 {
+        out.push_str(&format!(
+            "\n{} of the FLOPs of `{}`",
+            percent(flops, model.totals().flops),
+            model.name
+        ));
+        out.push_str(&if times > 1 { format!(", in {times} uses.\n") } else { ".\n".to_owned() });
+    }
+    if uses.len() > 1 {
+        out.push_str("\n| uses | output | params | FLOPs |\n|--:|---|--:|--:|\n");
+        for one in uses.iter().take(MAX_USES) {
+            let shape = outputs(model, &one.step).unwrap_or_default();
+            let Totals { params, flops, .. } = one.step.totals;
+            out.push_str(&format!(
+                "| {} | {shape} | {} | {} |\n",
+                one.times,
+                count(params),
+                count(flops)
+            ));
+        }
+        if uses.len() > MAX_USES {
+            out.push_str(&format!("\n… and {} more.\n", uses.len() - MAX_USES));
+        }
+    }
+    out
+}
+
+/// The cost as a function of the symbols.
+fn growth_markdown(snapshot: &Snapshot, model: &Model, node: Option<NodeRef>) -> String {
+    let _ = (snapshot, model, node);
+    String::new()
+}
+
+fn documented(node: SyntaxNode<'_>) -> Option<String> {
+    ast::doc_comment(node)
+}

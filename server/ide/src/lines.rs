@@ -1,0 +1,128 @@
+//! Which steps stand on which line of the text.
+
+use analysis::{Model, NodeRef, Step, Use, What};
+use syntax::{Kind, SyntaxNode, TextRange, TextSize, ast};
+
+use crate::Snapshot;
+
+/// What one line of the text does: the stages of a step that end there.
+pub(crate) struct StepLine<'s> {
+    /// Where a hint stands: after the last stage of the line, or after the brace that opens.
+    pub end: TextSize,
+    /// The step's node.
+    pub node: NodeRef,
+    pub model: &'s Model,
+    /// For each stage on this line its uses, the first one first.
+    pub stages: Vec<&'s [Use]>,
+}
+
+impl<'s> StepLine<'s> {
+    /// The last stage's first use, whose output the line gives.
+    pub fn last(&self) -> &'s Step {
+        &self.stages[self.stages.len() - 1][0].step
+    }
+
+    /// One use of all stages of the line: parameters, MACs, FLOPs.
+    pub fn once(&self) -> (u128, u128, u128) {
+        self.stages.iter().fold((0, 0, 0), |(params, macs, flops), uses| {
+            let totals = &uses[0].step.totals;
+            (params + totals.params, macs + totals.macs, flops + totals.flops)
+        })
+    }
+
+    /// FLOPs of all uses.
+    pub fn flops_of_all(&self) -> u128 {
+        let uses = self.stages.iter().flat_map(|uses| uses.iter());
+        uses.fold(0, |sum, one| sum.saturating_add(one.times.saturating_mul(one.step.totals.flops)))
+    }
+
+    /// How often the model does it.
+    pub fn times(&self) -> u128 {
+        self.stages[0].iter().fold(0, |sum, one| sum.saturating_add(one.times))
+    }
+}
+
+/// The lines of all steps in a range of the file.
+pub(crate) fn step_lines(snapshot: &Snapshot, range: TextRange) -> Vec<StepLine<'_>> {
+    let tree = snapshot.parse().tree();
+    let steps = tree.nodes().filter(|node| node.kind() == Kind::Step);
+    let inside = steps.filter(|step| range.intersect(step.range()).is_some());
+    inside.flat_map(|step| lines_of_step(snapshot, step)).collect()
+}
+
+fn lines_of_step<'s>(snapshot: &'s Snapshot, step: SyntaxNode<'s>) -> Vec<StepLine<'s>> {
+    let text = snapshot.text();
+    let mut lines: Vec<StepLine<'s>> = Vec::new();
+    let mut stages = Vec::new();
+    collect_stages(step, &mut stages);
+    for (node, end) in stages {
+        let node = snapshot.node(node.id());
+        let Some(model) = snapshot.model_of(node) else { continue };
+        let uses = model.uses(node);
+        let same_line = lines.last_mut().filter(|line| {
+            let between = &text[usize::from(line.end.min(end))..usize::from(line.end.max(end))];
+            std::ptr::eq(line.model, model) && !between.contains('\n')
+        });
+        match same_line {
+            Some(line) => {
+                line.end = end.max(line.end);
+                line.stages.push(uses);
+            }
+            None => {
+                let node = snapshot.node(step.id());
+                lines.push(StepLine { end, node, model, stages: vec![uses] });
+            }
+        }
+    }
+    lines
+}
+
+/// The nodes of a step that may have uses, in order of the text, each with the place of its hint.
+fn collect_stages<'s>(step: SyntaxNode<'s>, out: &mut Vec<(SyntaxNode<'s>, TextSize)>) {
+    for child in step.children() {
+        match child.kind() {
+            Kind::Sources | Kind::LayerStage => collect_exprs(child, child.range().end(), out),
+            Kind::Group | Kind::Repeat | Kind::For | Kind::If | Kind::Choose => {
+                let body = child.descendants().find_map(ast::Body::cast);
+                let brace = body.and_then(|body| body.syntax().first_token());
+                let end = brace.map_or(child.range().start(), |brace| brace.range().end());
+                out.push((child, end));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Expressions from the inside out, which is the order in which they are computed.
+fn collect_exprs<'s>(
+    node: SyntaxNode<'s>,
+    end: TextSize,
+    out: &mut Vec<(SyntaxNode<'s>, TextSize)>,
+) {
+    for child in node.children() {
+        collect_exprs(child, end, out);
+        let computes = ast::Expr::cast(child).is_some()
+            || child.kind() == Kind::Index
+            || child.kind() == Kind::Field;
+        if computes {
+            out.push((child, end));
+        }
+    }
+}
+
+/// The shape of a step's outputs, by symbols: `[N, 64]`, or `3 × [B, T, 768]`.
+pub(crate) fn outputs(model: &Model, step: &Step) -> Option<String> {
+    if let What::Declared(tensor) = &step.what {
+        return Some(tensor.shape.to_string());
+    }
+    let shapes: Vec<String> = (0..step.outputs.len())
+        .map(|output| crate::dims(&model.output_dims(step, output)))
+        .collect();
+    match shapes.as_slice() {
+        [] => None,
+        [first, rest @ ..] if !rest.is_empty() && rest.iter().all(|shape| shape == first) => {
+            Some(format!("{} × {first}", shapes.len()))
+        }
+        _ => Some(shapes.join(", ")),
+    }
+}

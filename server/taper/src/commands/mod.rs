@@ -1,0 +1,96 @@
+//! One file per command.
+
+pub mod check;
+pub mod explain;
+pub mod fmt;
+pub mod hints;
+pub mod summary;
+
+use std::{error::Error, path::PathBuf, process::ExitCode};
+
+use analysis::{Analysis, Model, Options};
+use clap::Args;
+use layers::DType;
+
+pub type Result = std::result::Result<ExitCode, Box<dyn Error>>;
+
+/// What the commands about a model have in common.
+#[derive(Args, Clone)]
+pub struct ModelArguments {
+    /// A `.taper` file, or `-` for standard input.
+    pub file: PathBuf,
+    /// The model to show; the first one unless given.
+    #[arg(long, value_name = "NAME")]
+    pub model: Option<String>,
+    /// A size of a symbol or a value of a parameter.
+    #[arg(long, value_name = "NAME=VALUE", value_parser = parse_setting)]
+    pub set: Vec<(String, String)>,
+    /// The dtype of weights and activations.
+    #[arg(long, value_parser = parse_dtype)]
+    pub dtype: Option<DType>,
+}
+
+fn parse_setting(text: &str) -> std::result::Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => {
+            Ok((name.trim().to_owned(), value.trim().to_owned()))
+        }
+        _ => Err(format!("`{text}` is not of the form NAME=VALUE")),
+    }
+}
+
+fn parse_dtype(text: &str) -> std::result::Result<DType, String> {
+    let names: Vec<&str> = DType::ALL.iter().map(|(_, name, _)| *name).collect();
+    DType::parse(text).ok_or_else(|| format!("there are {}", names.join(", ")))
+}
+
+impl ModelArguments {
+    pub fn options(&self) -> Options {
+        Options { set: self.set.clone(), dtype: self.dtype }
+    }
+
+    /// The model that is asked for; what is set must be a symbol or a parameter of it.
+    pub fn choose<'a>(
+        &self,
+        analysis: &'a Analysis,
+    ) -> std::result::Result<&'a Model, Box<dyn Error>> {
+        let found = match &self.model {
+            Some(name) => analysis.model(name),
+            None => analysis.models.first(),
+        };
+        let Some(model) = found else { return Err(self.no_model(analysis).into()) };
+        for (name, _) in &self.set {
+            let is_symbol = model.symbols.iter().any(|symbol| symbol.name == *name);
+            let is_parameter = model.arguments.iter().any(|(parameter, _)| parameter == name);
+            if !is_symbol && !is_parameter {
+                let symbols = model.symbols.iter().map(|symbol| symbol.name.as_str());
+                let known: Vec<&str> =
+                    symbols.chain(model.arguments.iter().map(|(name, _)| name.as_str())).collect();
+                return Err(format!(
+                    "`{}` has no symbol or parameter `{name}`; it has {}",
+                    model.name,
+                    known.join(", ")
+                )
+                .into());
+            }
+        }
+        Ok(model)
+    }
+
+    fn no_model(&self, analysis: &Analysis) -> String {
+        let incomplete = analysis
+            .incomplete
+            .iter()
+            .find(|(name, _)| self.model.as_ref().is_none_or(|wanted| wanted == name));
+        if let Some((name, missing)) = incomplete {
+            let settings: Vec<String> =
+                missing.iter().map(|name| format!("--set {name}=…")).collect();
+            return format!("`{name}` needs arguments: {}", settings.join(" "));
+        }
+        let names: Vec<&str> = analysis.models.iter().map(|model| model.name.as_str()).collect();
+        match &self.model {
+            Some(name) => format!("there is no model `{name}`; there is {}", names.join(", ")),
+            None => "this file has no model".to_owned(),
+        }
+    }
+}

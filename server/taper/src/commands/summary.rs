@@ -1,0 +1,95 @@
+//! `taper summary`: the model as a table.
+
+mod json;
+mod table;
+
+use std::process::ExitCode;
+
+use clap::{Args, ValueEnum};
+
+use crate::{commands::ModelArguments, files, report};
+
+#[derive(Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    model: ModelArguments,
+    /// What a line of the table is.
+    #[arg(long, value_enum, default_value_t = By::Tree)]
+    by: By,
+    /// How deep the tree goes; `all` for every leaf.
+    #[arg(long, default_value = "3", value_parser = parse_depth)]
+    depth: usize,
+    /// The largest first, by this column.
+    #[arg(long, value_enum)]
+    sort: Option<Sort>,
+    /// Whose rules count the work.
+    #[arg(long, value_enum, default_value_t = Convention::Taper)]
+    count: Convention,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    format: Format,
+}
+
+/// What a line of the table is.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum By {
+    /// A layer or block below what holds it; equal neighbours are one line.
+    Tree,
+    /// A layer, in order of execution.
+    Layer,
+    /// All uses of a block.
+    Block,
+    /// All layers of a kind.
+    Kind,
+}
+
+/// A column by which lines can be sorted.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Sort {
+    Params,
+    Macs,
+    Flops,
+    /// Bytes of activations.
+    Memory,
+}
+
+/// Whose rules count the work.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Convention {
+    /// Every floating-point operation, by the rules of docs/counting.md.
+    Taper,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Human,
+    Json,
+    Csv,
+    Markdown,
+}
+
+fn parse_depth(text: &str) -> Result<usize, String> {
+    match text {
+        "all" => Ok(usize::MAX),
+        _ => text.parse().map_err(|_| "a number or `all`".to_owned()),
+    }
+}
+
+pub fn run(arguments: &Arguments) -> super::Result {
+    let (workspace, file) = files::load(&arguments.model.file)?;
+    let analysis = analysis::analyse(&workspace, file, &arguments.model.options());
+    if arguments.format != Format::Json {
+        report::print(&workspace, &analysis.diagnostics);
+    }
+    let model = arguments.model.choose(&analysis)?;
+    match arguments.format {
+        Format::Json => {
+            let summary = json::Summary::new(&workspace, &analysis, model);
+            anstream::println!("{}", serde_json::to_string_pretty(&summary)?);
+        }
+        Format::Human => anstream::print!("{}", table::human(model, arguments)),
+        Format::Csv => anstream::print!("{}", table::csv(model, arguments)),
+        Format::Markdown => anstream::print!("{}", table::markdown(model, arguments)),
+    }
+    Ok(if analysis.has_errors() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}

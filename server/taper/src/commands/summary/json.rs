@@ -1,0 +1,195 @@
+//! The JSON contract of `taper summary --format json` (docs/architecture.md).
+
+use std::{collections::BTreeMap, ops::ControlFlow};
+
+use analysis::{Analysis, Flowing, Model, Row, What, Workspace};
+use layers::ParameterTensor;
+use serde::Serialize;
+
+use crate::report;
+
+/// The version of this contract.
+const FORMAT: u32 = 1;
+
+#[derive(Serialize)]
+pub struct Summary {
+    format: u32,
+    model: String,
+    file: String,
+    count: &'static str,
+    symbols: BTreeMap<String, u64>,
+    arguments: BTreeMap<String, serde_json::Value>,
+    uncounted: Vec<String>,
+    inputs: Vec<Input>,
+    outputs: Vec<Output>,
+    totals: Totals,
+    layers: Vec<Layer>,
+    diagnostics: Vec<report::Json>,
+}
+
+#[derive(Serialize)]
+struct Input {
+    name: String,
+    dtype: String,
+    shape: Vec<u64>,
+}
+
+#[derive(Serialize)]
+struct Output {
+    dtype: String,
+    shape: Vec<u64>,
+}
+
+#[derive(Serialize)]
+struct Totals {
+    params: u128,
+    trainable_params: u128,
+    buffers: u128,
+    active_params: u128,
+    param_bytes: u128,
+    macs: u128,
+    flops: u128,
+    activation_bytes: u128,
+    peak_activation_bytes: u128,
+    cache_bytes: u128,
+}
+
+#[derive(Serialize)]
+struct Layer {
+    path: String,
+    call: u32,
+    kind: String,
+    inputs: Vec<Vec<u64>>,
+    outputs: Vec<Vec<u64>>,
+    params: u128,
+    macs: u128,
+    flops: u128,
+    activation_bytes: u128,
+    tensors: Vec<Tensor>,
+    buffers: Vec<Tensor>,
+}
+
+#[derive(Serialize)]
+struct Tensor {
+    name: String,
+    dtype: String,
+    shape: Vec<u64>,
+}
+
+impl Summary {
+    pub fn new(workspace: &Workspace, analysis: &Analysis, model: &Model) -> Summary {
+        let mut layers = Vec::new();
+        let mut uncounted: Vec<String> = Vec::new();
+        model.rows(|row| {
+            if row.step.totals.uncounted > 0 {
+                uncounted.push(row.step.kind().to_owned());
+            }
+            layers.push(Layer::new(&row));
+            ControlFlow::Continue(())
+        });
+        uncounted.sort();
+        uncounted.dedup();
+        let totals = model.totals();
+        Summary {
+            format: FORMAT,
+            model: model.name.to_string(),
+            file: workspace.path(analysis.file).to_owned(),
+            count: "taper",
+            symbols: model
+                .symbols
+                .iter()
+                .map(|symbol| (symbol.name.to_string(), symbol.size))
+                .collect(),
+            arguments: model
+                .arguments
+                .iter()
+                .map(|(name, value)| (name.to_string(), argument(value)))
+                .collect(),
+            uncounted,
+            inputs: inputs(workspace, model),
+            outputs: model.part.outputs.iter().map(output).collect(),
+            totals: Totals {
+                params: totals.params,
+                trainable_params: totals.params,
+                buffers: totals.buffers,
+                active_params: totals.active_params,
+                param_bytes: totals.param_bytes,
+                macs: totals.macs,
+                flops: totals.flops,
+                activation_bytes: totals.activation_bytes,
+                peak_activation_bytes: model.peak_activation_bytes(),
+                cache_bytes: totals.cache_bytes,
+            },
+            layers,
+            diagnostics: analysis
+                .diagnostics
+                .iter()
+                .map(|one| report::Json::new(workspace, one))
+                .collect(),
+        }
+    }
+}
+
+impl Layer {
+    fn new(row: &Row<'_>) -> Layer {
+        let step = row.step;
+        let shapes =
+            |flowing: &[Flowing]| flowing.iter().map(|tensor| tensor.ty.shape.to_vec()).collect();
+        let tensor = |tensor: &ParameterTensor| {
+            let dot = if tensor.name.is_empty() || row.path.is_empty() { "" } else { "." };
+            Tensor {
+                name: format!("{}{dot}{}", row.path, tensor.name),
+                dtype: tensor.dtype.to_string(),
+                shape: tensor.shape.to_vec(),
+            }
+        };
+        let own: &[ParameterTensor] = match &step.what {
+            _ if step.reused => &[],
+            What::Layer(layer) => &layer.parameters,
+            What::Declared(declared) => std::slice::from_ref(declared),
+            _ => &[],
+        };
+        Layer {
+            path: row.path.clone(),
+            call: row.call,
+            kind: step.kind().to_owned(),
+            inputs: shapes(&step.inputs),
+            outputs: shapes(&step.outputs),
+            params: step.totals.params,
+            macs: step.totals.macs,
+            flops: step.totals.flops,
+            activation_bytes: step.totals.activation_bytes,
+            tensors: own.iter().filter(|one| !one.is_buffer).map(tensor).collect(),
+            buffers: own.iter().filter(|one| one.is_buffer).map(tensor).collect(),
+        }
+    }
+}
+
+/// A value as JSON where it can be; a layer by its name.
+fn argument(value: &str) -> serde_json::Value {
+    match value {
+        "none" => serde_json::Value::Null,
+        _ => serde_json::from_str(value).unwrap_or_else(|_| value.into()),
+    }
+}
+
+fn output(tensor: &Flowing) -> Output {
+    Output { dtype: tensor.ty.dtype.to_string(), shape: tensor.ty.shape.to_vec() }
+}
+
+fn inputs(workspace: &Workspace, model: &Model) -> Vec<Input> {
+    let body = syntax::ast::Item::cast(workspace.node(model.item)).and_then(|item| item.body());
+    let lines = body.into_iter().flat_map(|body| body.lines());
+    let names = lines.filter_map(|line| match line {
+        syntax::ast::Line::Input(line) => Some(line.name().map_or("", |name| name.text())),
+        _ => None,
+    });
+    names
+        .zip(&model.part.inputs)
+        .map(|(name, tensor)| Input {
+            name: name.to_owned(),
+            dtype: tensor.ty.dtype.to_string(),
+            shape: tensor.ty.shape.to_vec(),
+        })
+        .collect()
+}

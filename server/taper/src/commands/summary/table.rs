@@ -1,0 +1,283 @@
+//! The table for people: a tree or a list, with bars for the shares.
+
+use std::{ops::ControlFlow, sync::Arc};
+
+use analysis::{Model, Step, Totals, What};
+use comfy_table::{CellAlignment, Table, presets};
+use ide::{bytes, count, dims, percent};
+
+use super::{Arguments, By, Sort};
+
+/// A line of the table.
+struct Line {
+    name: String,
+    kind: String,
+    output: String,
+    totals: Totals,
+}
+
+const HEADER: [&str; 8] =
+    ["layer", "kind", "output", "params", "MACs", "FLOPs", "share of FLOPs", "activations"];
+
+/// The table with units, bars and the totals below it.
+pub fn human(model: &Model, arguments: &Arguments) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(HEADER);
+    let whole = model.totals();
+    for line in lines(model, arguments) {
+        let Totals { params, macs, flops, activation_bytes, .. } = line.totals;
+        let nonzero = |value: u128, text: String| if value == 0 { String::new() } else { text };
+        table.add_row([
+            line.name,
+            line.kind,
+            line.output,
+            nonzero(params, count(params)),
+            nonzero(macs, count(macs)),
+            nonzero(flops, count(flops)),
+            nonzero(
+                flops,
+                format!("{} {:>7}", bar(flops, whole.flops), percent(flops, whole.flops)),
+            ),
+            nonzero(activation_bytes, bytes(activation_bytes)),
+        ]);
+    }
+    for column in 3..HEADER.len() {
+        if let Some(column) = table.column_mut(column).filter(|_| column != 6) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    format!("{}\n\n{}", table.trim_fmt(), footer(model))
+}
+
+/// The table in Markdown, with exact numbers.
+pub fn markdown(model: &Model, arguments: &Arguments) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::ASCII_MARKDOWN);
+    table.set_header(HEADER);
+    for line in lines(model, arguments) {
+        table.add_row(exact(&line, model.totals()));
+    }
+    format!("{}\n", table.trim_fmt())
+}
+
+/// The table as comma-separated values, with exact numbers.
+pub fn csv(model: &Model, arguments: &Arguments) -> String {
+    let mut out = HEADER.join(",") + "\n";
+    for line in lines(model, arguments) {
+        let cells = exact(&line, model.totals());
+        let quoted: Vec<String> = cells.iter().map(|cell| csv_cell(cell)).collect();
+        out.push_str(&(quoted.join(",") + "\n"));
+    }
+    out
+}
+
+fn csv_cell(cell: &str) -> String {
+    if cell.contains([',', '"', '\n']) {
+        format!("\"{}\"", cell.replace('"', "\"\""))
+    } else {
+        cell.to_owned()
+    }
+}
+
+fn exact(line: &Line, whole: &Totals) -> [String; 8] {
+    let Totals { params, macs, flops, activation_bytes, .. } = line.totals;
+    [
+        line.name.trim_start().to_owned(),
+        line.kind.clone(),
+        line.output.clone(),
+        params.to_string(),
+        macs.to_string(),
+        flops.to_string(),
+        percent(flops, whole.flops),
+        activation_bytes.to_string(),
+    ]
+}
+
+fn lines(model: &Model, arguments: &Arguments) -> Vec<Line> {
+    let mut lines = match arguments.by {
+        By::Tree => {
+            let mut lines = Vec::new();
+            tree(model, &model.part.steps, 0, arguments.depth, &mut lines);
+            lines
+        }
+        By::Layer => by_layer(model),
+        By::Kind => summed(model, |step, _| Some(step.kind().to_owned())),
+        By::Block => summed(model, |_, block| block.map(str::to_owned)),
+    };
+    if let Some(sort) = arguments.sort {
+        lines.sort_by_key(|line| {
+            std::cmp::Reverse(match sort {
+                Sort::Params => line.totals.params,
+                Sort::Macs => line.totals.macs,
+                Sort::Flops => line.totals.flops,
+                Sort::Memory => line.totals.activation_bytes,
+            })
+        });
+        if arguments.by == By::Tree {
+            lines.iter_mut().for_each(|line| line.name = line.name.trim_start().to_owned());
+        }
+    }
+    lines
+}
+
+/// Steps below what holds them. Neighbours that are the same part are one line.
+fn tree(model: &Model, steps: &[Arc<Step>], depth: usize, deepest: usize, out: &mut Vec<Line>) {
+    let mut rest = steps;
+    while let Some((step, after)) = rest.split_first() {
+        if let What::Splice(inner) = &step.what {
+            tree(model, inner, depth, deepest, out);
+            rest = after;
+            continue;
+        }
+        let same = after.iter().take_while(|other| is_copy(step, other)).count();
+        out.push(tree_line(model, step, &after[..same], depth));
+        if depth + 1 < deepest {
+            tree(model, step.children(), depth + 1, deepest, out);
+        }
+        rest = &after[same..];
+    }
+}
+
+fn is_copy(step: &Step, other: &Step) -> bool {
+    let same_part = matches!((&step.what, &other.what), (What::Part(one), What::Part(two)) if Arc::ptr_eq(one, two));
+    same_part && step.idle == other.idle && step.reused == other.reused
+}
+
+fn tree_line(model: &Model, step: &Step, copies: &[Arc<Step>], depth: usize) -> Line {
+    let path = step.path.segments.join(".");
+    let path = if path.starts_with('@') { String::new() } else { path };
+    let times = copies.len() as u128 + 1;
+    let name = match copies.last() {
+        Some(last) => format!("{path} … {}", last.path.segments.join(".")),
+        None => path,
+    };
+    let kind = match (times, step.idle) {
+        (1, false) => step.kind().to_owned(),
+        (_, true) => format!("{} ×{times} (idle)", step.kind()),
+        _ => format!("{} ×{times}", step.kind()),
+    };
+    let kind = if kind == "Group" { String::new() } else { kind };
+    Line {
+        name: format!("{}{name}", "  ".repeat(depth)),
+        kind,
+        output: output(model, step),
+        totals: multiplied(&step.totals, times),
+    }
+}
+
+/// A product that does not fit was reported with the model's totals.
+fn multiplied(totals: &Totals, times: u128) -> Totals {
+    Totals {
+        params: totals.params.saturating_mul(times),
+        macs: totals.macs.saturating_mul(times),
+        flops: totals.flops.saturating_mul(times),
+        activation_bytes: totals.activation_bytes.saturating_mul(times),
+        ..*totals
+    }
+}
+
+fn output(model: &Model, step: &Step) -> String {
+    if let What::Declared(tensor) = &step.what {
+        return tensor.shape.to_string();
+    }
+    let shapes: Vec<String> =
+        (0..step.outputs.len()).map(|index| dims(&model.output_dims(step, index))).collect();
+    shapes.join(", ")
+}
+
+fn by_layer(model: &Model) -> Vec<Line> {
+    let mut lines = Vec::new();
+    model.rows(|row| {
+        lines.push(Line {
+            name: row.path,
+            kind: row.step.kind().to_owned(),
+            output: output(model, row.step),
+            totals: row.step.totals,
+        });
+        ControlFlow::Continue(())
+    });
+    lines
+}
+
+/// Sums over all leaves with one key, in the order in which the keys are met.
+fn summed(model: &Model, key: impl Fn(&Step, Option<&str>) -> Option<String>) -> Vec<Line> {
+    let mut lines: Vec<(Line, u64)> = Vec::new();
+    model.rows(|row| {
+        let Some(key) = key(row.step, row.blocks.last().map(|block| block.as_str())) else {
+            return ControlFlow::Continue(());
+        };
+        let index = lines.iter().position(|(line, _)| line.name == key).unwrap_or_else(|| {
+            let (kind, output) = Default::default();
+            lines.push((Line { name: key, kind, output, totals: Totals::default() }, 0));
+            lines.len() - 1
+        });
+        let (line, leaves) = &mut lines[index];
+        line.totals = line.totals.plus(&row.step.totals).unwrap_or(line.totals);
+        *leaves += 1;
+        ControlFlow::Continue(())
+    });
+    let shown =
+        lines.into_iter().map(|(line, leaves)| Line { kind: format!("×{leaves}"), ..line });
+    shown.collect()
+}
+
+/// A bar of ten characters, in eighths.
+fn bar(part: u128, whole: u128) -> String {
+    const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
+    let share = if whole == 0 { 0.0 } else { part as f64 / whole as f64 };
+    let eighths = (share * 80.0).round() as usize;
+    let bar = format!("{}{}", "█".repeat(eighths / 8), EIGHTHS[eighths % 8]);
+    format!("{bar}{}", " ".repeat(10usize.saturating_sub(bar.chars().count())))
+}
+
+fn footer(model: &Model) -> String {
+    let totals = model.totals();
+    let mut out = format!("{}", model.name);
+    let sizes: Vec<String> =
+        model.symbols.iter().map(|symbol| format!("{} = {}", symbol.name, symbol.size)).collect();
+    if !sizes.is_empty() {
+        out.push_str(&format!(" at {}", sizes.join(", ")));
+    }
+    out.push('\n');
+    let mut line = |name: &str, value: String| out.push_str(&format!("  {name:<18}{value}\n"));
+    line(
+        "parameters",
+        format!("{} ({}, {})", count(totals.params), totals.params, bytes(totals.param_bytes)),
+    );
+    if totals.active_params != totals.params {
+        line("active", format!("{} ({})", count(totals.active_params), totals.active_params));
+    }
+    if totals.buffers > 0 {
+        line(
+            "buffers",
+            format!(
+                "{} ({}, {})",
+                count(totals.buffers),
+                totals.buffers,
+                bytes(totals.buffer_bytes)
+            ),
+        );
+    }
+    let at_least = if totals.uncounted > 0 { "≥ " } else { "" };
+    line("MACs", format!("{at_least}{}MAC ({})", unit(totals.macs), totals.macs));
+    line("FLOPs", format!("{at_least}{}FLOP ({})", unit(totals.flops), totals.flops));
+    line(
+        "activations",
+        format!(
+            "{}, peak {}",
+            bytes(totals.activation_bytes),
+            bytes(model.peak_activation_bytes())
+        ),
+    );
+    if totals.cache_bytes > 0 {
+        line("cache", bytes(totals.cache_bytes));
+    }
+    out
+}
+
+/// `714 M`, ready for its unit.
+fn unit(value: u128) -> String {
+    let text = count(value);
+    if text.ends_with(|last: char| last.is_ascii_digit()) { format!("{text} ") } else { text }
+}

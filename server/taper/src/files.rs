@@ -1,0 +1,107 @@
+//! Reading files, and those they use.
+
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+};
+
+use analysis::{FileId, Workspace};
+
+/// The largest file that is read: nothing larger is parsed.
+const MAX_FILE: u64 = 16 << 20;
+
+/// Why a file cannot be read, in the user's words.
+#[derive(Debug)]
+pub enum ReadError {
+    /// The system refused.
+    Io(PathBuf, io::Error),
+    /// It is larger than [`MAX_FILE`].
+    TooLarge(PathBuf, u64),
+    /// It is no text: the line and column of the first bad byte.
+    NotUtf8(PathBuf, usize, usize),
+}
+
+impl fmt::Display for ReadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ReadError::Io(path, error) => write!(f, "cannot read {}: {error}", path.display()),
+            ReadError::TooLarge(path, size) => {
+                write!(f, "{} has {size} bytes; at most {MAX_FILE} are read", path.display())
+            }
+            ReadError::NotUtf8(path, line, column) => {
+                write!(
+                    f,
+                    "{}:{line}:{column}: this byte is not UTF-8, so the file is no Taper text",
+                    path.display()
+                )
+            }
+        }
+    }
+}
+
+impl std::error::Error for ReadError {}
+
+/// Reads a text; `-` is standard input.
+pub fn read(path: &Path) -> Result<String, ReadError> {
+    let bytes = match path.to_str() {
+        Some("-") => {
+            let mut bytes = Vec::new();
+            io::Read::read_to_end(&mut io::stdin().lock(), &mut bytes)
+                .map_err(|error| ReadError::Io(path.to_owned(), error))?;
+            bytes
+        }
+        _ => read_bytes(path)?,
+    };
+    String::from_utf8(bytes).map_err(|error| {
+        let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = valid.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let line_start = valid.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let column = String::from_utf8_lossy(&valid[line_start..]).chars().count() + 1;
+        ReadError::NotUtf8(path.to_owned(), line, column)
+    })
+}
+
+fn read_bytes(path: &Path) -> Result<Vec<u8>, ReadError> {
+    let refuse = |error| ReadError::Io(path.to_owned(), error);
+    let size = std::fs::metadata(path).map_err(refuse)?.len();
+    if size > MAX_FILE {
+        return Err(ReadError::TooLarge(path.to_owned(), size));
+    }
+    std::fs::read(path).map_err(refuse)
+}
+
+/// A workspace with a file and all that it uses, as far as it can be read. What cannot be read is
+/// reported at its `use`.
+pub fn load(path: &Path) -> Result<(Workspace, FileId), ReadError> {
+    let mut workspace = Workspace::default();
+    let file = workspace.insert(&key(path), syntax::parse(&read(path)?));
+    load_used(&mut workspace, |path| read(Path::new(path)).ok());
+    Ok((workspace, file))
+}
+
+/// The path of a file as a workspace knows it: with `/` whatever the system writes.
+pub fn key(path: &Path) -> String {
+    path.to_string_lossy().replace(std::path::MAIN_SEPARATOR, "/")
+}
+
+/// Adds the files that are used and not yet there.
+pub fn load_used(workspace: &mut Workspace, mut read: impl FnMut(&str) -> Option<String>) {
+    let mut unreadable = std::collections::HashSet::new();
+    loop {
+        let mut missing = workspace.missing();
+        missing.retain(|path| !unreadable.contains(path));
+        if missing.is_empty() {
+            return;
+        }
+        for path in missing {
+            match read(&path) {
+                Some(text) => {
+                    workspace.insert(&path, syntax::parse(&text));
+                }
+                None => {
+                    unreadable.insert(path);
+                }
+            }
+        }
+    }
+}
