@@ -41,7 +41,7 @@ pub struct Model {
 pub struct Use {
     /// The step.
     pub step: Arc<Step>,
-    /// How often, in all copies of the part it stands in.
+    /// How often, in all copies of the part it stands in; experts that are not chosen do no work.
     pub times: u128,
 }
 
@@ -156,8 +156,9 @@ pub(crate) fn index(
     times[0] = 1;
     for number in topological(&order, &numbers) {
         let outer = times[number];
-        inner_parts(&order[number].part.steps, &mut |part, _| {
+        inner_parts(&order[number].part.steps, &mut |part, step| {
             let inner = numbers[&Arc::as_ptr(part)];
+            let outer = if step.idle { 0 } else { outer };
             times[inner] = times[inner].saturating_add(outer);
         });
     }
@@ -223,7 +224,7 @@ fn finish(
 }
 
 fn collect(steps: &[Arc<Step>], times: u128, uses: &mut FxHashMap<NodeRef, Vec<Use>>) {
-    for step in steps {
+    for step in steps.iter().filter(|step| !step.idle) {
         uses.entry(step.node).or_default().push(Use { step: step.clone(), times });
         if let What::Group(inner) | What::Splice(inner) = &step.what {
             collect(inner, times, uses);

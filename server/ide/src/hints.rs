@@ -87,7 +87,8 @@ fn step_label(line: &StepLine<'_>) -> String {
     let mut parts: Vec<String> = outputs(line.model, line.last()).into_iter().collect();
     let (params, _, flops) = line.once();
     if params > 0 {
-        parts.push(format!("{} params", count(params)));
+        let active = line.stages.iter().map(|uses| uses[0].step.totals.active_params).sum();
+        parts.push(params_label(params, active));
     }
     if flops > 0 {
         parts.push(format!("{}FLOP", spaced_unit(flops)));
@@ -132,12 +133,16 @@ fn item_label(snapshot: &Snapshot, item: NodeRef) -> Option<String> {
 /// Parameters and FLOPs; where experts are idle, the active parameters too; `≥` where a step has
 /// no rule.
 fn totals_label(totals: &Totals) -> String {
-    let mut params = format!("{} params", count(totals.params));
-    if totals.active_params != totals.params {
-        params.push_str(&format!(" ({} active)", count(totals.active_params)));
-    }
+    let params = params_label(totals.params, totals.active_params);
     let at_least = if totals.uncounted > 0 { "≥ " } else { "" };
     format!("{params} · {at_least}{}FLOP", spaced_unit(totals.flops))
+}
+
+fn params_label(params: u128, active: u128) -> String {
+    match params == active {
+        true => format!("{} params", count(params)),
+        false => format!("{} params ({} active)", count(params), count(active)),
+    }
 }
 
 fn scalar(snapshot: &Snapshot, node: NodeRef) -> Option<String> {

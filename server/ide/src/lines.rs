@@ -46,15 +46,26 @@ impl<'s> StepLine<'s> {
 pub(crate) fn step_lines(snapshot: &Snapshot, range: TextRange) -> Vec<StepLine<'_>> {
     let tree = snapshot.parse().tree();
     let steps = tree.nodes().filter(|node| node.kind() == Kind::Step);
-    let inside = steps.filter(|step| range.intersect(step.range()).is_some());
+    let inside = steps.filter(|step| {
+        range.intersect(step.range()).is_some() && !stands_in_line(*step, snapshot.text())
+    });
     inside.flat_map(|step| lines_of_step(snapshot, step)).collect()
+}
+
+/// Whether a step stands in braces that are on one line with what they belong to.
+fn stands_in_line(step: SyntaxNode<'_>, text: &str) -> bool {
+    let braces = step.parent().filter(|node| node.kind() == Kind::Body);
+    let stage = braces.and_then(SyntaxNode::parent).filter(|node| ast::Item::cast(*node).is_none());
+    let in_line =
+        |node: SyntaxNode<'_>| !text[std::ops::Range::<usize>::from(node.range())].contains('\n');
+    stage.is_some() && braces.is_some_and(in_line)
 }
 
 fn lines_of_step<'s>(snapshot: &'s Snapshot, step: SyntaxNode<'s>) -> Vec<StepLine<'s>> {
     let text = snapshot.text();
     let mut lines: Vec<StepLine<'s>> = Vec::new();
     let mut stages = Vec::new();
-    collect_stages(step, &mut stages);
+    collect_stages(step, text, &mut stages);
     for (node, end) in stages {
         let node = snapshot.node(node.id());
         let Some(model) = snapshot.model_of(node) else { continue };
@@ -78,7 +89,7 @@ fn lines_of_step<'s>(snapshot: &'s Snapshot, step: SyntaxNode<'s>) -> Vec<StepLi
 }
 
 /// The nodes of a step that may have uses, in order of the text, each with the place of its hint.
-fn collect_stages<'s>(step: SyntaxNode<'s>, out: &mut Vec<(SyntaxNode<'s>, TextSize)>) {
+fn collect_stages<'s>(step: SyntaxNode<'s>, text: &str, out: &mut Vec<(SyntaxNode<'s>, TextSize)>) {
     for child in step.children() {
         match child.kind() {
             Kind::Sources | Kind::LayerStage => collect_exprs(child, child.range().end(), out),
@@ -86,7 +97,9 @@ fn collect_stages<'s>(step: SyntaxNode<'s>, out: &mut Vec<(SyntaxNode<'s>, TextS
                 let body = child.descendants().find_map(ast::Body::cast);
                 let brace = body.and_then(|body| body.syntax().first_token());
                 let end = brace.map_or(child.range().start(), |brace| brace.range().end());
-                out.push((child, end));
+                let braces = &text[usize::from(end)..usize::from(child.range().end())];
+                // Braces on one line have one hint, behind them.
+                out.push((child, if braces.contains('\n') { end } else { child.range().end() }));
             }
             _ => {}
         }

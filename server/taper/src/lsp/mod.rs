@@ -1,12 +1,42 @@
-//! The language server.
+//! The language server: the only part that knows the protocol.
+//!
+//! Messages go the same way: [`transport`] reads them, [`backend`] turns each into an event on one
+//! channel, [`main_loop`] owns the documents and applies events in the order in which they came,
+//! and [`requests`] answers from an immutable snapshot on a pool of threads.
 
-use std::process::ExitCode;
+mod backend;
+mod capabilities;
+mod convert;
+mod documents;
+mod main_loop;
+mod requests;
+mod transport;
+
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::Args;
 
+/// What editors pass to every language server.
 #[derive(Args)]
-pub struct Arguments {}
+pub struct Arguments {
+    /// Speak on standard input and output, as the server always does.
+    #[arg(long)]
+    stdio: bool,
+    /// Write what happens to a file, for bug reports.
+    #[arg(long, value_name = "FILE")]
+    log: Option<PathBuf>,
+    /// End when this process has ended.
+    #[arg(long = "clientProcessId", value_name = "PID")]
+    client_process_id: Option<i32>,
+}
 
-pub fn run(_: &Arguments) -> ExitCode {
-    ExitCode::SUCCESS
+pub fn run(arguments: &Arguments) -> ExitCode {
+    let _ = arguments.stdio;
+    match transport::serve(arguments.log.as_deref(), arguments.client_process_id) {
+        Ok(code) => code,
+        Err(error) => {
+            anstream::eprintln!("error: {error}");
+            ExitCode::from(2)
+        }
+    }
 }

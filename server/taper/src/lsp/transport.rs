@@ -1,0 +1,216 @@
+//! Reading and writing messages through tower-lsp, hardened.
+//!
+//! tower-lsp 0.20 by itself loses order once a handler awaits, starves `$/cancelRequest`, can
+//! deadlock on full queues, dies with a panicking handler, and does not end on `exit` while
+//! standard input is open. What is done here against each stands beside it.
+
+use std::{
+    future::ready,
+    io::Write,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+    pin::Pin,
+    process::ExitCode,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, Waker},
+};
+
+use futures::FutureExt;
+use serde_json::Value;
+use tokio::sync::oneshot;
+use tower_lsp::{
+    LspService, Server,
+    jsonrpc::{Error, Id, Request, Response},
+};
+use tower_service::Service;
+
+use super::backend::Backend;
+
+/// More handlers at once than a client has requests under way: a full queue could otherwise block
+/// the reader, and with it the answers that would empty the queue.
+const CONCURRENCY: usize = 1024;
+
+/// A file that says what happens, for bug reports.
+#[derive(Clone, Default)]
+pub struct Log(Option<Arc<Mutex<std::fs::File>>>);
+
+impl Log {
+    fn open(path: Option<&Path>) -> std::io::Result<Log> {
+        let file = path.map(|path| std::fs::File::create(path)).transpose()?;
+        Ok(Log(file.map(|file| Arc::new(Mutex::new(file)))))
+    }
+
+    /// Writes a line; a log that cannot be written is no reason to stop.
+    pub fn line(&self, line: std::fmt::Arguments<'_>) {
+        if let Some(mut file) = self.0.as_ref().and_then(|file| file.lock().ok()) {
+            let _ = writeln!(file, "{line}");
+        }
+    }
+}
+
+/// Serves until the client says `exit`, closes the pipe or ends.
+pub fn serve(log: Option<&Path>, client_process: Option<i32>) -> std::io::Result<ExitCode> {
+    let log = Log::open(log)?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let (watch, client_gone) = ClientWatch::new();
+    client_process.into_iter().for_each(|process| watch.start(process));
+
+    let code = runtime.block_on(async {
+        let (exit, exited) = oneshot::channel();
+        let shut_down = Arc::new(AtomicBool::new(false));
+        let (service, socket) = LspService::new(|client| Backend::new(client, log.clone(), watch));
+        let guarded =
+            Guarded { inner: service, exit: Some(exit), shut_down: shut_down.clone(), log };
+        let server = Server::new(tokio::io::stdin(), tokio::io::stdout(), socket);
+        // In a task of its own, so that a panic in it ends the server and not the process.
+        let serving = tokio::spawn(server.concurrency_level(CONCURRENCY).serve(guarded));
+        tokio::select! {
+            _ = serving => {}
+            _ = exited => {}
+            _ = client_gone => {}
+        }
+        if shut_down.load(Ordering::SeqCst) { 0 } else { 1 }
+    });
+    // tokio's thread for standard input cannot be stopped, so nothing waits for it.
+    std::process::exit(code)
+}
+
+/// Tells when the client's process has ended: it may have been killed with the pipe still open.
+#[derive(Clone)]
+pub struct ClientWatch(Arc<Mutex<Option<oneshot::Sender<()>>>>);
+
+impl ClientWatch {
+    fn new() -> (ClientWatch, oneshot::Receiver<()>) {
+        let (gone, receiver) = oneshot::channel();
+        (ClientWatch(Arc::new(Mutex::new(Some(gone)))), receiver)
+    }
+
+    /// Watches a process on a thread of its own.
+    pub fn start(&self, process: i32) {
+        let gone = self.0.clone();
+        std::thread::spawn(move || {
+            let Ok(mut handle) = waitpid_any::WaitHandle::open(process) else { return };
+            if handle.wait().is_ok()
+                && let Some(gone) = gone.lock().ok().and_then(|mut gone| gone.take())
+            {
+                let _ = gone.send(());
+            }
+        });
+    }
+}
+
+/// The service with its weak places closed.
+struct Guarded<S> {
+    inner: S,
+    exit: Option<oneshot::Sender<()>>,
+    shut_down: Arc<AtomicBool>,
+    log: Log,
+}
+
+type Answer<E> = Pin<Box<dyn Future<Output = Result<Option<Response>, E>> + Send>>;
+
+impl<S> Service<Request> for Guarded<S>
+where
+    S: Service<Request, Response = Option<Response>>,
+    S::Error: Send + 'static,
+    S::Future: Send + 'static,
+{
+    type Response = Option<Response>;
+    type Error = S::Error;
+    type Future = Answer<S::Error>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request) -> Answer<S::Error> {
+        let id = request.id().cloned();
+        self.log.line(format_args!(
+            "{} {}",
+            request.method(),
+            id.as_ref().map_or(String::new(), Id::to_string)
+        ));
+        self.shut_down.fetch_or(request.method() == "shutdown", Ordering::SeqCst);
+        let exits = request.method() == "exit";
+
+        let mut answer = Box::pin(self.inner.call(normalise(request)));
+        if exits && let Some(exit) = self.exit.take() {
+            // `serve` itself would wait for the end of standard input.
+            let _ = exit.send(());
+        }
+        // A handler takes effect as its message is read: what it does before it first waits is
+        // done in the order of the messages, and a cancellation needs no free place.
+        let first = catch_unwind(AssertUnwindSafe(|| {
+            answer.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+        }));
+        match first {
+            Ok(Poll::Ready(result)) => Box::pin(ready(result)),
+            Ok(Poll::Pending) => Box::pin(
+                AssertUnwindSafe(answer)
+                    .catch_unwind()
+                    .map(move |result| result.unwrap_or_else(|_| panicked(id))),
+            ),
+            Err(_) => Box::pin(ready(panicked(id))),
+        }
+    }
+}
+
+/// A panicking handler loses its answer, not the server.
+fn panicked<E>(id: Option<Id>) -> Result<Option<Response>, E> {
+    Ok(id.map(|id| Response::from_error(id, Error::internal_error())))
+}
+
+/// Messages as tower-lsp and its types take them.
+fn normalise(request: Request) -> Request {
+    match request.method() {
+        // Some clients send `null` or `{}`, which it refuses.
+        "shutdown" | "exit" => {
+            let (method, id, _) = request.into_parts();
+            let request = Request::build(method);
+            match id {
+                Some(id) => request.id(id).finish(),
+                None => request.finish(),
+            }
+        }
+        "initialize" => {
+            let (method, id, params) = request.into_parts();
+            let mut request =
+                Request::build(method).params(known_values(params.unwrap_or(Value::Null)));
+            if let Some(id) = id {
+                request = request.id(id);
+            }
+            request.finish()
+        }
+        _ => request,
+    }
+}
+
+/// Enumerations of `initialize` that newer clients extend and the types close.
+fn known_values(mut params: Value) -> Value {
+    if let Some(trace) = params.get_mut("trace")
+        && !matches!(trace.as_str(), Some("off" | "messages" | "verbose"))
+    {
+        *trace = "off".into();
+    }
+    retain(
+        &mut params,
+        "/capabilities/textDocument/foldingRange/foldingRangeKind/valueSet",
+        &["comment", "imports", "region"],
+    );
+    retain(
+        &mut params,
+        "/capabilities/workspace/workspaceEdit/resourceOperations",
+        &["create", "rename", "delete"],
+    );
+    params
+}
+
+fn retain(params: &mut Value, pointer: &str, known: &[&str]) {
+    if let Some(Value::Array(values)) = params.pointer_mut(pointer) {
+        values.retain(|value| value.as_str().is_some_and(|value| known.contains(&value)));
+    }
+}
