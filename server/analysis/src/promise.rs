@@ -293,7 +293,7 @@ impl<'w> Promise<'w, '_> {
             sizes[index] = size;
             size > 0 && self.failure(&sizes, place).is_none()
         };
-        for divisor in (2..=64).filter(|divisor| symbol.size % divisor == 0) {
+        for divisor in (2..=64).filter(|divisor| symbol.size.is_multiple_of(*divisor)) {
             if (1..=3).all(|times| holds(symbol.size.saturating_add(times * divisor))) {
                 return Some(format!("expect {} % {divisor} == 0", symbol.name));
             }
@@ -397,15 +397,15 @@ impl Walk<'_> {
                 ) => {
                     self.steps(shown, other, parts);
                 }
-                (What::Layer(used), What::Layer(there)) => {
-                    if !used.layer.same(&*there.layer) && !used.functional && used.entry.is_some() {
-                        let dtype = shown
-                            .outputs
-                            .first()
-                            .map_or(layers::DType::F32, |output| output.ty.dtype);
-                        let built = |layer| layers::parameters(layer, dtype).unwrap_or_default();
-                        self.differ(shown.node, &built(&*used.layer), &built(&*there.layer));
-                    }
+                (What::Layer(used), What::Layer(there))
+                    if !used.layer.same(&*there.layer)
+                        && !used.functional
+                        && used.entry.is_some() =>
+                {
+                    let dtype =
+                        shown.outputs.first().map_or(layers::DType::F32, |output| output.ty.dtype);
+                    let built = |layer| layers::parameters(layer, dtype).unwrap_or_default();
+                    self.differ(shown.node, &built(&*used.layer), &built(&*there.layer));
                 }
                 (What::Declared(tensor), What::Declared(there)) => {
                     self.differ(

@@ -4,6 +4,9 @@ use std::{collections::HashMap, sync::LazyLock};
 
 use crate::{Arguments, Layer, Refusal, TensorType};
 
+/// Makes a layer from its arguments and the types of its inputs.
+pub type Bind = fn(&Arguments, &[TensorType]) -> Result<Box<dyn Layer>, Refusal>;
+
 /// What is known of a layer before it is used.
 #[derive(Debug)]
 pub struct Entry {
@@ -22,7 +25,7 @@ pub struct Entry {
     /// The page that its shapes and formulas come from.
     pub source: &'static str,
     /// Checks arguments and inputs and makes the layer.
-    pub bind: fn(&Arguments, &[TensorType]) -> Result<Box<dyn Layer>, Refusal>,
+    pub bind: Bind,
 }
 
 /// An argument of a layer.

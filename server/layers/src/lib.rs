@@ -47,7 +47,7 @@ mod reduction;
 mod regularization;
 
 pub use arguments::{Arg, Arguments};
-pub use catalogue::{Entry, Inputs, Kind, Param, all, find, find_function};
+pub use catalogue::{Bind, Entry, Inputs, Kind, Param, all, find, find_function};
 pub use cost::{Cost, Term, Unit};
 pub use dtype::DType;
 pub use hollow::{ParameterTensor, parameters};

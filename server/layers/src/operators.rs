@@ -151,9 +151,13 @@ impl Layer for Arithmetic {
 
 /// Where two shapes differ, as a clause.
 fn differing(left: &[u64], right: &[u64]) -> String {
-    let pairs = left.iter().rev().zip(right.iter().rev()).enumerate();
+    let rank = left.len().min(right.len());
+    let at = |shape: &[u64], from_end: usize| shape[shape.len() - 1 - from_end];
+    // The outermost dimension that clashes says most.
     let clash =
-        pairs.filter(|(_, (left, right))| left != right && **left != 1 && **right != 1).last();
+        (0..rank).rev().map(|from_end| (from_end, (at(left, from_end), at(right, from_end))));
+    let mut clash = clash;
+    let clash = clash.find(|(_, (left, right))| left != right && *left != 1 && *right != 1);
     match clash {
         Some((from_end, (left, right))) => {
             format!(": {left} against {right} in dimension -{}", from_end + 1)

@@ -164,9 +164,10 @@ impl Layer for Lstm {
         let places = (0..self.num_layers)
             .flat_map(|layer| (0..self.directions()).map(move |direction| (layer, direction == 1)));
         if self.proj_size > 0 {
-            places
-                .map(|(layer, reverse)| self.ask_for_projected(layer, reverse, &weights))
-                .collect::<CandleResult<()>>()?;
+            let mut places = places;
+            places.try_for_each(|(layer, reverse)| {
+                self.ask_for_projected(layer, reverse, &weights)
+            })?;
             return many_to_many(|_| {
                 candle_core::bail!("an LSTM with proj_size is counted, not built")
             });

@@ -134,7 +134,7 @@ impl<'w> Run<'w> {
             if let Some(bad) =
                 named.iter().find(|(name, _)| entry.params.iter().all(|param| param.name != *name))
             {
-                let refusal = Arguments::bind(entry, &[], &[bad.clone()]);
+                let refusal = Arguments::bind(entry, &[], std::slice::from_ref(bad));
                 if let Err(refusal) = refusal {
                     self.refuse(frame, node, Some(recipe), &[], &refusal);
                 }

@@ -173,7 +173,7 @@ impl Run<'_> {
             false => (Code::UnknownName, "name"),
         };
         let mut candidates: Vec<SmolStr> = frame.scope.all_names();
-        candidates.extend(FUNCTIONS.iter().map(|name| SmolStr::new(name)));
+        candidates.extend(FUNCTIONS.iter().map(SmolStr::new));
         candidates.extend(self.top_level(frame.file).keys().cloned());
         candidates.extend(frame.scope.chain().flat_map(|scope| scope.items.keys().cloned()));
         candidates.extend(layers::all().map(|entry| SmolStr::new(entry.name)));

@@ -39,7 +39,7 @@ pub struct Log(Option<Arc<Mutex<std::fs::File>>>);
 
 impl Log {
     fn open(path: Option<&Path>) -> std::io::Result<Log> {
-        let file = path.map(|path| std::fs::File::create(path)).transpose()?;
+        let file = path.map(std::fs::File::create).transpose()?;
         Ok(Log(file.map(|file| Arc::new(Mutex::new(file)))))
     }
 

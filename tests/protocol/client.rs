@@ -1,0 +1,214 @@
+//! A client that speaks the protocol as an editor does.
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    process::{Child, ChildStdin, Command, Stdio},
+    sync::mpsc,
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+
+/// How long an answer may take before the test fails instead of hanging.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A running server and what it has said.
+pub struct Client {
+    process: Child,
+    input: Option<ChildStdin>,
+    messages: mpsc::Receiver<Value>,
+    kept: Vec<Value>,
+    next_id: i64,
+    pub capabilities: Value,
+}
+
+impl Client {
+    /// Starts a server for a client with these capabilities.
+    pub fn start(capabilities: Value) -> Client {
+        Client::start_with(json!({ "capabilities": capabilities, "processId": null }))
+    }
+
+    /// Starts a server with these parameters of `initialize`.
+    pub fn start_with(params: Value) -> Client {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_taper"))
+            .args(["lsp", "--stdio"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the server to start");
+        let input = process.stdin.take();
+        let output = process.stdout.take().expect("a pipe");
+        let (sender, messages) = mpsc::channel();
+        std::thread::spawn(move || {
+            let mut output = BufReader::new(output);
+            while let Some(message) = read(&mut output) {
+                if sender.send(message).is_err() {
+                    return;
+                }
+            }
+        });
+        let mut client = Client {
+            process,
+            input,
+            messages,
+            kept: Vec::new(),
+            next_id: 0,
+            capabilities: Value::Null,
+        };
+        client.capabilities = client.request("initialize", params)["capabilities"].clone();
+        client.notify("initialized", Some(json!({})));
+        client
+    }
+
+    fn write(&mut self, message: &Value) {
+        let text = message.to_string();
+        let input = self.input.as_mut().expect("an open pipe");
+        // A server that has ended has closed the pipe, which is for the test to notice.
+        let _ = write!(input, "Content-Length: {}\r\n\r\n{text}", text.len());
+        let _ = input.flush();
+    }
+
+    /// Sends a request and does not wait.
+    pub fn send(&mut self, method: &str, params: Value) -> i64 {
+        self.next_id += 1;
+        self.write(
+            &json!({ "jsonrpc": "2.0", "id": self.next_id, "method": method, "params": params }),
+        );
+        self.next_id
+    }
+
+    /// Sends a request and waits for the whole answer.
+    pub fn request_raw(&mut self, method: &str, params: Option<Value>) -> Value {
+        self.next_id += 1;
+        let mut message = json!({ "jsonrpc": "2.0", "id": self.next_id, "method": method });
+        message["params"] = params.unwrap_or(Value::Null);
+        self.write(&message);
+        self.answer(self.next_id)
+    }
+
+    /// Sends a request and waits for its result.
+    pub fn request(&mut self, method: &str, params: Value) -> Value {
+        let id = match params {
+            Value::Null => {
+                self.next_id += 1;
+                self.write(&json!({ "jsonrpc": "2.0", "id": self.next_id, "method": method }));
+                self.next_id
+            }
+            params => self.send(method, params),
+        };
+        let answer = self.answer(id);
+        assert_eq!(answer.get("error"), None, "{method}");
+        answer["result"].clone()
+    }
+
+    pub fn notify(&mut self, method: &str, params: Option<Value>) {
+        let mut message = json!({ "jsonrpc": "2.0", "method": method });
+        if let Some(params) = params {
+            message["params"] = params;
+        }
+        self.write(&message);
+    }
+
+    /// Waits for the answer to a request.
+    pub fn answer(&mut self, id: i64) -> Value {
+        self.wait_for(|message| {
+            message.get("id") == Some(&json!(id)) && message.get("method").is_none()
+        })
+    }
+
+    /// Waits for a notification; gives its parameters.
+    pub fn notification(&mut self, method: &str) -> Value {
+        self.wait_for(|message| message.get("method") == Some(&json!(method)))["params"].clone()
+    }
+
+    fn wait_for(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
+        if let Some(at) = self.kept.iter().position(&wanted) {
+            return self.kept.remove(at);
+        }
+        let start = Instant::now();
+        loop {
+            let left = PATIENCE.saturating_sub(start.elapsed());
+            let message = self.messages.recv_timeout(left).expect("the server to answer");
+            if wanted(&message) {
+                return message;
+            }
+            self.kept.push(message);
+        }
+    }
+
+    pub fn open(&mut self, uri: &str, text: &str) {
+        let document = json!({ "uri": uri, "languageId": "taper", "version": 1, "text": text });
+        self.notify("textDocument/didOpen", Some(json!({ "textDocument": document })));
+    }
+
+    /// Replaces the columns of one line.
+    pub fn change(
+        &mut self,
+        uri: &str,
+        version: i32,
+        line: usize,
+        start: usize,
+        end: usize,
+        text: &str,
+    ) {
+        let range = json!({
+            "start": { "line": line, "character": start }, "end": { "line": line, "character": end },
+        });
+        let params = json!({
+            "textDocument": { "uri": uri, "version": version },
+            "contentChanges": [{ "range": range, "text": text }],
+        });
+        self.notify("textDocument/didChange", Some(params));
+    }
+
+    /// Ends the server as an editor does, and checks that it has ended well.
+    pub fn shut_down(&mut self) {
+        self.request("shutdown", Value::Null);
+        self.notify("exit", None);
+        assert_eq!(self.wait(), Some(0));
+    }
+
+    pub fn close_input(&mut self) {
+        self.input = None;
+    }
+
+    /// Waits for the end of the server; gives its exit code.
+    pub fn wait(&mut self) -> Option<i32> {
+        let start = Instant::now();
+        loop {
+            match self.process.try_wait().expect("a process") {
+                Some(status) => return status.code(),
+                None if start.elapsed() > PATIENCE => panic!("the server does not end"),
+                None => std::thread::sleep(Duration::from_millis(5)),
+            }
+        }
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn read(output: &mut impl BufRead) -> Option<Value> {
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        if output.read_line(&mut line).ok()? == 0 {
+            return None;
+        }
+        match line.trim_end() {
+            "" => break,
+            header => {
+                if let Some(value) = header.strip_prefix("Content-Length: ") {
+                    length = value.parse().ok()?;
+                }
+            }
+        }
+    }
+    let mut body = vec![0; length];
+    output.read_exact(&mut body).ok()?;
+    serde_json::from_slice(&body).ok()
+}
