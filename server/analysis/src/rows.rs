@@ -5,7 +5,7 @@ use std::{ops::ControlFlow, sync::Arc};
 use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
-use crate::{Part, Step, StepPath, What};
+use crate::{Part, Step, StepPath, Totals, What, evaluate::adjusted};
 
 /// A leaf of a written-out model: a layer, an operation, a block that states its cost, or a tensor
 /// that is declared.
@@ -17,13 +17,25 @@ pub struct Row<'m> {
     pub call: u32,
     /// What it is.
     pub step: &'m Arc<Step>,
+    /// Its sums in this place: parameters count at the first use, work where it is done.
+    pub totals: Totals,
+    /// It does no work here: it belongs to an expert that is not chosen.
+    pub idle: bool,
+    /// Its parameters were made by an earlier row.
+    pub reused: bool,
     /// The blocks around it, from the outside in.
     pub blocks: Vec<SmolStr>,
 }
 
 /// Visits every row, until the visitor breaks off.
 pub(crate) fn visit<'m>(part: &'m Part, visitor: &mut dyn FnMut(Row<'m>) -> ControlFlow<()>) {
-    let mut walk = Walk { visitor, calls: FxHashMap::default(), blocks: Vec::new() };
+    let mut walk = Walk {
+        visitor,
+        calls: FxHashMap::default(),
+        blocks: Vec::new(),
+        idle: false,
+        reused: false,
+    };
     let _ = walk.steps(&part.steps, "", "");
 }
 
@@ -31,6 +43,9 @@ struct Walk<'v, 'm> {
     visitor: &'v mut dyn FnMut(Row<'m>) -> ControlFlow<()>,
     calls: FxHashMap<String, u32>,
     blocks: Vec<SmolStr>,
+    /// Inside an expert that is not chosen, or a block that is used again.
+    idle: bool,
+    reused: bool,
 }
 
 impl<'m> Walk<'_, 'm> {
@@ -41,9 +56,13 @@ impl<'m> Walk<'_, 'm> {
                 What::Splice(inner) => self.steps(inner, group, part)?,
                 What::Group(inner) => self.steps(inner, &path, part)?,
                 What::Part(inner) if inner.stated.is_none() => {
+                    let outer = (self.idle, self.reused);
+                    self.idle |= step.idle;
+                    self.reused |= step.reused;
                     self.blocks.push(inner.name.clone());
                     self.steps(&inner.steps, &path, &path)?;
                     self.blocks.pop();
+                    (self.idle, self.reused) = outer;
                 }
                 _ => self.leaf(step, path)?,
             }
@@ -55,7 +74,9 @@ impl<'m> Walk<'_, 'm> {
         let count = self.calls.entry(path.clone()).or_default();
         let call = *count;
         *count += 1;
-        (self.visitor)(Row { path, call, step, blocks: self.blocks.clone() })
+        let (idle, reused) = (self.idle || step.idle, self.reused || step.reused);
+        let totals = adjusted(step.totals, reused, idle);
+        (self.visitor)(Row { path, call, step, totals, idle, reused, blocks: self.blocks.clone() })
     }
 }
 

@@ -1,6 +1,8 @@
 //! How far a half-typed line reaches: every line of every conformance file is cut after each of
 //! its tokens, and no other line should lose its tree.
 
+#![allow(clippy::print_stdout)] // The figure is for docs/benchmarks.md.
+
 use std::{collections::BTreeMap, ops::Range, path::Path};
 
 use syntax::{Kind, Parse, parse};

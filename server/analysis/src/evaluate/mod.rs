@@ -26,6 +26,7 @@ use smol_str::SmolStr;
 use syntax::ast;
 
 pub(crate) use frame::Evaluated;
+pub(crate) use layers_used::adjusted;
 use frame::Frame;
 use scope::Scope;
 use value::{Callee, Value};

@@ -81,7 +81,7 @@ impl Summary {
         let mut layers = Vec::new();
         let mut uncounted: Vec<String> = Vec::new();
         model.rows(|row| {
-            if row.step.totals.uncounted > 0 {
+            if row.totals.uncounted > 0 {
                 uncounted.push(row.step.kind().to_owned());
             }
             layers.push(Layer::new(&row));
@@ -144,7 +144,7 @@ impl Layer {
             }
         };
         let own: &[ParameterTensor] = match &step.what {
-            _ if step.reused => &[],
+            _ if row.reused => &[],
             What::Layer(layer) => &layer.parameters,
             What::Declared(declared) => std::slice::from_ref(declared),
             _ => &[],
@@ -155,10 +155,10 @@ impl Layer {
             kind: step.kind().to_owned(),
             inputs: shapes(&step.inputs),
             outputs: shapes(&step.outputs),
-            params: step.totals.params,
-            macs: step.totals.macs,
-            flops: step.totals.flops,
-            activation_bytes: step.totals.activation_bytes,
+            params: row.totals.params,
+            macs: row.totals.macs,
+            flops: row.totals.flops,
+            activation_bytes: row.totals.activation_bytes,
             tensors: own.iter().filter(|one| !one.is_buffer).map(tensor).collect(),
             buffers: own.iter().filter(|one| one.is_buffer).map(tensor).collect(),
         }

@@ -132,7 +132,7 @@ fn tree(model: &Model, steps: &[Arc<Step>], depth: usize, deepest: usize, out: &
         }
         let same = after.iter().take_while(|other| is_copy(step, other)).count();
         out.push(tree_line(model, step, &after[..same], depth));
-        if depth + 1 < deepest {
+        if depth + 1 < deepest && !step.idle {
             tree(model, step.children(), depth + 1, deepest, out);
         }
         rest = &after[same..];
@@ -193,7 +193,7 @@ fn by_layer(model: &Model) -> Vec<Line> {
             name: row.path,
             kind: row.step.kind().to_owned(),
             output: output(model, row.step),
-            totals: row.step.totals,
+            totals: row.totals,
         });
         ControlFlow::Continue(())
     });
@@ -213,7 +213,7 @@ fn summed(model: &Model, key: impl Fn(&Step, Option<&str>) -> Option<String>) ->
             lines.len() - 1
         });
         let (line, leaves) = &mut lines[index];
-        line.totals = line.totals.plus(&row.step.totals).unwrap_or(line.totals);
+        line.totals = line.totals.plus(&row.totals).unwrap_or(line.totals);
         *leaves += 1;
         ControlFlow::Continue(())
     });

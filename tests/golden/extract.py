@@ -1,0 +1,67 @@
+#!/usr/bin/env python3
+"""Takes from the tables of independent tools what these tests compare.
+
+usage: extract.py GOLDEN_FOLDER   (the folder with per_layer/ and hf/; see README.md)
+"""
+import json
+import pathlib
+import sys
+
+SOURCE = pathlib.Path(sys.argv[1])
+TARGET = pathlib.Path(__file__).parent
+DTYPES = {"float32": "f32", "int64": "i64", "F32": "f32", "F16": "f16", "BF16": "bf16"}
+
+
+def torchvision(name):
+    table = json.loads((SOURCE / "per_layer" / f"{name}.json").read_text())
+    rows = table["rows"]
+    return {
+        "source": f"torchvision {name}, eval, {table['input']}: state_dict, forward hooks, FlopCounterMode",
+        "params": table["params"],
+        "flops": table["totals"]["torch_flop_counter"]["flops"],
+        "tensors": {key: [DTYPES[dtype], shape] for key, shape, dtype in table["state_dict"]},
+        "outputs": [[row["cls"], row["name"], one_shape(row["output"])] for row in rows],
+        "flops_by_module": {
+            row["name"]: row["counts"]["torch"] for row in rows if row["call"] == 0 and row["counts"]["torch"]
+        },
+    }
+
+
+def one_shape(output):
+    """The first of several outputs."""
+    return output if not output or isinstance(output[0], int) else output[0]
+
+
+def huggingface(name, sequence, settings=()):
+    folder = SOURCE / "hf" / name
+    info = json.loads((folder / "info.json").read_text())
+    by_module = json.loads((folder / f"flops_by_module_seq{sequence}.json").read_text())
+    tensors = json.loads((folder / "tensors.json").read_text())
+    return {
+        "source": f"transformers {name}, {info['flops'][f'seq{sequence}']['inputs']}: saved tensors, FlopCounterMode",
+        "settings": dict(settings),
+        "params": info["total_params_unique"],
+        "flops": info["flops"][f"seq{sequence}"]["flops"],
+        "tensors": {key: [DTYPES[dtype], shape] for key, (dtype, shape) in tensors.items()},
+        "outputs": [],
+        "flops_by_module": by_module,
+    }
+
+
+def write(name, table):
+    text = json.dumps(table, separators=(",", ":")).replace("},", "},\n")
+    (TARGET / f"{name}.json").write_text(text + "\n")
+
+
+for name in ["alexnet", "vgg16", "resnet18", "resnet50", "densenet121", "vit_b_16", "swin_t"]:
+    write(name, torchvision(name))
+write("gpt2", huggingface("gpt2", 2048))
+write("llama2_7b", huggingface("llama-2-7b", 128))
+write("llama3_70b", huggingface("llama-3-70b", 128, {
+    "hidden_size": 8192, "intermediate_size": 28672, "num_hidden_layers": 80, "num_attention_heads": 64,
+}))
+write("llama3_1b", huggingface("llama-3.2-1b", 128, {
+    "hidden_size": 2048, "intermediate_size": 8192, "num_hidden_layers": 16, "head_dim": 64,
+    "max_position_embeddings": 131072, "tie_word_embeddings": "true",
+}))
+write("mixtral_8x7b", huggingface("mixtral-8x7b", 128))

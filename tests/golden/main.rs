@@ -1,0 +1,206 @@
+//! Models against the tables of independent tools: names, shapes and dtypes of all tensors, the
+//! sequence of output shapes, and the work of every module, exactly. See extract.py.
+
+#![allow(clippy::panic, clippy::print_stdout)] // A test says what it compares.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+};
+
+use analysis::{Model, What, Workspace};
+use serde_json::Value;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn analyse(path: &str, settings: &Value) -> analysis::Analysis {
+    let text = std::fs::read_to_string(root().join(path)).expect("the model's file");
+    let mut workspace = Workspace::default();
+    let file = workspace.insert(path, syntax::parse(&text));
+    let set = settings.as_object().into_iter().flatten().map(|(name, value)| {
+        (name.clone(), value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+    });
+    let options = analysis::Options { set: set.collect(), dtype: None };
+    analysis::analyse(&workspace, file, &options)
+}
+
+/// A tensor as a checkpoint stores it: dtype and shape.
+type Stored = (String, Vec<u64>);
+
+fn stored(model: &Model) -> BTreeMap<String, Stored> {
+    let mut tensors = BTreeMap::new();
+    model.rows(|row| {
+        let own: &[layers::ParameterTensor] = match &row.step.what {
+            _ if row.reused => &[],
+            What::Layer(layer) => &layer.parameters,
+            What::Declared(tensor) => std::slice::from_ref(tensor),
+            _ => &[],
+        };
+        for tensor in own {
+            let dot = if tensor.name.is_empty() { "" } else { "." };
+            let name = format!("{}{dot}{}", row.path, tensor.name);
+            let shape = (tensor.dtype.to_string(), tensor.shape.to_vec());
+            assert_eq!(tensors.insert(name.clone(), shape), None, "{name} twice");
+        }
+        ControlFlow::Continue(())
+    });
+    tensors
+}
+
+fn golden_tensors(table: &Value) -> BTreeMap<String, Stored> {
+    let tensors = table["tensors"].as_object().expect("tensors");
+    let one = |(name, stored): (&String, &Value)| {
+        let dtype = stored[0].as_str().expect("a dtype").to_owned();
+        (name.clone(), (dtype, sizes(&stored[1])))
+    };
+    tensors.iter().map(one).collect()
+}
+
+fn sizes(shape: &Value) -> Vec<u64> {
+    shape.as_array().expect("a shape").iter().map(|size| size.as_u64().expect("a size")).collect()
+}
+
+/// MACs of every path and of every prefix of it.
+fn macs_by_module(model: &Model) -> BTreeMap<String, u128> {
+    let mut macs = BTreeMap::new();
+    model.rows(|row| {
+        let path = row.path.split('@').next().unwrap_or_default();
+        let mut ends: BTreeSet<usize> = path.match_indices('.').map(|(at, _)| at).collect();
+        ends.extend([0, path.len()]);
+        for end in ends {
+            *macs.entry(path[..end].to_owned()).or_default() += row.totals.macs;
+        }
+        ControlFlow::Continue(())
+    });
+    macs
+}
+
+/// FlopCounterMode sees that transformers computes the angles of rotary embeddings by a matrix
+/// product of positions and frequencies; here they are a table.
+fn rotary_flops(table: &Value) -> u128 {
+    table["flops_by_module"]["model.rotary_emb"].as_u64().unwrap_or(0).into()
+}
+
+fn check(golden: &str, path: &str, compares_outputs: bool) {
+    let text = std::fs::read_to_string(root().join(format!("tests/golden/{golden}.json")));
+    let table: Value = serde_json::from_str(&text.expect("the table")).expect("JSON");
+    let analysis = analyse(path, &table["settings"]);
+    // A conformance file expects the parameters of its defaults; with settings they are others.
+    let expected_here = table["settings"].as_object().is_none_or(|settings| settings.is_empty());
+    assert!(!expected_here || analysis.diagnostics.is_empty(), "{path}: {:?}", analysis.diagnostics);
+    let model = &analysis.models[0];
+
+    let (ours, theirs) = (stored(model), golden_tensors(&table));
+    for (name, tensor) in &theirs {
+        assert_eq!(ours.get(name), Some(tensor), "{path}: {name}");
+    }
+    let extra: Vec<&String> = ours.keys().filter(|name| !theirs.contains_key(*name)).collect();
+    assert_eq!(extra, Vec::<&String>::new(), "{path}: tensors that PyTorch does not have");
+
+    assert_eq!(model.totals().params, u128::from(table["params"].as_u64().expect("params")), "{path}: params");
+    let flops = u128::from(table["flops"].as_u64().expect("flops")) - rotary_flops(&table);
+    assert_eq!(2 * model.totals().macs, flops, "{path}: FLOPs of matrix products");
+
+    let macs = macs_by_module(model);
+    let mut modules = 0;
+    for (module, flops) in table["flops_by_module"].as_object().expect("modules") {
+        let mut flops = u128::from(flops.as_u64().expect("a count"));
+        if module == "model.rotary_emb" {
+            continue;
+        }
+        if matches!(module.as_str(), "" | "model") {
+            flops -= rotary_flops(&table);
+        }
+        assert_eq!(macs.get(module).map(|macs| 2 * macs), Some(flops), "{path}: {module}");
+        modules += 1;
+    }
+    let outputs = if compares_outputs { check_outputs(model, &table, path) } else { 0 };
+    println!(
+        "{path} ({golden}): {} tensors, {} parameters, {modules} modules' FLOPs, {outputs} output shapes equal",
+        theirs.len(),
+        model.totals().params
+    );
+}
+
+/// The outputs of all modules, in order of execution, by class. Dropout does nothing at inference,
+/// so a model may leave it out.
+fn check_outputs(model: &Model, table: &Value, path: &str) -> usize {
+    let golden = table["outputs"].as_array().expect("outputs");
+    let golden: Vec<(String, Vec<u64>)> = golden
+        .iter()
+        .map(|row| (row[0].as_str().expect("a class").to_owned(), sizes(&row[2])))
+        .filter(|(class, _)| !matches!(class.as_str(), "Dropout" | "StochasticDepth" | "Identity"))
+        .collect();
+    if golden.is_empty() {
+        return 0;
+    }
+    let classes: BTreeSet<&str> = golden.iter().map(|(class, _)| class.as_str()).collect();
+    let mut ours = Vec::new();
+    model.rows(|row| {
+        if let What::Layer(layer) = &row.step.what {
+            let is_module = layer.entry.is_some() && !layer.functional;
+            if is_module && classes.contains(layer.kind) {
+                ours.push((layer.kind.to_owned(), row.step.outputs[0].ty.shape.to_vec()));
+            }
+        }
+        ControlFlow::Continue(())
+    });
+    assert_eq!(ours, golden, "{path}: the sequence of output shapes");
+    ours.len()
+}
+
+macro_rules! models {
+    ($($name:ident: $golden:literal $path:literal;)*) => {$(
+        #[test]
+        fn $name() {
+            check($golden, $path, true);
+        }
+    )*};
+}
+
+models! {
+    alexnet: "alexnet" "examples/alexnet.taper";
+    vgg16: "vgg16" "examples/vgg16.taper";
+    resnet18: "resnet18" "examples/resnet18.taper";
+    resnet50: "resnet50" "examples/resnet50.taper";
+    densenet121: "densenet121" "examples/densenet121.taper";
+    vit_b_16: "vit_b_16" "examples/vit_b_16.taper";
+    gpt2: "gpt2" "examples/gpt2.taper";
+    llama2_7b: "llama2_7b" "examples/llama2_7b.taper";
+    mixtral_8x7b: "mixtral_8x7b" "examples/mixtral_8x7b.taper";
+    conformance_alexnet: "alexnet" "tests/conformance/alexnet.taper";
+    conformance_gpt2: "gpt2" "tests/conformance/gpt2.taper";
+    conformance_llama3_70b: "llama3_70b" "tests/conformance/llama3_8b.taper";
+    conformance_llama3_1b: "llama3_1b" "tests/conformance/llama3_8b.taper";
+    conformance_mixtral_8x7b: "mixtral_8x7b" "tests/conformance/mixtral_8x7b.taper";
+    conformance_resnet50: "resnet50" "tests/conformance/resnet50.taper";
+    conformance_vit_b_16: "vit_b_16" "tests/conformance/vit_b_16.taper";
+}
+
+/// These files write as layers what torchvision calls as functions, so the sequence of modules is
+/// another one.
+#[test]
+fn conformance_with_functions_as_layers() {
+    check("densenet121", "tests/conformance/densenet121.taper", false);
+    check("swin_t", "tests/conformance/swin_t.taper", false);
+}
+
+/// Every example and conformance file checks without an error, warning or hint.
+#[test]
+fn all_files_check() {
+    let mut checked = 0;
+    for folder in ["examples", "tests/conformance"] {
+        for entry in std::fs::read_dir(root().join(folder)).expect("a folder") {
+            let name = entry.expect("a file").file_name().into_string().expect("a name");
+            let analysis = analyse(&format!("{folder}/{name}"), &Value::Null);
+            assert_eq!(analysis.diagnostics, [], "{folder}/{name}");
+            assert!(!analysis.models.is_empty(), "{folder}/{name}");
+            checked += 1;
+        }
+    }
+    println!("{checked} files check");
+    assert_eq!(checked, 18);
+}
