@@ -24,11 +24,12 @@ pub(crate) fn file(p: &mut Parser<'_>) {
     p.finish(file, Kind::File);
 }
 
-/// Lines outside any item, perhaps because the head of theirs is half-typed: one message, and
-/// each line keeps its tree.
+/// Lines outside any item, perhaps because the head of theirs is half-typed: one message for all
+/// of them, and each line keeps its tree.
 fn stray_lines(p: &mut Parser<'_>) {
     p.error_expected("`model`, `block` or `use`");
     let error = p.start();
+    p.mute(true);
     loop {
         p.skip_newline();
         if p.at(Kind::Eof) || at_item(p) || at_keyword(p, "use") {
@@ -40,6 +41,7 @@ fn stray_lines(p: &mut Parser<'_>) {
             line(p);
         }
     }
+    p.mute(false);
     p.finish(error, Kind::Error);
 }
 

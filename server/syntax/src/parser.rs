@@ -67,6 +67,8 @@ pub(crate) struct Parser<'t> {
     indents: Vec<u32>,
     depth: usize,
     gave_up: bool,
+    /// Errors here follow from one that was reported.
+    muted: bool,
     /// The token at which the last error was reported: one mistake, one message.
     error_at: Option<usize>,
 }
@@ -87,6 +89,7 @@ impl<'t> Parser<'t> {
             indents: Vec::new(),
             depth: 0,
             gave_up: false,
+            muted: false,
             error_at: None,
         }
     }
@@ -260,7 +263,7 @@ impl<'t> Parser<'t> {
 
     /// Reports an error at a place that was passed.
     pub(crate) fn error_at_range(&mut self, message: String, range: TextRange) {
-        if self.gave_up || self.error_at == Some(self.at) {
+        if self.gave_up || self.muted || self.error_at == Some(self.at) {
             return;
         }
         self.error_at = Some(self.at);
@@ -365,6 +368,10 @@ impl<'t> Parser<'t> {
         self.depth += 1;
         inside(self);
         self.depth -= 1;
+    }
+
+    pub(crate) fn mute(&mut self, muted: bool) {
+        self.muted = muted;
     }
 
     /// Begins a node, whose kind is said when it is finished.
