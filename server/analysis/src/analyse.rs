@@ -7,7 +7,7 @@ use syntax::{Kind, SyntaxNode, TextRange, TextSize, ast};
 
 use crate::{
     Code, Diagnostic, FileId, Model, NodeRef, Place, Severity, Workspace,
-    evaluate::{Run, Setting, SizeExpectations},
+    evaluate::{FIGURES, Run, Setting, SizeExpectations, mentions},
     model::index,
     promise::{Promise, Samples},
     workspace::unquote,
@@ -266,20 +266,20 @@ fn gives_sizes(item: ast::Item<'_>) -> bool {
     inputs > 0
 }
 
+/// Where expectations on sizes stand; one that names a figure is about that.
 fn size_expectations(workspace: &Workspace) -> SizeExpectations {
     let mut found = SizeExpectations::None;
     for file in workspace.files() {
-        for node in workspace.parse(file).tree().nodes().filter(|node| node.kind() == Kind::Expect)
-        {
-            let body = node.ancestors().find_map(ast::Item::cast);
-            if body.is_some_and(|item| item.is_model()) {
-                found = if found == SizeExpectations::None {
-                    SizeExpectations::InModels
-                } else {
-                    found
-                };
-            } else {
-                found = SizeExpectations::InBlocks;
+        let lines = workspace.parse(file).tree().nodes().filter_map(ast::Expect::cast);
+        let about_sizes = |line: &ast::Expect<'_>| {
+            line.expr().is_some_and(|expr| FIGURES.iter().all(|figure| !mentions(expr, figure)))
+        };
+        for line in lines.filter(about_sizes) {
+            let item = line.syntax().ancestors().find_map(ast::Item::cast);
+            match item.is_some_and(|item| item.is_model()) {
+                true if found == SizeExpectations::None => found = SizeExpectations::InModels,
+                true => {}
+                false => found = SizeExpectations::InBlocks,
             }
         }
     }

@@ -2,13 +2,12 @@
 
 use std::{fmt, ops::ControlFlow, sync::Arc};
 
-use layers::TensorType;
 use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
 use crate::{
-    Definition, NodeRef, Part, Row, Step, Symbol, Totals, What, memory,
-    promise::{Samples, Types},
+    Definition, Flowing, NodeRef, Part, Row, Step, Symbol, Totals, What, memory,
+    promise::Samples,
     rows,
 };
 
@@ -102,41 +101,27 @@ impl Model {
 
     /// The sizes of an output of a step, by the symbols that they follow.
     pub fn output_dims(&self, step: &Step, output: usize) -> Vec<Dim> {
-        let shown = step.outputs.get(output).map(|output| &output.ty);
-        self.dims(shown, step, |types| types.outputs.get(output))
+        self.dims(step, |step| step.outputs.get(output))
     }
 
     /// The sizes of an input of a step.
     pub fn input_dims(&self, step: &Step, input: usize) -> Vec<Dim> {
-        let shown = step.inputs.get(input).map(|input| &input.ty);
-        self.dims(shown, step, |types| types.inputs.get(input))
+        self.dims(step, |step| step.inputs.get(input))
     }
 
-    fn dims(
-        &self,
-        shown: Option<&Arc<TensorType>>,
-        step: &Step,
-        of: impl Fn(&Types) -> Option<&Arc<TensorType>>,
-    ) -> Vec<Dim> {
-        let Some(shown) = shown else { return Vec::new() };
-        let samples = self.samples.steps.get(&step.id);
-        let others: Vec<Option<&Arc<TensorType>>> = samples.into_iter().flatten().map(of).collect();
-        let dims = shown.shape.iter().enumerate().map(|(dim, size)| {
-            let there = |run: usize| {
-                others.get(run).and_then(|ty| ty.as_ref()).and_then(|ty| ty.shape.get(dim))
-            };
-            let follows = |index: usize, symbol: &Symbol| {
-                symbol.size == *size
-                    && !self.samples.sizes.is_empty()
-                    && self
-                        .samples
-                        .sizes
-                        .iter()
-                        .enumerate()
-                        .all(|(run, sizes)| there(run) == Some(&sizes[index]))
-            };
-            let symbol =
-                self.symbols.iter().enumerate().find(|(index, symbol)| follows(*index, symbol));
+    fn dims(&self, step: &Step, of: impl Fn(&Step) -> Option<&Flowing>) -> Vec<Dim> {
+        let Some(shown) = of(step) else { return Vec::new() };
+        let runs = self.samples.steps.get(&step.id).map_or(&[][..], Vec::as_slice);
+        let there: Vec<&Flowing> = runs.iter().filter_map(|step| of(step)).collect();
+        let follows = |dim: usize, symbol: usize| {
+            let mut samples = there.iter().zip(&self.samples.sizes);
+            samples.all(|(tensor, sizes)| tensor.ty.shape.get(dim) == Some(&sizes[symbol]))
+        };
+        let varies = !there.is_empty() && there.len() == self.samples.sizes.len();
+        let dims = shown.ty.shape.iter().enumerate().map(|(dim, size)| {
+            let mut symbols = self.symbols.iter().enumerate();
+            let symbol = symbols
+                .find(|(index, symbol)| varies && symbol.size == *size && follows(dim, *index));
             symbol.map_or(Dim::Number(*size), |(_, symbol)| Dim::Symbol(symbol.name.clone()))
         });
         dims.collect()

@@ -5,7 +5,6 @@
 
 use std::{rc::Rc, sync::Arc};
 
-use layers::TensorType;
 use rustc_hash::{FxHashMap, FxHashSet};
 use smol_str::SmolStr;
 
@@ -26,15 +25,8 @@ const NEAR: u64 = 64;
 pub(crate) struct Samples {
     /// For each run the sizes of the symbols.
     pub sizes: Vec<Vec<u64>>,
-    /// For each step by its number, and each run, its inputs and outputs.
-    pub steps: FxHashMap<u32, Vec<Types>>,
-}
-
-/// The types of a step's inputs and outputs.
-#[derive(Debug, Clone)]
-pub(crate) struct Types {
-    pub inputs: Vec<Arc<TensorType>>,
-    pub outputs: Vec<Arc<TensorType>>,
+    /// For each step by its number, and each run, the step there.
+    pub steps: FxHashMap<u32, Vec<Arc<Step>>>,
 }
 
 /// A model and how it was run.
@@ -70,7 +62,7 @@ impl<'w> Promise<'w, '_> {
             }
         }
         let runs = samples.sizes.len();
-        samples.steps.retain(|_, types| types.len() == runs);
+        samples.steps.retain(|_, steps| steps.len() == runs);
         (samples, diagnostics)
     }
 
@@ -356,7 +348,7 @@ impl Compared {
         &mut self,
         shown: &Arc<Part>,
         other: &Arc<Part>,
-        steps: &mut FxHashMap<u32, Vec<Types>>,
+        steps: &mut FxHashMap<u32, Vec<Arc<Step>>>,
         run: usize,
     ) {
         let mut walk =
@@ -367,7 +359,7 @@ impl Compared {
 
 struct Walk<'c> {
     differing: &'c mut Option<Differing>,
-    steps: &'c mut FxHashMap<u32, Vec<Types>>,
+    steps: &'c mut FxHashMap<u32, Vec<Arc<Step>>>,
     run: usize,
     seen: FxHashSet<(*const Part, *const Part)>,
 }
@@ -419,13 +411,10 @@ impl Walk<'_> {
         }
     }
 
-    fn note(&mut self, shown: &Step, other: &Step) {
-        let types = self.steps.entry(shown.id).or_default();
-        if types.len() == self.run {
-            let of = |flowing: &[crate::Flowing]| {
-                flowing.iter().map(|tensor| tensor.ty.clone()).collect()
-            };
-            types.push(Types { inputs: of(&other.inputs), outputs: of(&other.outputs) });
+    fn note(&mut self, shown: &Step, other: &Arc<Step>) {
+        let runs = self.steps.entry(shown.id).or_default();
+        if runs.len() == self.run {
+            runs.push(other.clone());
         }
     }
 

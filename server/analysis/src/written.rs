@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use layers::{Cost, DType, Entry, Layer, Overflow, ParameterTensor, TensorType};
+use layers::{Arguments, Cost, DType, Entry, Layer, Overflow, ParameterTensor, TensorType};
 use smol_str::SmolStr;
 
 use crate::NodeRef;
@@ -138,8 +138,8 @@ pub struct LayerUse {
     pub entry: Option<&'static Entry>,
     /// The layer with all its sizes.
     pub layer: Box<dyn Layer>,
-    /// The arguments that were given, as `name=value`.
-    pub arguments: Vec<(String, String)>,
+    /// The arguments that were given; an operation of an expression has none.
+    pub arguments: Option<Arguments>,
     /// It is called as a function, `F.relu`: no module.
     pub functional: bool,
     /// Its work.

@@ -313,7 +313,7 @@ fn layer_markdown(model: &Model, step: &Step, layer: &LayerUse) -> String {
     let mut out = match layer.entry {
         Some(entry) => {
             let arguments: Vec<String> =
-                layer.arguments.iter().map(|(name, value)| format!("{name}={value}")).collect();
+                layer.arguments.iter().flat_map(layers::Arguments::shown).map(|(name, value)| format!("{name}={value}")).collect();
             format!(
                 "```taper\n{}({})\n```\n{}\n\n",
                 entry.name,

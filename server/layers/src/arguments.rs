@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use crate::{DType, Entry, Kind, Param, Reason, Refusal, TensorType, refusal::At};
+use smallvec::SmallVec;
+
+use crate::{convolution::PerAxis, DType, Entry, Kind, Param, Reason, Refusal, TensorType, refusal::At};
 
 /// The value of an argument.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,7 +64,7 @@ impl fmt::Display for Arg {
 #[derive(Debug, Clone)]
 pub struct Arguments {
     entry: &'static Entry,
-    values: Vec<Option<Arg>>,
+    values: SmallVec<[Option<Arg>; 8]>,
     /// The names of parameters for which a tensor is given, such as a tied `weight`.
     given: Vec<String>,
     /// The dtype that the model's weights have.
@@ -79,7 +81,7 @@ impl Arguments {
         positional: &[Arg],
         named: &[(&str, Arg)],
     ) -> Result<Arguments, Refusal> {
-        let mut values = vec![None; entry.params.len()];
+        let mut values: SmallVec<[Option<Arg>; 8]> = SmallVec::from_elem(None, entry.params.len());
         let variadic = entry.params.first().is_some_and(|param| param.kind == Kind::Variadic);
         if variadic && !positional.is_empty() {
             values[0] = Some(match positional {
@@ -218,19 +220,18 @@ impl Arguments {
         name: &str,
         axes: usize,
         least: u64,
-    ) -> Result<Vec<u64>, Refusal> {
+    ) -> Result<PerAxis<u64>, Refusal> {
         let value = self.get(name);
-        let items = match &value {
-            Arg::Int(_) => vec![value.clone(); axes],
-            Arg::List(items) if items.len() == axes => items.clone(),
-            Arg::List(items) if items.len() == 1 => vec![items[0].clone(); axes],
-            _ => return self.refuse(name, &format!("a whole number or a list of {axes}"), &value),
-        };
-        let sizes = items.iter().map(|item| match item {
+        let one = |item: &Arg| match item {
             Arg::Int(size) if *size >= least as i64 => Ok(*size as u64),
             _ => self.refuse(name, &format!("at least {least}"), item),
-        });
-        sizes.collect()
+        };
+        match &value {
+            Arg::Int(_) => Ok(SmallVec::from_elem(one(&value)?, axes)),
+            Arg::List(items) if items.len() == axes => items.iter().map(one).collect(),
+            Arg::List(items) if items.len() == 1 => Ok(SmallVec::from_elem(one(&items[0])?, axes)),
+            _ => self.refuse(name, &format!("a whole number or a list of {axes}"), &value),
+        }
     }
 
     /// One whole number or a list of them.

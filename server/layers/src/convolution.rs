@@ -2,6 +2,7 @@
 
 use candle_core::{Result as CandleResult, Tensor};
 use candle_nn::VarBuilder;
+use smallvec::{SmallVec, smallvec};
 
 use crate::{
     Arg, Arguments, Cost, Entry, Inputs, Kind, Layer, Module, Param, Refusal, Shape, TensorType,
@@ -64,6 +65,26 @@ pub(crate) static ENTRIES: &[Entry] = &[
     },
 ];
 
+/// What stands beyond the border of an image.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Mode {
+    Zeros,
+    Reflect,
+    Replicate,
+    Circular,
+}
+
+impl Mode {
+    fn of(arguments: &Arguments) -> Result<Mode, Refusal> {
+        Ok(match arguments.text("padding_mode")?.as_str() {
+            "reflect" => Mode::Reflect,
+            "replicate" => Mode::Replicate,
+            "circular" => Mode::Circular,
+            _ => Mode::Zeros,
+        })
+    }
+}
+
 #[derive(Debug, PartialEq)]
 struct Conv {
     in_channels: u64,
@@ -71,7 +92,7 @@ struct Conv {
     window: Window,
     groups: u64,
     bias: bool,
-    padding_mode: String,
+    padding_mode: Mode,
 }
 
 impl Conv {
@@ -99,7 +120,7 @@ impl Conv {
             window: Window::of_convolution(arguments, axes)?,
             groups,
             bias: arguments.bool("bias")?,
-            padding_mode: arguments.text("padding_mode")?,
+            padding_mode: Mode::of(arguments)?,
         }))
     }
 }
@@ -160,10 +181,10 @@ impl Layer for Conv {
             true => Some(weights.get(self.out_channels as usize, "bias")?),
             false => None,
         };
-        if self.padding_mode != "zeros" {
-            let mode = self.padding_mode.clone();
+        if self.padding_mode != Mode::Zeros {
+            let mode = self.padding_mode;
             return one_to_one(move |_| {
-                candle_core::bail!("padding_mode \"{mode}\" is counted, not built")
+                candle_core::bail!("padding_mode {mode:?} is counted, not built")
             });
         }
         let (window, groups) = (self.window.clone(), self.groups as usize);
@@ -192,14 +213,17 @@ pub(crate) fn spatial_factors(output: &Shape, axes: usize) -> Vec<(&'static str,
     names.iter().copied().zip(output.iter().map(|size| u128::from(*size))).collect()
 }
 
+/// A value for each axis of an image.
+pub(crate) type PerAxis<T> = SmallVec<[T; 3]>;
+
 /// The window that a convolution or a pool slides over an image, per axis.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Window {
-    pub kernel: Vec<u64>,
-    pub stride: Vec<u64>,
-    pub dilation: Vec<u64>,
+    pub kernel: PerAxis<u64>,
+    pub stride: PerAxis<u64>,
+    pub dilation: PerAxis<u64>,
     /// Added before and after each axis.
-    pub padding: Vec<(u64, u64)>,
+    pub padding: PerAxis<(u64, u64)>,
     pub ceil_mode: bool,
 }
 
@@ -209,7 +233,7 @@ impl Window {
         let stride = arguments.per_axis("stride", axes, 1)?;
         let dilation = arguments.per_axis("dilation", axes, 1)?;
         let padding = match arguments.get("padding") {
-            Arg::Text(text) if text == "valid" => vec![(0, 0); axes],
+            Arg::Text(text) if text == "valid" => smallvec![(0, 0); axes],
             Arg::Text(text) if text == "same" => {
                 if stride.iter().any(|stride| *stride != 1) {
                     let message = "`padding=\"same\"` needs a stride of 1";

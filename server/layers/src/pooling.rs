@@ -201,7 +201,7 @@ impl Pool {
         }
         let dilation = match reduction {
             Reduction::Max => arguments.per_axis("dilation", axes, 1)?,
-            Reduction::Average { .. } => vec![1; axes],
+            Reduction::Average { .. } => smallvec::smallvec![1; axes],
         };
         let padding = padding.into_iter().map(|size| (size, size)).collect();
         let window =

@@ -2,6 +2,8 @@
 
 use std::{fmt, ops::Deref};
 
+use smallvec::SmallVec;
+
 use crate::DType;
 
 /// The largest size of a dimension.
@@ -34,7 +36,7 @@ pub fn product(sizes: impl IntoIterator<Item = u64>) -> Result<u128, Overflow> {
 
 /// The sizes of a tensor's dimensions.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
-pub struct Shape(Vec<u64>);
+pub struct Shape(SmallVec<[u64; 5]>);
 
 impl Shape {
     /// The number of elements.
@@ -60,7 +62,7 @@ impl Shape {
 
     /// The sizes, to be changed.
     pub fn into_sizes(self) -> Vec<u64> {
-        self.0
+        self.0.into_vec()
     }
 }
 
@@ -74,13 +76,19 @@ impl Deref for Shape {
 
 impl From<Vec<u64>> for Shape {
     fn from(sizes: Vec<u64>) -> Shape {
-        Shape(sizes)
+        Shape(sizes.into())
+    }
+}
+
+impl FromIterator<u64> for Shape {
+    fn from_iter<I: IntoIterator<Item = u64>>(sizes: I) -> Shape {
+        Shape(sizes.into_iter().collect())
     }
 }
 
 impl<const N: usize> From<[u64; N]> for Shape {
     fn from(sizes: [u64; N]) -> Shape {
-        Shape(sizes.to_vec())
+        Shape(SmallVec::from_slice(&sizes))
     }
 }
 

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// The names that mean figures in an expectation, where nothing else has them.
-const FIGURES: &[&str] = &["params", "active_params", "macs", "flops", "memory", "latency"];
+pub(crate) const FIGURES: &[&str] = &["params", "active_params", "macs", "flops", "memory", "latency"];
 
 impl<'w> Run<'w> {
     /// An expectation on scalars is checked at once; one on figures, when the body ends.
@@ -135,7 +135,8 @@ fn uses_figures<'w>(line: ast::Expect<'w>, frame: &Frame, run: &Run<'w>) -> bool
     FIGURES.iter().any(|name| mentions(expr, name) && !run.is_bound(frame, name))
 }
 
-fn mentions(expr: ast::Expr<'_>, name: &str) -> bool {
+/// Whether a name stands anywhere in an expression.
+pub(crate) fn mentions(expr: ast::Expr<'_>, name: &str) -> bool {
     let is_name =
         |node: syntax::SyntaxNode<'_>| node.kind() == Kind::NameExpr && node.text() == name;
     is_name(expr.syntax()) || expr.syntax().descendants().any(is_name)

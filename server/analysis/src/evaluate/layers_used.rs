@@ -22,7 +22,7 @@ pub(crate) struct Use {
     pub kind: &'static str,
     pub entry: Option<&'static Entry>,
     pub layer: Box<dyn Layer>,
-    pub arguments: Vec<(String, String)>,
+    pub arguments: Option<Arguments>,
     pub given: Vec<(String, String)>,
     pub functional: bool,
 }
@@ -76,10 +76,7 @@ impl<'w> Run<'w> {
             kind: entry.name,
             entry: Some(entry),
             layer,
-            arguments: arguments
-                .shown()
-                .map(|(name, value)| (name.to_owned(), value.to_string()))
-                .collect(),
+            arguments: Some(arguments),
             given: given.into_iter().map(|(name, tensor)| (name, path_of(&tensor))).collect(),
             functional,
         };

@@ -25,9 +25,9 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use smol_str::SmolStr;
 use syntax::ast;
 
+pub(crate) use expectations::{FIGURES, mentions};
 pub(crate) use frame::Evaluated;
 pub(crate) use layers_used::adjusted;
-use frame::Frame;
 use scope::Scope;
 use value::{Callee, Value};
 
@@ -260,12 +260,12 @@ impl<'w> Run<'w> {
 
     fn define(
         &mut self,
-        frame: &Frame,
+        file: FileId,
         used: syntax::NodeId,
         definition: impl FnOnce() -> Definition,
     ) {
         if self.setting.records {
-            let node = NodeRef { file: frame.file, node: used };
+            let node = NodeRef { file, node: used };
             self.definitions.entry(node).or_insert_with(definition);
         }
     }

@@ -36,7 +36,7 @@ impl Run<'_> {
         if let Some(callee) = self.find_layer(frame, name) {
             if let Callee::Item { item, .. } = &callee {
                 let item = *item;
-                self.define(frame, expr.id(), || Definition {
+                self.define(frame.file, expr.id(), || Definition {
                     node: item,
                     kind: DefinitionKind::Item,
                     value: None,
@@ -143,8 +143,10 @@ impl Run<'_> {
             Named::Label(label) => (DefinitionKind::Label, frame.label(*label).value.as_ref()),
         };
         if self.setting.records {
-            let value = value.filter(|value| !value.is_unknown()).map(Value::to_string);
-            self.define(frame, expr.id(), || Definition { node, kind, value });
+            let known = value.filter(|value| !value.is_unknown());
+            let definition =
+                || Definition { node, kind, value: known.map(Value::to_string) };
+            self.define(frame.file, expr.id(), definition);
         }
         match what {
             Named::Label(label) => Resolved::Label(LabelRef::Here(label)),

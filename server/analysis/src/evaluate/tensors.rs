@@ -169,7 +169,7 @@ impl<'w> Run<'w> {
             kind,
             entry: None,
             layer,
-            arguments: Vec::new(),
+            arguments: None,
             given: Vec::new(),
             functional: false,
         };
