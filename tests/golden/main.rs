@@ -90,7 +90,11 @@ fn check(golden: &str, path: &str, compares_outputs: bool) {
     let analysis = analyse(path, &table["settings"]);
     // A conformance file expects the parameters of its defaults; with settings they are others.
     let expected_here = table["settings"].as_object().is_none_or(|settings| settings.is_empty());
-    assert!(!expected_here || analysis.diagnostics.is_empty(), "{path}: {:?}", analysis.diagnostics);
+    assert!(
+        !expected_here || analysis.diagnostics.is_empty(),
+        "{path}: {:?}",
+        analysis.diagnostics
+    );
     let model = &analysis.models[0];
 
     let (ours, theirs) = (stored(model), golden_tensors(&table));
@@ -100,7 +104,11 @@ fn check(golden: &str, path: &str, compares_outputs: bool) {
     let extra: Vec<&String> = ours.keys().filter(|name| !theirs.contains_key(*name)).collect();
     assert_eq!(extra, Vec::<&String>::new(), "{path}: tensors that PyTorch does not have");
 
-    assert_eq!(model.totals().params, u128::from(table["params"].as_u64().expect("params")), "{path}: params");
+    assert_eq!(
+        model.totals().params,
+        u128::from(table["params"].as_u64().expect("params")),
+        "{path}: params"
+    );
     let flops = u128::from(table["flops"].as_u64().expect("flops")) - rotary_flops(&table);
     assert_eq!(2 * model.totals().macs, flops, "{path}: FLOPs of matrix products");
 

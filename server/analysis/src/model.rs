@@ -6,8 +6,7 @@ use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
 use crate::{
-    Definition, Flowing, NodeRef, Part, Row, Step, Symbol, Totals, What, memory,
-    promise::Samples,
+    Definition, Flowing, NodeRef, Part, Row, Step, Symbol, Totals, What, memory, promise::Samples,
     rows,
 };
 

@@ -118,7 +118,7 @@ pub struct Step {
 #[derive(Debug)]
 pub enum What {
     /// A layer or an operation of an expression.
-    Layer(LayerUse),
+    Layer(Box<LayerUse>),
     /// A model or block.
     Part(Arc<Part>),
     /// Braces, or a loop or condition with a label: a segment of the path.

@@ -125,7 +125,8 @@ fn counts_that_are_too_large() {
     one(text, Code::Overflow, "ReLU", "too large");
     let text = "model M { input x: f32[1, 2 ** 40]; Expand(2 ** 62, -1); Repeat(1, 2 ** 24) }";
     one(text, Code::Overflow, "Repeat(1, 2 ** 24)", "too large");
-    let text = "model M { input x: f32[1, 2 ** 62]; Linear(2 ** 62); Unsqueeze(0); Linear(2 ** 62) }";
+    let text =
+        "model M { input x: f32[1, 2 ** 62]; Linear(2 ** 62); Unsqueeze(0); Linear(2 ** 62) }";
     let analysis = analyse(text);
     assert_eq!(analysis.diagnostics, []);
     assert_eq!(analysis.models[0].totals().params, 2 * ((1 << 124) + (1 << 62)));

@@ -312,8 +312,12 @@ fn flow_markdown(model: &Model, step: &Step) -> String {
 fn layer_markdown(model: &Model, step: &Step, layer: &LayerUse) -> String {
     let mut out = match layer.entry {
         Some(entry) => {
-            let arguments: Vec<String> =
-                layer.arguments.iter().flat_map(layers::Arguments::shown).map(|(name, value)| format!("{name}={value}")).collect();
+            let arguments: Vec<String> = layer
+                .arguments
+                .iter()
+                .flat_map(layers::Arguments::shown)
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect();
             format!(
                 "```taper\n{}({})\n```\n{}\n\n",
                 entry.name,

@@ -4,7 +4,9 @@ use std::fmt;
 
 use smallvec::SmallVec;
 
-use crate::{convolution::PerAxis, DType, Entry, Kind, Param, Reason, Refusal, TensorType, refusal::At};
+use crate::{
+    DType, Entry, Kind, Param, Reason, Refusal, TensorType, convolution::PerAxis, refusal::At,
+};
 
 /// The value of an argument.
 #[derive(Debug, Clone, PartialEq)]
@@ -64,7 +66,7 @@ impl fmt::Display for Arg {
 #[derive(Debug, Clone)]
 pub struct Arguments {
     entry: &'static Entry,
-    values: SmallVec<[Option<Arg>; 8]>,
+    values: Vec<Option<Arg>>,
     /// The names of parameters for which a tensor is given, such as a tied `weight`.
     given: Vec<String>,
     /// The dtype that the model's weights have.
@@ -81,7 +83,7 @@ impl Arguments {
         positional: &[Arg],
         named: &[(&str, Arg)],
     ) -> Result<Arguments, Refusal> {
-        let mut values: SmallVec<[Option<Arg>; 8]> = SmallVec::from_elem(None, entry.params.len());
+        let mut values = vec![None; entry.params.len()];
         let variadic = entry.params.first().is_some_and(|param| param.kind == Kind::Variadic);
         if variadic && !positional.is_empty() {
             values[0] = Some(match positional {

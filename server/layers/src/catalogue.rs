@@ -1,6 +1,8 @@
 //! The entries, and finding one.
 
-use std::{collections::HashMap, sync::LazyLock};
+use std::sync::LazyLock;
+
+use rustc_hash::FxHashMap;
 
 use crate::{Arguments, Layer, Refusal, TensorType};
 
@@ -153,14 +155,14 @@ pub fn all() -> impl Iterator<Item = &'static Entry> {
 
 /// The layer of this name.
 pub fn find(name: &str) -> Option<&'static Entry> {
-    static BY_NAME: LazyLock<HashMap<&'static str, &'static Entry>> =
+    static BY_NAME: LazyLock<FxHashMap<&'static str, &'static Entry>> =
         LazyLock::new(|| all().map(|entry| (entry.name, entry)).collect());
     BY_NAME.get(name).copied()
 }
 
 /// The layer that is called so in `torch.nn.functional`.
 pub fn find_function(name: &str) -> Option<&'static Entry> {
-    static BY_FUNCTION: LazyLock<HashMap<&'static str, &'static Entry>> = LazyLock::new(|| {
+    static BY_FUNCTION: LazyLock<FxHashMap<&'static str, &'static Entry>> = LazyLock::new(|| {
         all().filter_map(|entry| entry.function.map(|function| (function, entry))).collect()
     });
     BY_FUNCTION.get(name).copied()

@@ -48,6 +48,7 @@ impl Tree {
     }
 
     /// The node of a number that this tree gave.
+    #[inline]
     pub fn node(&self, id: NodeId) -> SyntaxNode<'_> {
         SyntaxNode { tree: self, id }
     }
@@ -78,6 +79,7 @@ impl Tree {
         node
     }
 
+    #[inline]
     fn token_start(&self, index: u32) -> u32 {
         self.tokens.get(index as usize).map_or(self.text.len() as u32, |token| token.start)
     }
@@ -91,26 +93,31 @@ pub struct SyntaxNode<'t> {
 }
 
 impl<'t> SyntaxNode<'t> {
+    #[inline]
     fn data(self) -> &'t NodeData {
         &self.tree.nodes[self.id.0 as usize]
     }
 
     /// Its number.
+    #[inline]
     pub fn id(self) -> NodeId {
         self.id
     }
 
     /// Its tree.
+    #[inline]
     pub fn tree(self) -> &'t Tree {
         self.tree
     }
 
     /// What it is.
+    #[inline]
     pub fn kind(self) -> Kind {
         self.data().kind
     }
 
     /// Where it stands, without the white space and comments around it.
+    #[inline]
     pub fn range(self) -> TextRange {
         let data = self.data();
         let start = self.tree.token_start(data.first_token);
@@ -119,11 +126,13 @@ impl<'t> SyntaxNode<'t> {
     }
 
     /// Its text.
+    #[inline]
     pub fn text(self) -> &'t str {
         &self.tree.text[std::ops::Range::<usize>::from(self.range())]
     }
 
     /// The node around it.
+    #[inline]
     pub fn parent(self) -> Option<SyntaxNode<'t>> {
         (self.id.0 != 0).then(|| self.tree.node(NodeId(self.data().parent)))
     }
@@ -134,6 +143,7 @@ impl<'t> SyntaxNode<'t> {
     }
 
     /// The nodes right below it.
+    #[inline]
     pub fn children(self) -> impl Iterator<Item = SyntaxNode<'t>> {
         let end = self.data().end;
         let mut next = self.id.0 + 1;
@@ -153,6 +163,7 @@ impl<'t> SyntaxNode<'t> {
     }
 
     /// The nodes and tokens right below it, trivia included.
+    #[inline]
     pub fn elements(self) -> impl Iterator<Item = Element<'t>> {
         let data = self.data();
         let (mut token, mut child) = (data.first_token, self.id.0 + 1);
@@ -174,6 +185,7 @@ impl<'t> SyntaxNode<'t> {
     }
 
     /// The tokens right below it, without trivia.
+    #[inline]
     pub fn tokens(self) -> impl Iterator<Item = SyntaxToken<'t>> {
         self.elements().filter_map(|element| match element {
             Element::Token(token) if !token.kind().is_trivia() => Some(token),
@@ -182,11 +194,13 @@ impl<'t> SyntaxNode<'t> {
     }
 
     /// The first token of a kind right below it.
+    #[inline]
     pub fn token(self, kind: Kind) -> Option<SyntaxToken<'t>> {
         self.tokens().find(|token| token.kind() == kind)
     }
 
     /// Its first token.
+    #[inline]
     pub fn first_token(self) -> Option<SyntaxToken<'t>> {
         let data = self.data();
         let index = data.first_token;
@@ -194,6 +208,7 @@ impl<'t> SyntaxNode<'t> {
     }
 
     /// Its last token.
+    #[inline]
     pub fn last_token(self) -> Option<SyntaxToken<'t>> {
         let data = self.data();
         let index = data.end_token.checked_sub(1)?;
@@ -226,16 +241,19 @@ pub struct SyntaxToken<'t> {
 
 impl<'t> SyntaxToken<'t> {
     /// What it is.
+    #[inline]
     pub fn kind(self) -> Kind {
         self.tree.tokens[self.index as usize].kind
     }
 
     /// Its text.
+    #[inline]
     pub fn text(self) -> &'t str {
         &self.tree.text[std::ops::Range::<usize>::from(self.range())]
     }
 
     /// Where it stands.
+    #[inline]
     pub fn range(self) -> TextRange {
         let start = self.tree.token_start(self.index);
         let end = self.tree.token_start(self.index + 1);

@@ -6,6 +6,10 @@ use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 
+/// The allocator of the binary.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const RESNET50: &str = include_str!("../../../examples/resnet50.taper");
 const LLAMA: &str = include_str!("../../../examples/llama2_7b.taper");
 
@@ -52,11 +56,14 @@ fn hints(criterion: &mut Criterion) {
     let large = large();
     assert!((2_950..=3_050).contains(&large.lines().count()), "{}", large.lines().count());
     assert!(all_hints(&large, &[]).len() > 2_500);
-    criterion.bench_function("resnet50", |bencher| bencher.iter(|| all_hints(black_box(RESNET50), &[])));
+    criterion
+        .bench_function("resnet50", |bencher| bencher.iter(|| all_hints(black_box(RESNET50), &[])));
     criterion.bench_function("llama 405B", |bencher| {
         bencher.iter(|| all_hints(black_box(LLAMA), LLAMA_405B));
     });
-    criterion.bench_function("3,000 lines", |bencher| bencher.iter(|| all_hints(black_box(&large), &[])));
+    criterion.bench_function("3,000 lines", |bencher| {
+        bencher.iter(|| all_hints(black_box(&large), &[]))
+    });
     criterion.bench_function("3,000 lines, parse only", |bencher| {
         bencher.iter(|| syntax::parse(black_box(&large)));
     });

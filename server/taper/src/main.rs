@@ -9,6 +9,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+/// Analysis makes many small objects and drops them soon, which this allocator is made for.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// What a layer costs, where the model is written.
 #[derive(Parser)]
 #[command(name = "taper", version = VERSION, disable_help_subcommand = true)]

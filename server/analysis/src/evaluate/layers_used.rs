@@ -238,7 +238,7 @@ impl<'w> Run<'w> {
             id: self.next_id(),
             node,
             path: StepPath::default(),
-            what: What::Layer(layer),
+            what: What::Layer(Box::new(layer)),
             inputs: tensors.iter().filter_map(Tensor::flowing).collect(),
             outputs: made.iter().filter_map(Tensor::flowing).collect(),
             reused: frame.reusing,

@@ -144,8 +144,7 @@ impl Run<'_> {
         };
         if self.setting.records {
             let known = value.filter(|value| !value.is_unknown());
-            let definition =
-                || Definition { node, kind, value: known.map(Value::to_string) };
+            let definition = || Definition { node, kind, value: known.map(Value::to_string) };
             self.define(frame.file, expr.id(), definition);
         }
         match what {

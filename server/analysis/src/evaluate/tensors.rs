@@ -165,14 +165,8 @@ impl<'w> Run<'w> {
                 return Value::Unknown;
             }
         };
-        let used = Use {
-            kind,
-            entry: None,
-            layer,
-            arguments: None,
-            given: Vec::new(),
-            functional: false,
-        };
+        let used =
+            Use { kind, entry: None, layer, arguments: None, given: Vec::new(), functional: false };
         self.use_layer(frame, node, used, tensors, &types, outputs)
     }
 
