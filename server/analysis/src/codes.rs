@@ -91,7 +91,7 @@ codes! {
     WrongValue "T0201" Error "A value of another kind than needed"
         "Scalars are whole numbers, floats, texts, `true`, `false`, `none` and lists of them. `/` gives a float; \
          `//` divides to a whole number.\n\n\
-         ```taper,error\nmodel M { input x: f32[N = 1, 8]; Linear(8 / 2) }\n```";
+         ```taper,error\nmodel M { input x: f32[N = 1, 8]; let n = 8 / 2 + \"a\" }\n```";
     Arithmetic "T0202" Error "A computation that has no result"
         "Division by zero, an index outside a list, the largest of an empty list.\n\n\
          ```taper,error\nmodel M { input x: f32[N = 1, 8]; Linear(8 // 0) }\n```";

@@ -96,9 +96,10 @@ impl<'w> Run<'w> {
         for argument in &recipe.arguments {
             match (&argument.value, &argument.name) {
                 (Value::Unknown, Some(name))
-                    if entry.params.iter().any(|param| param.name == *name) =>
+                    if is_parameter_name(name)
+                        || entry.params.iter().any(|param| param.name == *name) =>
                 {
-                    unknown = true
+                    unknown = true;
                 }
                 (Value::Unknown, None) => unknown = true,
                 (Value::Tensor(tensor), Some(name)) => {

@@ -1,0 +1,148 @@
+//! What the documents say is true: their code is checked, and the pages and pictures that are made
+//! from code are the code's.
+//!
+//! `UPDATE_EXPECT=1 cargo test --release --test docs` writes the generated ones anew.
+
+#![allow(clippy::panic)] // A test says which block is wrong.
+
+use std::{fmt::Write, path::Path, process::Command};
+
+use analysis::{Code, Severity, Workspace};
+use expect_test::expect_file;
+
+fn root() -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// A code block of a Markdown text: what stands after the fence, and its lines.
+struct Fenced {
+    info: String,
+    text: String,
+    line: usize,
+}
+
+fn code_blocks(markdown: &str) -> Vec<Fenced> {
+    let mut blocks = Vec::new();
+    let mut open: Option<Fenced> = None;
+    for (number, line) in markdown.lines().enumerate() {
+        match (line.trim_start().strip_prefix("```"), &mut open) {
+            (Some(info), None) => {
+                open = Some(Fenced { info: info.trim().to_owned(), text: String::new(), line: number + 1 });
+            }
+            (Some(_), Some(_)) => blocks.extend(open.take()),
+            (None, Some(block)) => block.text.push_str(&format!("{line}\n")),
+            (None, None) => {}
+        }
+    }
+    blocks
+}
+
+/// Checks a block of Taper by what its fence says: a file (`taper`), the steps of a block (`steps`)
+/// or one that gives an error or hint (`error`, `hint`).
+fn check(place: &str, block: &Fenced) {
+    let Some(flags) = block.info.strip_prefix("taper") else { return };
+    let text = match flags.contains("steps") {
+        true => format!("block Example(heads = 8, stride = 1) {{ input x: [N = 2, C = 64, H = 32, W = 32]\n{}}}\n", block.text),
+        false => block.text.clone(),
+    };
+    let mut workspace = Workspace::default();
+    workspace.insert("blocks.taper", syntax::parse("block Bottleneck { ReLU }\nblock Stem { ReLU }\n"));
+    let file = workspace.insert("example.taper", syntax::parse(&text));
+    let found = analysis::analyse(&workspace, file, &Default::default()).diagnostics;
+    let wanted = |severity| found.iter().any(|one| one.severity == severity);
+    if flags.contains("error") || flags.contains("hint") {
+        let severity = if flags.contains("error") { Severity::Error } else { Severity::Hint };
+        assert!(wanted(severity), "{place}: line {} gives no {severity:?}", block.line);
+    } else {
+        assert!(found.is_empty(), "{place}: line {}: {found:#?}\n{text}", block.line);
+    }
+}
+
+#[test]
+fn the_code_in_documents_is_valid() {
+    let mut checked = 0;
+    let mut files = vec![root().join("README.md")];
+    let docs = std::fs::read_dir(root().join("docs")).expect("docs");
+    files.extend(docs.map(|entry| entry.expect("a file").path()));
+    for path in files.iter().filter(|path| path.extension().is_some_and(|extension| extension == "md")) {
+        let text = std::fs::read_to_string(path).expect("UTF-8");
+        for block in code_blocks(&text).iter().filter(|block| block.info.starts_with("taper")) {
+            check(&path.display().to_string(), block);
+            checked += 1;
+        }
+    }
+    assert!(checked > 40, "only {checked} blocks were found");
+}
+
+/// The example of each explanation gives the code that it explains, and nothing else.
+#[test]
+fn every_code_is_explained_by_an_example() {
+    let mut wrong = String::new();
+    for code in Code::ALL {
+        for block in code_blocks(code.explanation()) {
+            let mut workspace = Workspace::default();
+            let file = workspace.insert("example.taper", syntax::parse(&block.text));
+            let found = analysis::analyse(&workspace, file, &Default::default()).diagnostics;
+            let codes: Vec<Code> = found.iter().map(|one| one.code).collect();
+            if codes != [*code] {
+                let messages: Vec<&str> = found.iter().map(|one| one.message.as_str()).collect();
+                writeln!(wrong, "{code} gives {codes:?}: {messages:?}").expect("to write");
+            }
+        }
+    }
+    assert_eq!(wrong, "");
+}
+
+#[test]
+fn the_page_of_errors_is_current() {
+    let mut page = String::from(
+        "# Diagnostics\n\nEvery message has a code. `taper explain T0103` prints its section.\n\n\
+         <!-- Made from server/analysis/src/codes.rs by tests/docs. -->\n",
+    );
+    for code in Code::ALL {
+        let severity = match code.severity() {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+            Severity::Hint => "hint",
+        };
+        writeln!(page, "\n## {code}\n\n{} ({severity}).\n\n{}", code.title(), code.explanation()).expect("to write");
+    }
+    expect_file!["../../docs/errors.md"].assert_eq(&page);
+}
+
+#[test]
+fn the_page_of_layers_is_current() {
+    let mut page = String::from(
+        "# Layers\n\nNames, arguments, their order and defaults are PyTorch's, without the sizes that the input \
+         tells.\n\n<!-- Made from the catalogue, server/layers, by tests/docs. -->\n",
+    );
+    for entry in layers::all() {
+        writeln!(page, "\n## {}\n\n`{}`\n\n{}", entry.name, entry.signature(), entry.summary).expect("to write");
+        if let Some(function) = entry.function {
+            writeln!(page, "\nAlso as a function: `F.{function}`.").expect("to write");
+        }
+        writeln!(page, "\n{}\n\nSource: <{}>", entry.doc, entry.source).expect("to write");
+    }
+    expect_file!["../../docs/layers.md"].assert_eq(&page);
+}
+
+/// What a command writes in colour, as a picture.
+fn picture(arguments: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_taper"))
+        .args(["--color", "always"])
+        .args(arguments)
+        .current_dir(root())
+        .output()
+        .expect("taper");
+    let text = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8(text).expect("UTF-8");
+    anstyle_svg::Term::new().render_svg(&text)
+}
+
+#[test]
+fn the_pictures_are_current() {
+    expect_file!["../../docs/pictures/hints.svg"].assert_eq(&picture(&["hints", "examples/resnet18.taper"]));
+    expect_file!["../../docs/pictures/summary.svg"]
+        .assert_eq(&picture(&["summary", "examples/resnet18.taper", "--depth", "2"]));
+    expect_file!["../../docs/pictures/error.svg"].assert_eq(&picture(&["check", "tests/docs/error.taper"]));
+}
