@@ -27,7 +27,11 @@ fn code_blocks(markdown: &str) -> Vec<Fenced> {
     for (number, line) in markdown.lines().enumerate() {
         match (line.trim_start().strip_prefix("```"), &mut open) {
             (Some(info), None) => {
-                open = Some(Fenced { info: info.trim().to_owned(), text: String::new(), line: number + 1 });
+                open = Some(Fenced {
+                    info: info.trim().to_owned(),
+                    text: String::new(),
+                    line: number + 1,
+                });
             }
             (Some(_), Some(_)) => blocks.extend(open.take()),
             (None, Some(block)) => block.text.push_str(&format!("{line}\n")),
@@ -42,11 +46,15 @@ fn code_blocks(markdown: &str) -> Vec<Fenced> {
 fn check(place: &str, block: &Fenced) {
     let Some(flags) = block.info.strip_prefix("taper") else { return };
     let text = match flags.contains("steps") {
-        true => format!("block Example(heads = 8, stride = 1) {{ input x: [N = 2, C = 64, H = 32, W = 32]\n{}}}\n", block.text),
+        true => format!(
+            "block Example(heads = 8, stride = 1) {{ input x: [N = 2, C = 64, H = 32, W = 32]\n{}}}\n",
+            block.text
+        ),
         false => block.text.clone(),
     };
     let mut workspace = Workspace::default();
-    workspace.insert("blocks.taper", syntax::parse("block Bottleneck { ReLU }\nblock Stem { ReLU }\n"));
+    workspace
+        .insert("blocks.taper", syntax::parse("block Bottleneck { ReLU }\nblock Stem { ReLU }\n"));
     let file = workspace.insert("example.taper", syntax::parse(&text));
     let found = analysis::analyse(&workspace, file, &Default::default()).diagnostics;
     let wanted = |severity| found.iter().any(|one| one.severity == severity);
@@ -64,7 +72,9 @@ fn the_code_in_documents_is_valid() {
     let mut files = vec![root().join("README.md")];
     let docs = std::fs::read_dir(root().join("docs")).expect("docs");
     files.extend(docs.map(|entry| entry.expect("a file").path()));
-    for path in files.iter().filter(|path| path.extension().is_some_and(|extension| extension == "md")) {
+    for path in
+        files.iter().filter(|path| path.extension().is_some_and(|extension| extension == "md"))
+    {
         let text = std::fs::read_to_string(path).expect("UTF-8");
         for block in code_blocks(&text).iter().filter(|block| block.info.starts_with("taper")) {
             check(&path.display().to_string(), block);
@@ -105,7 +115,8 @@ fn the_page_of_errors_is_current() {
             Severity::Warning => "warning",
             Severity::Hint => "hint",
         };
-        writeln!(page, "\n## {code}\n\n{} ({severity}).\n\n{}", code.title(), code.explanation()).expect("to write");
+        writeln!(page, "\n## {code}\n\n{} ({severity}).\n\n{}", code.title(), code.explanation())
+            .expect("to write");
     }
     expect_file!["../../docs/errors.md"].assert_eq(&page);
 }
@@ -117,7 +128,8 @@ fn the_page_of_layers_is_current() {
          tells.\n\n<!-- Made from the catalogue, server/layers, by tests/docs. -->\n",
     );
     for entry in layers::all() {
-        writeln!(page, "\n## {}\n\n`{}`\n\n{}", entry.name, entry.signature(), entry.summary).expect("to write");
+        writeln!(page, "\n## {}\n\n`{}`\n\n{}", entry.name, entry.signature(), entry.summary)
+            .expect("to write");
         if let Some(function) = entry.function {
             writeln!(page, "\nAlso as a function: `F.{function}`.").expect("to write");
         }
@@ -141,8 +153,14 @@ fn picture(arguments: &[&str]) -> String {
 
 #[test]
 fn the_pictures_are_current() {
-    expect_file!["../../docs/pictures/hints.svg"].assert_eq(&picture(&["hints", "examples/resnet18.taper"]));
-    expect_file!["../../docs/pictures/summary.svg"]
-        .assert_eq(&picture(&["summary", "examples/resnet18.taper", "--depth", "2"]));
-    expect_file!["../../docs/pictures/error.svg"].assert_eq(&picture(&["check", "tests/docs/error.taper"]));
+    expect_file!["../../docs/pictures/hints.svg"]
+        .assert_eq(&picture(&["hints", "examples/resnet18.taper"]));
+    expect_file!["../../docs/pictures/summary.svg"].assert_eq(&picture(&[
+        "summary",
+        "examples/resnet18.taper",
+        "--depth",
+        "2",
+    ]));
+    expect_file!["../../docs/pictures/error.svg"]
+        .assert_eq(&picture(&["check", "tests/docs/error.taper"]));
 }

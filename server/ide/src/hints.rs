@@ -3,7 +3,7 @@
 //! A label is short and keeps its width while one types; everything else is in the tooltip, which
 //! is made when it is asked for.
 
-use analysis::{Model, NodeRef, Step, Totals};
+use analysis::{Model, NodeRef, Step, Totals, grouped};
 use syntax::{Kind, TextRange, TextSize, ast};
 
 use crate::{
@@ -236,19 +236,6 @@ fn shares(model: &Model, line: &StepLine<'_>) -> String {
     }
     if params > 0 && times <= 1 {
         out.push_str(&format!("\n{} of its parameters.\n", percent(params, totals.params)));
-    }
-    out
-}
-
-/// A whole number with its digits in groups of three: `61,100,840`.
-pub(crate) fn grouped(value: u128) -> String {
-    let digits = value.to_string();
-    let mut out = String::with_capacity(digits.len() * 4 / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
     }
     out
 }

@@ -1,10 +1,12 @@
 //! Hover: what a name or a layer is, what it costs and why.
 
-use analysis::{DefinitionKind, LayerUse, Model, NodeRef, PartUse, Step, Totals, Use, What};
+use analysis::{
+    DefinitionKind, LayerUse, Model, NodeRef, PartUse, Step, Totals, Use, What, grouped,
+};
 use layers::{Cost, Entry, Overflow, Unit};
 use syntax::{Kind, SyntaxNode, TextRange, TextSize, ast};
 
-use crate::{Snapshot, bytes, count, dims, hints::grouped, lines::outputs, percent};
+use crate::{Snapshot, bytes, count, dims, lines::outputs, percent};
 
 /// Markdown about a range of the text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,7 +53,7 @@ fn hover_node(snapshot: &Snapshot, node: SyntaxNode<'_>, token: TextRange) -> Op
         Kind::Dim => return None,
         Kind::ParamDecl | Kind::BufferDecl => {
             let model = snapshot.model_of(reference)?;
-            step_markdown(model, model.uses(reference), documented(node))
+            step_markdown(snapshot, model, reference, documented(node))
         }
         Kind::Labels => {
             let step = node.parent()?;
@@ -59,7 +61,7 @@ fn hover_node(snapshot: &Snapshot, node: SyntaxNode<'_>, token: TextRange) -> Op
         }
         _ => {
             let model = snapshot.model_of(reference)?;
-            step_markdown(model, model.uses(reference), None)
+            step_markdown(snapshot, model, reference, None)
         }
     };
     Some(Hover { range: node.range(), markdown })
@@ -96,7 +98,7 @@ fn hover_name(snapshot: &Snapshot, node: SyntaxNode<'_>) -> Option<Hover> {
     let used = around.filter_map(|node| Some((snapshot.model_of(node)?, node))).next();
     if let Some((model, node)) = used {
         let item = definition.map(|definition| definition.node);
-        let mut markdown = step_markdown(model, model.uses(node), None);
+        let mut markdown = step_markdown(snapshot, model, node, None);
         if let Some(item) = item.and_then(|item| ast::Item::cast(snapshot.workspace.node(item))) {
             markdown.extend(documented(item.syntax()).map(|doc| format!("\n\n{doc}")));
         }
@@ -181,7 +183,7 @@ fn label_markdown(snapshot: &Snapshot, step: SyntaxNode<'_>) -> Option<String> {
         .iter()
         .find(|uses| !uses[0].step.path.segments.iter().any(|segment| segment.contains('@')));
     let uses = owner.unwrap_or(&line.stages[line.stages.len() - 1]);
-    Some(format!("{doc}{}", step_markdown(line.model, uses, None)))
+    Some(format!("{doc}{}", step_markdown(snapshot, line.model, uses[0].step.node, None)))
 }
 
 fn item_markdown(snapshot: &Snapshot, reference: NodeRef, item: ast::Item<'_>) -> String {
@@ -272,7 +274,8 @@ fn part_uses_markdown(model: &Model, uses: &[PartUse]) -> String {
 }
 
 /// A step at its first use, and a table of the others.
-fn step_markdown(model: &Model, uses: &[Use], doc: Option<String>) -> String {
+fn step_markdown(snapshot: &Snapshot, model: &Model, node: NodeRef, doc: Option<String>) -> String {
+    let uses = model.uses(node);
     let Some(first) = uses.first() else { return String::new() };
     let step = &first.step;
     let mut out = doc.map_or(String::new(), |doc| format!("{doc}\n\n"));
@@ -297,6 +300,9 @@ fn step_markdown(model: &Model, uses: &[Use], doc: Option<String>) -> String {
             out.push_str(&flow_markdown(model, step));
             out.push_str(&totals_markdown(&step.totals));
         }
+    }
+    if step.totals.flops > 0 {
+        out.push_str(&growth_markdown(snapshot, model, Some(node)));
     }
     out.push_str(&share_markdown(model, uses));
     out
@@ -410,10 +416,23 @@ fn share_markdown(model: &Model, uses: &[Use]) -> String {
     out
 }
 
-/// The cost as a function of the symbols.
+/// FLOPs as a function of the symbols, of the model or of all uses of a node's steps.
 fn growth_markdown(snapshot: &Snapshot, model: &Model, node: Option<NodeRef>) -> String {
-    let _ = (snapshot, model, node);
-    String::new()
+    let growth = analysis::flops_growth(&snapshot.workspace, model, &snapshot.options, node);
+    let Some(growth) = growth.filter(|growth| !growth.terms.is_empty()) else {
+        return String::new();
+    };
+    let multiples: Vec<String> = growth
+        .multiples
+        .iter()
+        .map(|(name, step)| format!("{name} a multiple of {step}"))
+        .collect();
+    let condition = if multiples.is_empty() {
+        String::new()
+    } else {
+        format!(", for {}", multiples.join(" and "))
+    };
+    format!("- FLOPs at any size: {growth}{condition}\n")
 }
 
 fn documented(node: SyntaxNode<'_>) -> Option<String> {
