@@ -11,12 +11,14 @@ use crate::{
 
 const INPLACE: Param = Param::optional("inplace", Kind::Ignored, "false");
 
-/// An entry for a function of each element, which costs 1 FLOP whatever it is.
+/// An entry for a function of each element, which costs 1 FLOP whatever it is: its name in
+/// `torch.nn` and `torch.nn.functional`, its arguments, what it computes, the settings that it reads
+/// from the arguments, and how Candle computes it with them.
 macro_rules! pointwise {
-    ($name:literal, $function:expr, $params:expr, $summary:literal, $make:expr) => {
+    ($name:literal, $function:literal, $params:expr, $summary:literal, $settings:expr, $apply:expr) => {
         Entry {
             name: $name,
-            function: $function,
+            function: Some($function),
             params: $params,
             inputs: Inputs::Named(&["input"]),
             summary: $summary,
@@ -24,52 +26,88 @@ macro_rules! pointwise {
             source: concat!("https://pytorch.org/docs/stable/generated/torch.nn.", $name, ".html"),
             bind: |arguments, inputs| {
                 float_input(arguments.entry().name, inputs)?;
-                let make: fn(&Arguments) -> Result<Pointwise, Refusal> = $make;
-                Ok(Box::new(make(arguments)?))
+                let read: fn(&Arguments) -> Result<Settings, Refusal> = $settings;
+                Ok(Box::new(Pointwise { name: $name, settings: read(arguments)?, apply: $apply }))
             },
         }
     };
 }
 
+/// The numbers that a function of each element may have.
+type Settings = [f64; 2];
+
+const NONE: Settings = [0.0; 2];
+
 pub(crate) static ENTRIES: &[Entry] = &[
-    pointwise!("ReLU", Some("relu"), &[INPLACE], "`max(x, 0)`", |_| Ok(Pointwise::Relu)),
-    pointwise!("ReLU6", Some("relu6"), &[INPLACE], "`min(max(x, 0), 6)`", |_| Ok(
-        Pointwise::Hardtanh { min: 0.0, max: 6.0 }
-    )),
+    pointwise!("ReLU", "relu", &[INPLACE], "`max(x, 0)`", |_| Ok(NONE), |x, _| x.relu()),
+    pointwise!("ReLU6", "relu6", &[INPLACE], "`min(max(x, 0), 6)`", |_| Ok(NONE), |x, _| x
+        .clamp(0.0, 6.0)),
     pointwise!(
         "LeakyReLU",
-        Some("leaky_relu"),
+        "leaky_relu",
         &[Param::optional("negative_slope", Kind::Float, "0.01"), INPLACE],
         "`x` above 0, a small slope below",
-        |arguments| Ok(Pointwise::LeakyRelu { slope: arguments.float("negative_slope")? })
+        |arguments| Ok([arguments.float("negative_slope")?, 0.0]),
+        |x, [slope, _]| ops::leaky_relu(x, slope)
     ),
     pointwise!(
         "ELU",
-        Some("elu"),
+        "elu",
         &[Param::optional("alpha", Kind::Float, "1.0"), INPLACE],
         "`x` above 0, `alpha * (exp(x) - 1)` below",
-        |arguments| Ok(Pointwise::Elu { alpha: arguments.float("alpha")? })
+        |arguments| Ok([arguments.float("alpha")?, 0.0]),
+        |x, [alpha, _]| x.elu(alpha)
     ),
     pointwise!(
         "GELU",
-        Some("gelu"),
+        "gelu",
         &[Param::optional("approximate", Kind::Choice(&["none", "tanh"]), "\"none\"")],
         "`x` times the normal distribution's `Φ(x)`",
-        |arguments| Ok(Pointwise::Gelu { tanh: arguments.text("approximate")? == "tanh" })
+        |arguments| Ok([if arguments.text("approximate")? == "tanh" { 1.0 } else { 0.0 }, 0.0]),
+        |x, [tanh, _]| if tanh == 1.0 { x.gelu() } else { x.gelu_erf() }
     ),
-    pointwise!("SiLU", Some("silu"), &[INPLACE], "`x * sigmoid(x)`", |_| Ok(Pointwise::Silu)),
-    pointwise!("Sigmoid", Some("sigmoid"), &[], "`1 / (1 + exp(-x))`", |_| Ok(Pointwise::Sigmoid)),
-    pointwise!("Tanh", Some("tanh"), &[], "The hyperbolic tangent", |_| Ok(Pointwise::Tanh)),
-    pointwise!("Mish", Some("mish"), &[INPLACE], "`x * tanh(softplus(x))`", |_| Ok(
-        Pointwise::Mish
-    )),
-    pointwise!("Hardswish", Some("hardswish"), &[INPLACE], "`x * ReLU6(x + 3) / 6`", |_| Ok(
-        Pointwise::Hardswish
-    )),
-    pointwise!("Hardsigmoid", Some("hardsigmoid"), &[INPLACE], "`ReLU6(x + 3) / 6`", |_| Ok(
-        Pointwise::Hardsigmoid
-    )),
-    pointwise!("Softplus", Some("softplus"), &[], "`log(1 + exp(x))`", |_| Ok(Pointwise::Softplus)),
+    pointwise!("SiLU", "silu", &[INPLACE], "`x * sigmoid(x)`", |_| Ok(NONE), |x, _| x.silu()),
+    pointwise!(
+        "Sigmoid",
+        "sigmoid",
+        &[],
+        "`1 / (1 + exp(-x))`",
+        |_| Ok(NONE),
+        |x, _| ops::sigmoid(x)
+    ),
+    pointwise!("Tanh", "tanh", &[], "The hyperbolic tangent", |_| Ok(NONE), |x, _| x.tanh()),
+    pointwise!("Mish", "mish", &[INPLACE], "`x * tanh(softplus(x))`", |_| Ok(NONE), |x, _| x
+        * softplus(x)?.tanh()?),
+    pointwise!(
+        "Hardswish",
+        "hardswish",
+        &[INPLACE],
+        "`x * ReLU6(x + 3) / 6`",
+        |_| Ok(NONE),
+        |x, _| x * ((x + 3.0)?.clamp(0.0, 6.0)? / 6.0)?
+    ),
+    pointwise!(
+        "Hardsigmoid",
+        "hardsigmoid",
+        &[INPLACE],
+        "`ReLU6(x + 3) / 6`",
+        |_| Ok(NONE),
+        |x, _| (x + 3.0)?.clamp(0.0, 6.0)? / 6.0
+    ),
+    pointwise!(
+        "Softplus",
+        "softplus",
+        &[
+            Param::optional("beta", Kind::Float, "1.0"),
+            Param::optional("threshold", Kind::Float, "20.0")
+        ],
+        "`log(1 + exp(beta * x)) / beta`, and `x` where `beta * x` is above the threshold",
+        |arguments| Ok([arguments.float("beta")?, arguments.float("threshold")?]),
+        |x, [beta, threshold]| {
+            let scaled = (x * beta)?;
+            scaled.gt(threshold)?.where_cond(x, &(softplus(&scaled)? / beta)?)
+        }
+    ),
     Entry {
         name: "Activation",
         function: None,
@@ -81,7 +119,7 @@ pub(crate) static ENTRIES: &[Entry] = &[
         source: "https://huggingface.co/docs/transformers/main_classes/configuration",
         bind: |arguments, inputs| {
             float_input("Activation", inputs)?;
-            Ok(Box::new(named(&arguments.text("name")?)?))
+            Ok(Box::new(find_named(&arguments.text("name")?)?))
         },
     },
     Entry {
@@ -104,84 +142,18 @@ pub(crate) static ENTRIES: &[Entry] = &[
 ];
 
 /// A function of each element.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Pointwise {
-    Relu,
-    LeakyRelu { slope: f64 },
-    Elu { alpha: f64 },
-    Gelu { tanh: bool },
-    QuickGelu,
-    Silu,
-    Sigmoid,
-    Tanh,
-    Mish,
-    Hardtanh { min: f64, max: f64 },
-    Hardswish,
-    Hardsigmoid,
-    Softplus,
-    SquaredRelu,
-    Linear,
+#[derive(Debug, Clone)]
+struct Pointwise {
+    name: &'static str,
+    settings: Settings,
+    apply: fn(&Tensor, Settings) -> CandleResult<Tensor>,
 }
 
-/// The names of transformers' `ACT2FN`.
-const NAMES: &[(&str, Pointwise)] = &[
-    ("relu", Pointwise::Relu),
-    ("relu6", Pointwise::Hardtanh { min: 0.0, max: 6.0 }),
-    ("relu2", Pointwise::SquaredRelu),
-    ("leaky_relu", Pointwise::LeakyRelu { slope: 0.01 }),
-    ("gelu", Pointwise::Gelu { tanh: false }),
-    ("gelu_python", Pointwise::Gelu { tanh: false }),
-    ("gelu_new", Pointwise::Gelu { tanh: true }),
-    ("gelu_fast", Pointwise::Gelu { tanh: true }),
-    ("gelu_accurate", Pointwise::Gelu { tanh: true }),
-    ("gelu_python_tanh", Pointwise::Gelu { tanh: true }),
-    ("gelu_pytorch_tanh", Pointwise::Gelu { tanh: true }),
-    ("quick_gelu", Pointwise::QuickGelu),
-    ("silu", Pointwise::Silu),
-    ("swish", Pointwise::Silu),
-    ("sigmoid", Pointwise::Sigmoid),
-    ("tanh", Pointwise::Tanh),
-    ("mish", Pointwise::Mish),
-    ("linear", Pointwise::Linear),
-];
-
-fn named(name: &str) -> Result<Pointwise, Refusal> {
-    if let Some((_, function)) = NAMES.iter().find(|(known, _)| *known == name) {
-        return Ok(function.clone());
+/// The name and the settings say which function it is.
+impl PartialEq for Pointwise {
+    fn eq(&self, other: &Pointwise) -> bool {
+        (self.name, self.settings) == (other.name, other.settings)
     }
-    let hint = match nearest(name, NAMES.iter().map(|(known, _)| *known)) {
-        Some(nearest) => format!("; did you mean \"{nearest}\"?"),
-        None => String::new(),
-    };
-    Err(Refusal::argument("name", format!("no activation is called \"{name}\"{hint}")))
-}
-
-impl Pointwise {
-    fn apply(&self, x: &Tensor) -> CandleResult<Tensor> {
-        match self {
-            Pointwise::Relu => x.relu(),
-            Pointwise::LeakyRelu { slope } => ops::leaky_relu(x, *slope),
-            Pointwise::Elu { alpha } => x.elu(*alpha),
-            Pointwise::Gelu { tanh: false } => x.gelu_erf(),
-            Pointwise::Gelu { tanh: true } => x.gelu(),
-            Pointwise::QuickGelu => x * ops::sigmoid(&(x * 1.702)?)?,
-            Pointwise::Silu => x.silu(),
-            Pointwise::Sigmoid => ops::sigmoid(x),
-            Pointwise::Tanh => x.tanh(),
-            Pointwise::Mish => x * softplus(x)?.tanh()?,
-            Pointwise::Hardtanh { min, max } => x.clamp(*min, *max),
-            Pointwise::Hardswish => x * ((x + 3.0)?.clamp(0.0, 6.0)? / 6.0)?,
-            Pointwise::Hardsigmoid => (x + 3.0)?.clamp(0.0, 6.0)? / 6.0,
-            Pointwise::Softplus => softplus(x),
-            Pointwise::SquaredRelu => x.relu()?.sqr(),
-            Pointwise::Linear => Ok(x.clone()),
-        }
-    }
-}
-
-/// `log(1 + exp(x))`, written so that no exponential overflows.
-fn softplus(x: &Tensor) -> CandleResult<Tensor> {
-    x.relu()? + (x.abs()?.neg()?.exp()? + 1.0)?.log()?
 }
 
 impl Layer for Pointwise {
@@ -196,9 +168,54 @@ impl Layer for Pointwise {
     }
 
     fn build(&self, _: VarBuilder<'_>) -> CandleResult<Box<dyn Module>> {
-        let function = self.clone();
-        one_to_one(move |input| function.apply(input))
+        let Pointwise { settings, apply, .. } = *self;
+        one_to_one(move |input| apply(input, settings))
     }
+}
+
+/// The names of transformers' `ACT2FN`.
+const NAMES: &[Pointwise] = &[
+    named("relu", |x, _| x.relu()),
+    named("relu6", |x, _| x.clamp(0.0, 6.0)),
+    named("relu2", |x, _| x.relu()?.sqr()),
+    named("leaky_relu", |x, _| ops::leaky_relu(x, 0.01)),
+    named("gelu", |x, _| x.gelu_erf()),
+    named("gelu_python", |x, _| x.gelu_erf()),
+    named("gelu_new", |x, _| x.gelu()),
+    named("gelu_fast", |x, _| x.gelu()),
+    named("gelu_accurate", |x, _| x.gelu()),
+    named("gelu_python_tanh", |x, _| x.gelu()),
+    named("gelu_pytorch_tanh", |x, _| x.gelu()),
+    named("quick_gelu", |x, _| x * ops::sigmoid(&(x * 1.702)?)?),
+    named("silu", |x, _| x.silu()),
+    named("swish", |x, _| x.silu()),
+    named("sigmoid", |x, _| ops::sigmoid(x)),
+    named("tanh", |x, _| x.tanh()),
+    named("mish", |x, _| x * softplus(x)?.tanh()?),
+    named("linear", |x, _| Ok(x.clone())),
+];
+
+const fn named(
+    name: &'static str,
+    apply: fn(&Tensor, Settings) -> CandleResult<Tensor>,
+) -> Pointwise {
+    Pointwise { name, settings: NONE, apply }
+}
+
+fn find_named(name: &str) -> Result<Pointwise, Refusal> {
+    if let Some(function) = NAMES.iter().find(|known| known.name == name) {
+        return Ok(function.clone());
+    }
+    let hint = match nearest(name, NAMES.iter().map(|known| known.name)) {
+        Some(nearest) => format!("; did you mean \"{nearest}\"?"),
+        None => String::new(),
+    };
+    Err(Refusal::argument("name", format!("no activation is called \"{name}\"{hint}")))
+}
+
+/// `log(1 + exp(x))`, written so that no exponential overflows.
+fn softplus(x: &Tensor) -> CandleResult<Tensor> {
+    x.relu()? + (x.abs()?.neg()?.exp()? + 1.0)?.log()?
 }
 
 #[derive(Debug, PartialEq)]
