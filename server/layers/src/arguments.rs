@@ -312,6 +312,11 @@ fn check_kind(entry: &Entry, param: &Param, value: &Arg) -> Result<(), Refusal> 
         Kind::PerAxis(axes) => {
             (is_int(value) || ints(value), format!("a whole number or a list of {axes}"))
         }
+        Kind::OutputSize(axes) => {
+            let is_size = |value: &Arg| is_int(value) || *value == Arg::None;
+            let sizes = matches!(value, Arg::List(items) if items.iter().all(is_size));
+            (is_int(value) || sizes, format!("a whole number or a list of {axes}"))
+        }
         Kind::Padding(axes) => {
             let fits = is_int(value) || ints(value) || matches!(value, Arg::Text(_));
             (fits, format!("a whole number, a list of {axes} or \"same\""))

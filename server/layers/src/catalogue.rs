@@ -48,6 +48,8 @@ pub enum Kind {
     Int,
     /// A whole number, or a list with one for each of so many axes.
     PerAxis(usize),
+    /// As `PerAxis`, or `none` in the list: the size of the input.
+    OutputSize(usize),
     /// As `PerAxis`, or a text such as `"same"`.
     Padding(usize),
     /// A whole number or a list of them.

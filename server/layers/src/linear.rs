@@ -1,7 +1,7 @@
 //! Matrix products with weights, and tables.
 
 use candle_core::Result as CandleResult;
-use candle_nn::VarBuilder;
+use candle_nn::{Module as _, VarBuilder};
 
 use crate::{
     Arguments, Cost, DType, Entry, Inputs, Kind, Layer, Module, Param, Refusal, TensorType,
@@ -106,7 +106,12 @@ impl Layer for Linear {
 
     fn build(&self, weights: VarBuilder<'_>) -> CandleResult<Box<dyn Module>> {
         let (inputs, outputs) = (self.in_features as usize, self.out_features as usize);
-        candle(candle_nn::linear_b(inputs, outputs, self.bias, weights)?)
+        let linear = candle_nn::linear_b(inputs, outputs, self.bias, weights)?;
+        // Candle multiplies matrices only.
+        one_to_one(move |input| match input.rank() {
+            1 => linear.forward(&input.unsqueeze(0)?)?.squeeze(0),
+            _ => linear.forward(input),
+        })
     }
 }
 

@@ -33,7 +33,7 @@ const fn average_params(axes: usize) -> [Param; 6] {
 }
 
 const fn adaptive_params(axes: usize) -> [Param; 1] {
-    [Param::required("output_size", Kind::PerAxis(axes))]
+    [Param::required("output_size", Kind::OutputSize(axes))]
 }
 
 const POOL_DOC: &str = "`[N, C, *]` → `[N, C, *_out]`, each size as for a convolution; `stride` is `kernel_size` \
