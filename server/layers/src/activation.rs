@@ -59,6 +59,14 @@ pub(crate) static ENTRIES: &[Entry] = &[
         |x, [alpha, _]| x.elu(alpha)
     ),
     pointwise!(
+        "CELU",
+        "celu",
+        &[Param::optional("alpha", Kind::Float, "1.0"), INPLACE],
+        "`x` above 0, `alpha * (exp(x / alpha) - 1)` below",
+        |arguments| Ok([arguments.float("alpha")?, 0.0]),
+        |x, [alpha, _]| x.relu()? + (((x.minimum(0.0)? / alpha)?.exp()? - 1.0)? * alpha)?
+    ),
+    pointwise!(
         "GELU",
         "gelu",
         &[Param::optional("approximate", Kind::Choice(&["none", "tanh"]), "\"none\"")],
