@@ -4,7 +4,7 @@
 //! is made when it is asked for.
 
 use analysis::{Model, NodeRef, Step, Totals, grouped};
-use syntax::{Kind, TextRange, TextSize, ast};
+use syntax::{Kind, SyntaxNode, TextRange, TextSize, ast};
 
 use crate::{
     Snapshot, bytes, count, dims,
@@ -44,11 +44,7 @@ pub fn hints(snapshot: &Snapshot, range: Option<TextRange>) -> Vec<Hint> {
     {
         let reference = snapshot.node(node.id());
         let end = match node.kind() {
-            Kind::Model | Kind::Block => {
-                let brace =
-                    ast::Item::cast(node).and_then(|item| item.body()?.syntax().first_token());
-                brace.map_or(node.range().start(), |brace| brace.range().end())
-            }
+            Kind::Model | Kind::Block => head_end(snapshot.text(), node),
             _ => node.range().end(),
         };
         let label = match node.kind() {
@@ -67,6 +63,14 @@ pub fn hints(snapshot: &Snapshot, range: Option<TextRange>) -> Vec<Hint> {
     hints.retain(|hint| range.contains_inclusive(hint.offset));
     hints.sort_by_key(|hint| hint.offset);
     hints
+}
+
+/// Behind the brace that opens an item; behind all of one that stands on one line.
+fn head_end(text: &str, item: SyntaxNode<'_>) -> TextSize {
+    let brace = ast::Item::cast(item).and_then(|item| item.body()?.syntax().first_token());
+    let end = brace.map_or(item.range().start(), |brace| brace.range().end());
+    let body = &text[usize::from(end)..usize::from(item.range().end())];
+    if body.contains('\n') { end } else { item.range().end() }
 }
 
 /// The details of a hint, in Markdown.

@@ -26,18 +26,27 @@ fn report<'a>(workspace: &'a Workspace, diagnostic: &'a Diagnostic) -> Vec<Group
         Severity::Warning => Level::WARNING,
         Severity::Hint => Level::NOTE.with_name("hint"),
     };
-    let mut group = level
-        .primary_title(diagnostic.message.as_str())
-        .id(diagnostic.code.number())
-        .elements(std::iter::once(
-            snippet(workspace, diagnostic.place)
-                .annotation(AnnotationKind::Primary.span(span(workspace, diagnostic.place))),
-        ));
+    // Places in one file are shown in one piece of it.
+    let mut snippets = vec![(
+        diagnostic.place.file,
+        snippet(workspace, diagnostic.place)
+            .annotation(AnnotationKind::Primary.span(span(workspace, diagnostic.place))),
+    )];
     for (place, message) in &diagnostic.related {
         let annotation =
             AnnotationKind::Context.span(span(workspace, *place)).label(message.as_str());
-        group = group.element(snippet(workspace, *place).annotation(annotation));
+        match snippets.iter().position(|(file, _)| *file == place.file) {
+            Some(index) => {
+                let (file, shown) = snippets.remove(index);
+                snippets.insert(index, (file, shown.annotation(annotation)));
+            }
+            None => snippets.push((place.file, snippet(workspace, *place).annotation(annotation))),
+        }
     }
+    let group = level
+        .primary_title(diagnostic.message.as_str())
+        .id(diagnostic.code.number())
+        .elements(snippets.into_iter().map(|(_, snippet)| snippet));
     let mut groups = vec![group];
     for fix in &diagnostic.fixes {
         let patches = fix

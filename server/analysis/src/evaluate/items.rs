@@ -271,8 +271,14 @@ impl<'w> Run<'w> {
             self.error(Code::WrongInputs, call, message);
             return false;
         }
+        let file = frame.file;
+        let mut lines = body.lines().filter_map(|line| match line {
+            ast::Line::Input(line) => Some(NodeRef { file, node: line.id() }),
+            _ => None,
+        });
         for input in inputs {
-            let tensor = frame.new_tensor((*input.ty).clone(), call, None);
+            let maker = lines.next().unwrap_or(call);
+            let tensor = frame.new_tensor((*input.ty).clone(), maker, None);
             // Its memory is the caller's.
             if let Some(memory) = frame.memory.last_mut() {
                 memory.bytes = 0;

@@ -47,7 +47,10 @@ pub fn human(model: &Model, arguments: &Arguments) -> String {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    format!("{}\n\n{}", table.trim_fmt(), footer(model))
+    let table = table.trim_fmt();
+    let (header, rows) = table.split_once('\n').unwrap_or((&table, ""));
+    let bold = anstyle::Style::new().bold();
+    format!("{}{header}{}\n{rows}\n\n{}", bold.render(), bold.render_reset(), footer(model))
 }
 
 /// The table in Markdown, with exact numbers.
