@@ -60,7 +60,8 @@ pub fn hints(snapshot: &Snapshot, range: Option<TextRange>) -> Vec<Hint> {
         };
         hints.extend(label.map(|label| hint(snapshot, reference, end, label)));
     }
-    hints.retain(|hint| range.contains_inclusive(hint.offset));
+    // Of what is not known there is nothing to say.
+    hints.retain(|hint| range.contains_inclusive(hint.offset) && !hint.label.is_empty());
     hints.sort_by_key(|hint| hint.offset);
     hints
 }

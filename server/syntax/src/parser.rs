@@ -532,9 +532,19 @@ fn build_nodes(events: &[Event], tokens: &[Significant], raw_len: u32) -> Vec<No
             Event::Finish => {
                 let end = nodes.len() as u32;
                 let Some(id) = open.pop() else { continue };
-                let node = &mut nodes[id as usize];
-                node.end = end;
-                node.end_token = end_raw(next).max(node.first_token);
+                nodes[id as usize].end = end;
+                let first_token = nodes[id as usize].first_token;
+                let end_token = end_raw(next);
+                if end_token > first_token {
+                    nodes[id as usize].end_token = end_token;
+                    continue;
+                }
+                // A node without tokens stands behind the last token, with all that is in it.
+                let around = open.last().map_or(0, |parent| nodes[*parent as usize].first_token);
+                let at = end_token.max(around);
+                for node in &mut nodes[id as usize..end as usize] {
+                    (node.first_token, node.end_token) = (at, at);
+                }
             }
         }
     }
