@@ -743,7 +743,8 @@ fn int_arithmetic(kind: Kind, symbol: &str, left: i64, right: i64) -> Result<Val
         Kind::SlashSlash => {
             // Python rounds down, Rust towards zero.
             let quotient = left.checked_div(right);
-            let rounds = left % right != 0 && (left < 0) != (right < 0);
+            let rest = left.checked_rem(right).unwrap_or(0);
+            let rounds = rest != 0 && (left < 0) != (right < 0);
             exact(quotient.and_then(|quotient| quotient.checked_sub(rounds.into())))
         }
         Kind::Percent => {
