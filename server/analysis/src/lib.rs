@@ -23,4 +23,6 @@ pub use growth::{Growth, GrowthTerm, flops_growth, grouped};
 pub use model::{Dim, Model, PartUse, Use};
 pub use rows::Row;
 pub use workspace::{FileId, NodeRef, Place, Workspace};
-pub use written::{Flowing, LayerUse, Part, Stated, Step, StepPath, TensorId, Totals, What};
+pub use written::{
+    Flowing, LayerUse, Part, Segments, Stated, Step, StepPath, TensorId, Totals, What,
+};

@@ -110,7 +110,7 @@ impl Model {
 
     fn dims(&self, step: &Step, of: impl Fn(&Step) -> Option<&Flowing>) -> Vec<Dim> {
         let Some(shown) = of(step) else { return Vec::new() };
-        let runs = self.samples.steps.get(&step.id).map_or(&[][..], Vec::as_slice);
+        let runs = self.samples.steps.get(step.id as usize).map_or(&[][..], |steps| steps);
         let there: Vec<&Flowing> = runs.iter().filter_map(|step| of(step)).collect();
         let follows = |dim: usize, symbol: usize| {
             let mut samples = there.iter().zip(&self.samples.sizes);

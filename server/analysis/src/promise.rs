@@ -5,7 +5,8 @@
 
 use std::{rc::Rc, sync::Arc};
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashSet;
+use smallvec::SmallVec;
 use smol_str::SmolStr;
 
 use crate::{
@@ -26,7 +27,7 @@ pub(crate) struct Samples {
     /// For each run the sizes of the symbols.
     pub sizes: Vec<Vec<u64>>,
     /// For each step by its number, and each run, the step there.
-    pub steps: FxHashMap<u32, Vec<Arc<Step>>>,
+    pub steps: Vec<SmallVec<[Arc<Step>; 4]>>,
 }
 
 /// A model and how it was run.
@@ -62,7 +63,7 @@ impl<'w> Promise<'w, '_> {
             }
         }
         let runs = samples.sizes.len();
-        samples.steps.retain(|_, steps| steps.len() == runs);
+        samples.steps.iter_mut().filter(|steps| steps.len() != runs).for_each(SmallVec::clear);
         (samples, diagnostics)
     }
 
@@ -348,7 +349,7 @@ impl Compared {
         &mut self,
         shown: &Arc<Part>,
         other: &Arc<Part>,
-        steps: &mut FxHashMap<u32, Vec<Arc<Step>>>,
+        steps: &mut Vec<SmallVec<[Arc<Step>; 4]>>,
         run: usize,
     ) {
         let mut walk =
@@ -359,7 +360,7 @@ impl Compared {
 
 struct Walk<'c> {
     differing: &'c mut Option<Differing>,
-    steps: &'c mut FxHashMap<u32, Vec<Arc<Step>>>,
+    steps: &'c mut Vec<SmallVec<[Arc<Step>; 4]>>,
     run: usize,
     seen: FxHashSet<(*const Part, *const Part)>,
 }
@@ -412,7 +413,11 @@ impl Walk<'_> {
     }
 
     fn note(&mut self, shown: &Step, other: &Arc<Step>) {
-        let runs = self.steps.entry(shown.id).or_default();
+        let number = shown.id as usize;
+        if self.steps.len() <= number {
+            self.steps.resize(number + 1, SmallVec::new());
+        }
+        let runs = &mut self.steps[number];
         if runs.len() == self.run {
             runs.push(other.clone());
         }

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use layers::{Arguments, Cost, DType, Entry, Layer, Overflow, ParameterTensor, TensorType};
+use smallvec::SmallVec;
 use smol_str::SmolStr;
 
 use crate::NodeRef;
@@ -82,11 +83,14 @@ pub struct Stated {
     pub opaque: bool,
 }
 
+/// The names between the dots of a path.
+pub type Segments = SmallVec<[SmolStr; 1]>;
+
 /// Where a step's parameters live.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct StepPath {
     /// The segments that it adds to the path around it.
-    pub segments: Vec<SmolStr>,
+    pub segments: Segments,
     /// The path around it is that of its part, not of the group it stands in.
     pub from_part: bool,
 }
@@ -139,7 +143,7 @@ pub struct LayerUse {
     /// The layer with all its sizes.
     pub layer: Box<dyn Layer>,
     /// The arguments that were given; an operation of an expression has none.
-    pub arguments: Option<Arguments>,
+    pub arguments: Option<Arc<Arguments>>,
     /// It is called as a function, `F.relu`: no module.
     pub functional: bool,
     /// Its work.

@@ -321,7 +321,7 @@ fn layer_markdown(model: &Model, step: &Step, layer: &LayerUse) -> String {
             let arguments: Vec<String> = layer
                 .arguments
                 .iter()
-                .flat_map(layers::Arguments::shown)
+                .flat_map(|arguments| arguments.shown())
                 .map(|(name, value)| format!("{name}={value}"))
                 .collect();
             format!(

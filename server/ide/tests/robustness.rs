@@ -24,8 +24,10 @@ fn tokens(text: &str) -> Vec<std::ops::Range<usize>> {
 /// Replaces the token at `at` by the one at `from`, or by nothing.
 fn mutate(text: &str, at: usize, from: Option<usize>) -> String {
     let tokens = tokens(text);
-    let (Some(at), from) = (tokens.get(at % tokens.len().max(1)), from.and_then(|from| tokens.get(from % tokens.len().max(1))))
-    else {
+    let (Some(at), from) = (
+        tokens.get(at % tokens.len().max(1)),
+        from.and_then(|from| tokens.get(from % tokens.len().max(1))),
+    ) else {
         return text.to_owned();
     };
     let replacement = from.map_or("", |from| &text[from.clone()]);

@@ -21,7 +21,10 @@ fn meaning(text: &str) -> Vec<String> {
     let parse = parse(text);
     let tokens = parse.tree().tokens();
     let kept = |kind: Kind| !matches!(kind, Kind::Whitespace | Kind::Newline);
-    tokens.filter(|token| kept(token.kind())).map(|token| token.text().trim_end().to_owned()).collect()
+    tokens
+        .filter(|token| kept(token.kind()))
+        .map(|token| token.text().trim_end().to_owned())
+        .collect()
 }
 
 proptest! {

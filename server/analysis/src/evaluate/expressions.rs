@@ -20,6 +20,7 @@ impl<'w> Run<'w> {
     /// The value of an expression; `Unknown` after an error, which has been reported.
     pub(crate) fn eval(&mut self, frame: &mut Frame, expr: ast::Expr<'w>) -> Value {
         match expr.kind() {
+            Kind::NameExpr if names_a_layer(expr) => self.constant(frame, expr, Run::name),
             Kind::NameExpr => self.name(frame, expr),
             Kind::Literal => self.literal(frame, expr),
             Kind::Interpolated => self.interpolated(frame, expr),
@@ -29,6 +30,7 @@ impl<'w> Run<'w> {
             }
             Kind::Paren => self.operand(frame, expr),
             Kind::List => Value::list(expr.operands().map(|item| self.eval(frame, item)).collect()),
+            Kind::Postfix if names_a_layer(expr) => self.constant(frame, expr, Run::postfix),
             Kind::Postfix => self.postfix(frame, expr),
             Kind::Unary => self.unary(frame, expr),
             Kind::Power | Kind::Term | Kind::Sum => self.arithmetic_chain(frame, expr),
@@ -41,6 +43,27 @@ impl<'w> Run<'w> {
             Kind::Conditional => self.conditional(frame, expr),
             _ => Value::Unknown,
         }
+    }
+
+    /// A layer whose arguments are all literals is the same in every run and at every use.
+    fn constant(
+        &mut self,
+        frame: &mut Frame,
+        expr: ast::Expr<'w>,
+        evaluate: fn(&mut Self, &mut Frame, ast::Expr<'w>) -> Value,
+    ) -> Value {
+        let node = frame.node(expr);
+        if let Some(recipe) = self.setting.constants.borrow().get(&node) {
+            return Value::Layer(recipe.clone());
+        }
+        let value = evaluate(self, frame, expr);
+        if let Value::Layer(recipe) = &value
+            && !matches!(recipe.callee, Callee::Item { .. })
+            && is_constant(expr)
+        {
+            self.setting.constants.borrow_mut().insert(node, recipe.clone());
+        }
+        value
     }
 
     /// The value of an expression that may be missing in a half-typed line.
@@ -384,11 +407,7 @@ impl<'w> Run<'w> {
         let Some(name) = field.name() else { return Value::Unknown };
         let node = NodeRef { file: frame.file, node: field.id() };
         if let Some(entry) = layers::find_function(name.text()) {
-            return Value::Layer(Rc::new(Recipe {
-                callee: Callee::Function(entry),
-                arguments: Vec::new(),
-                node,
-            }));
+            return Value::Layer(Rc::new(Recipe::new(Callee::Function(entry), Vec::new(), node)));
         }
         let functions = layers::all().filter_map(|entry| entry.function);
         let nearest = nearest(name.text(), functions);
@@ -450,7 +469,7 @@ impl<'w> Run<'w> {
                 });
                 merged.extend(arguments);
                 let (callee, node) = (recipe.callee.clone(), recipe.node);
-                Value::Layer(Rc::new(Recipe { callee, arguments: merged, node }))
+                Value::Layer(Rc::new(Recipe::new(callee, merged, node)))
             }
             other => {
                 let message = format!("{} is no layer, so it takes no arguments", other.describe());
@@ -661,6 +680,18 @@ impl Frame {
     pub(crate) fn node(&self, expr: ast::Expr<'_>) -> NodeRef {
         NodeRef { file: self.file, node: expr.id() }
     }
+}
+
+/// Whether an expression begins as layers do.
+fn names_a_layer(expr: ast::Expr<'_>) -> bool {
+    expr.text().starts_with(|first: char| first.is_ascii_uppercase())
+}
+
+/// Whether nothing but the layer itself is a name.
+fn is_constant(expr: ast::Expr<'_>) -> bool {
+    let reads = |kind| matches!(kind, Kind::NameExpr | Kind::ItExpr | Kind::Interpolated);
+    let names = expr.syntax().descendants().filter(|node| reads(node.kind())).count();
+    names <= 1
 }
 
 enum Places {

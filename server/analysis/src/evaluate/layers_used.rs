@@ -22,7 +22,7 @@ pub(crate) struct Use {
     pub kind: &'static str,
     pub entry: Option<&'static Entry>,
     pub layer: Box<dyn Layer>,
-    pub arguments: Option<Arguments>,
+    pub arguments: Option<Arc<Arguments>>,
     pub given: Vec<(String, String)>,
     pub functional: bool,
 }
@@ -90,7 +90,10 @@ impl<'w> Run<'w> {
         node: NodeRef,
         entry: &'static Entry,
         recipe: &Recipe,
-    ) -> Option<(Arguments, Vec<(String, Tensor)>)> {
+    ) -> Option<(Arc<Arguments>, Vec<(String, Tensor)>)> {
+        if let Some(bound) = recipe.bound.get().filter(|bound| bound.dtype == frame.dtype) {
+            return Some((bound.clone(), Vec::new()));
+        }
         let (mut positional, mut named, mut given) = (Vec::new(), Vec::new(), Vec::new());
         let mut unknown = false;
         for argument in &recipe.arguments {
@@ -142,7 +145,12 @@ impl<'w> Run<'w> {
         match Arguments::bind(entry, &positional, &named) {
             Ok(arguments) => {
                 let names = given.iter().map(|(name, _)| name.clone()).collect();
-                Some((arguments.with_given(names).with_dtype(frame.dtype), given))
+                let arguments = arguments.with_given(names).with_dtype(frame.dtype);
+                let arguments = Arc::new(arguments);
+                if given.is_empty() {
+                    let _ = recipe.bound.set(arguments.clone());
+                }
+                Some((arguments, given))
             }
             Err(refusal) => {
                 self.refuse(frame, node, Some(recipe), &[], &refusal);

@@ -190,7 +190,7 @@ impl<'w> Run<'w> {
             frame.label_mut(label).value = Some(value);
             return;
         }
-        if self.is_label_taken(frame, label, node, path.text()) {
+        if self.is_label_taken(frame, label, node, &segments) {
             return;
         }
         let slot = frame.label_mut(label);
@@ -218,7 +218,7 @@ impl<'w> Run<'w> {
         let step = Step {
             id: self.next_id(),
             node,
-            path: StepPath { segments: segments.to_vec(), from_part: false },
+            path: StepPath { segments: segments.into(), from_part: false },
             what: What::Declared(tensor),
             inputs: Vec::new(),
             outputs: Vec::new(),

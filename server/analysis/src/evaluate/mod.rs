@@ -18,7 +18,7 @@ mod steps;
 mod tensors;
 mod value;
 
-use std::{hash::Hash, rc::Rc, sync::Arc};
+use std::{cell::RefCell, hash::Hash, rc::Rc, sync::Arc};
 
 use layers::DType;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -56,11 +56,16 @@ pub(crate) struct Setting {
     pub records: bool,
     /// Which expectations say what sizes a model takes.
     pub size_expectations: SizeExpectations,
+    /// Layers whose arguments are all literals, shared between the runs of one analysis.
+    pub constants: Constants,
     /// Evaluates only the expectations of the model's own body, and no step.
     pub only_expectations: bool,
     /// Evaluates only this expectation, whose `at` gave the sizes.
     pub expectation: Option<NodeRef>,
 }
+
+/// Recipes by the nodes that wrote them.
+pub(crate) type Constants = Rc<RefCell<FxHashMap<NodeRef, Rc<value::Recipe>>>>;
 
 /// Where expectations on sizes stand, so that other sizes are chosen with as little work as can be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

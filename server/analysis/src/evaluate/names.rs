@@ -42,11 +42,8 @@ impl Run<'_> {
                     value: None,
                 });
             }
-            return Resolved::Value(Value::Layer(Rc::new(Recipe {
-                callee,
-                arguments: Vec::new(),
-                node,
-            })));
+            let recipe = Recipe::new(callee, Vec::new(), node);
+            return Resolved::Value(Value::Layer(Rc::new(recipe)));
         }
         match self.find_binding(frame, name) {
             Some(Found::Seen(binding)) => self.read(frame, expr, binding),

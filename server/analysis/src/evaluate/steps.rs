@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use rustc_hash::FxHashMap;
+use smallvec::{SmallVec, smallvec};
 use smol_str::{SmolStr, ToSmolStr};
 use syntax::{Kind, ast};
 
@@ -14,12 +15,13 @@ use crate::{
         scope::{Binding, How, LabelId, Named, Scope},
         value::{Callee, Recipe, Tensor, Value},
     },
+    written::Segments,
     written::StepPath,
 };
 
 /// The labels of a step: for each its segments and its node. `_` has none.
 struct Labels {
-    paths: Vec<(Vec<SmolStr>, NodeRef)>,
+    paths: SmallVec<[(Segments, NodeRef); 1]>,
     /// A label could not be computed, so the step's path is not known.
     broken: bool,
 }
@@ -45,7 +47,7 @@ impl<'w> Run<'w> {
         for stage in step.stages() {
             value = self.stage(frame, stage, value, own, &mut made);
         }
-        let pending = frame.pending.split_off(first_pending);
+        let pending: SmallVec<[Pending; 2]> = frame.pending.drain(first_pending..).collect();
         match own {
             None => self.settle_unlabelled(frame, pending),
             Some(own) => self.settle_labelled(frame, node, own, &labels, pending),
@@ -55,7 +57,7 @@ impl<'w> Run<'w> {
     }
 
     fn labels(&mut self, frame: &mut Frame, step: ast::Step<'w>) -> Labels {
-        let mut labels = Labels { paths: Vec::new(), broken: false };
+        let mut labels = Labels { paths: SmallVec::new(), broken: false };
         for label in step.labels() {
             let node = frame.node(label);
             let text = match label.kind() {
@@ -66,14 +68,19 @@ impl<'w> Run<'w> {
                     let text = label.text();
                     Some(super::expressions::unescape(&text[1..text.len() - 1], true))
                 }
+                // Most labels are one name.
+                Kind::NameExpr if !self.setting.records && label.text() != "_" => {
+                    labels.paths.push((smallvec![SmolStr::new(label.text())], node));
+                    continue;
+                }
                 _ => Some(label.text().to_owned()),
             };
             let Some(text) = text else {
                 labels.broken = true;
-                labels.paths.push((Vec::new(), node));
+                labels.paths.push((Segments::new(), node));
                 continue;
             };
-            let segments: Vec<SmolStr> = text.split('.').map(SmolStr::new).collect();
+            let segments: Segments = text.split('.').map(SmolStr::new).collect();
             if segments.iter().any(|segment| segment.is_empty()) {
                 self.error(
                     Code::WrongValue,
@@ -82,9 +89,11 @@ impl<'w> Run<'w> {
                 );
                 labels.broken = true;
             }
-            self.note_scalar(node, &Value::text(&text));
+            if self.setting.records {
+                self.note_scalar(node, &Value::text(&text));
+            }
             let dropped = text == "_";
-            labels.paths.push((if dropped { Vec::new() } else { segments }, node));
+            labels.paths.push((if dropped { Segments::new() } else { segments }, node));
         }
         labels
     }
@@ -97,7 +106,7 @@ impl<'w> Run<'w> {
         own: Option<LabelId>,
         made: &mut Made,
     ) -> Value {
-        let exprs: Vec<ast::Expr<'w>> = sources.exprs().collect();
+        let exprs: SmallVec<[ast::Expr<'w>; 3]> = sources.exprs().collect();
         let mut tensors: Vec<Tensor> = Vec::new();
         let mut known = true;
         for expr in &exprs {
@@ -657,7 +666,7 @@ impl<'w> Run<'w> {
             made.is_module = true;
             made.stages.push(Stage::Layer(recipe.clone()));
             if own.is_none() && !frame.reusing {
-                self.number(frame, node, first, &value, recipe, made);
+                self.number(frame, node, first, &value, made);
             }
         }
         value
@@ -689,20 +698,19 @@ impl<'w> Run<'w> {
         node: NodeRef,
         first: usize,
         value: &Value,
-        recipe: &Rc<Recipe>,
         made: &mut Made,
     ) {
         let number = frame.level.next_number.to_smolstr();
         frame.level.next_number += 1;
         let label = frame.child_label(frame.container, &number);
         if let Some(pending) = frame.pending.get_mut(first) {
-            pending.step.path.segments = vec![number];
+            pending.step.path.segments = smallvec![number];
             pending.has_path = true;
         }
         let slot = frame.label_mut(label);
         (slot.value, slot.node, slot.is_module) = (Some(value.clone()), Some(node), true);
         slot.part = made.part.take();
-        slot.stages = vec![Stage::Layer(recipe.clone())];
+        slot.stages = std::mem::take(&mut made.stages);
     }
 
     /// `-> head`: the layers of a label again, with the same parameters.
@@ -746,7 +754,7 @@ impl<'w> Run<'w> {
         }
         frame.reusing = reusing;
         for pending in &mut frame.pending[first..] {
-            pending.step.path = StepPath { segments: path.clone(), from_part: true };
+            pending.step.path = StepPath { segments: path.as_slice().into(), from_part: true };
             pending.has_path = true;
             pending.is_module = false;
         }
@@ -813,12 +821,12 @@ impl<'w> Run<'w> {
     }
 
     /// Paths of an unlabelled step: what has no number stands at its place in the braces.
-    fn settle_unlabelled(&mut self, frame: &mut Frame, pending: Vec<Pending>) {
+    fn settle_unlabelled(&mut self, frame: &mut Frame, pending: impl IntoIterator<Item = Pending>) {
         for pending in pending {
             let mut path = pending.step.path.clone();
             if !pending.has_path {
                 path = StepPath {
-                    segments: vec![format!("@{}", frame.level.pathless).into()],
+                    segments: smallvec![format!("@{}", frame.level.pathless).into()],
                     from_part: false,
                 };
                 frame.level.pathless += 1;
@@ -842,7 +850,7 @@ impl<'w> Run<'w> {
         node: NodeRef,
         own: LabelId,
         labels: &Labels,
-        pending: Vec<Pending>,
+        pending: SmallVec<[Pending; 2]>,
     ) {
         let modules: Vec<usize> =
             (0..pending.len()).filter(|index| pending[*index].is_module).collect();
@@ -881,7 +889,7 @@ impl<'w> Run<'w> {
             ([], [owner]) => Some(*owner),
             _ => None,
         };
-        let segments: Vec<SmolStr> = labels
+        let segments: Segments = labels
             .paths
             .iter()
             .map(|(path, _)| path.clone())
@@ -918,18 +926,18 @@ impl<'w> Run<'w> {
         own: Option<LabelId>,
         labels: &Labels,
         value: &Value,
-        made: Made,
+        mut made: Made,
     ) {
         let Some(own) = own else { return };
-        let values: Vec<Value> = match (labels.paths.len(), value) {
-            (1, value) => vec![value.clone()],
-            (_, Value::Unknown) => vec![Value::Unknown; labels.paths.len()],
+        let values: SmallVec<[Value; 1]> = match (labels.paths.len(), value) {
+            (1, value) => smallvec![value.clone()],
+            (_, Value::Unknown) => smallvec![Value::Unknown; labels.paths.len()],
             (count, value) => {
                 let tensors = value.as_tensors().unwrap_or_default();
                 if tensors.len() != count {
                     let message = format!("{count} labels for {}", describe_count(tensors.len()));
                     self.error(Code::Unpack, node, message);
-                    vec![Value::Unknown; count]
+                    smallvec![Value::Unknown; count]
                 } else {
                     tensors.iter().cloned().map(Value::Tensor).collect()
                 }
@@ -945,16 +953,15 @@ impl<'w> Run<'w> {
                 self.bind_label(frame, &segments[0], *node);
                 continue;
             }
-            let text = segments.join(".");
-            if self.is_label_taken(frame, label, *node, &text) {
+            if self.is_label_taken(frame, label, *node, segments) {
                 continue;
             }
             let slot = frame.label_mut(label);
             (slot.value, slot.node) = (Some(value), Some(*node));
             if index == 0 {
                 slot.is_module = made.is_module;
-                slot.part = made.part.clone();
-                slot.stages = made.stages.clone();
+                slot.part = made.part.take();
+                slot.stages = std::mem::take(&mut made.stages);
             }
             self.bind_label(frame, &segments[0], *node);
         }
@@ -966,9 +973,10 @@ impl<'w> Run<'w> {
         frame: &Frame,
         label: LabelId,
         node: NodeRef,
-        text: &str,
+        segments: &[SmolStr],
     ) -> bool {
         let Some(first) = frame.label(label).node else { return false };
+        let text = segments.join(".");
         let place = self.place(node);
         let loops = first == node;
         let hint = if loops {
@@ -990,7 +998,7 @@ impl<'w> Run<'w> {
         let label = frame.child_label(frame.container, segment);
         // A label outlives the braces of a loop or branch: it belongs to the body around them.
         let mut scope = frame.scope.clone();
-        let mut targets = vec![scope.clone()];
+        let mut targets: SmallVec<[Rc<Scope>; 4]> = smallvec![scope.clone()];
         while let Some(parent) = scope.parent.clone() {
             if !scope.is_spliced {
                 break;

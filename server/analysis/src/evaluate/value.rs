@@ -1,8 +1,8 @@
 //! What an expression gives.
 
-use std::{fmt, hash::Hash, rc::Rc, sync::Arc};
+use std::{cell::OnceCell, fmt, hash::Hash, rc::Rc, sync::Arc};
 
-use layers::{Arg, Entry, TensorType};
+use layers::{Arg, Arguments, Entry, TensorType};
 use smol_str::SmolStr;
 
 use crate::{
@@ -48,6 +48,14 @@ pub(crate) struct Recipe {
     pub arguments: Vec<Argument>,
     /// Where it is written.
     pub node: NodeRef,
+    /// Its arguments bound to the layer's signature, once it was used.
+    pub bound: OnceCell<Arc<Arguments>>,
+}
+
+impl Recipe {
+    pub fn new(callee: Callee, arguments: Vec<Argument>, node: NodeRef) -> Recipe {
+        Recipe { callee, arguments, node, bound: OnceCell::new() }
+    }
 }
 
 #[derive(Debug, Clone)]
