@@ -58,6 +58,58 @@ fn hints_follow_an_edit() {
     client.shut_down();
 }
 
+/// The conversation of a session, as docs/session.md shows it.
+#[test]
+fn the_session_in_the_documents_is_current() {
+    let text = "model Net(classes = 10) {\n    input x: f32[N = 1, 3, H = 32, W = 32]\n    \
+                conv: Conv2d(16, 3, padding=1)\n    ReLU\n    AdaptiveAvgPool2d(1) -> Flatten\n    \
+                fc: Linear(classes)\n}\n";
+    let mut client = Client::start(json!({}));
+    let uri = "file:///net.taper";
+    let mut page = String::from(
+        "# A session\n\nWhat an editor and `taper lsp` say to each other while a person changes a number. \
+         Made by tests/protocol.\n\nThe editor opens a file and asks for its hints:\n",
+    );
+    client.open(uri, text);
+    page.push_str(&format!("\n```text\n{}```\n", shown(text, &hints(&mut client, uri))));
+    let line = text.lines().position(|line| line.contains("Conv2d")).expect("the line");
+    client.change(uri, 2, line, 17, 19, "64");
+    let edited = text.replace("Conv2d(16", "Conv2d(64");
+    page.push_str(
+        "\nThe person replaces `16` by `64`. The editor sends the change and asks again:\n",
+    );
+    page.push_str(
+        "\n```json\n{ \"method\": \"textDocument/didChange\", \"params\": { \"contentChanges\": [\n    \
+         { \"range\": { \"start\": { \"line\": 2, \"character\": 17 }, \"end\": { \"line\": 2, \"character\": 19 } },\n      \
+         \"text\": \"64\" } ] } }\n```\n",
+    );
+    page.push_str(&format!("\n```text\n{}```\n", shown(&edited, &hints(&mut client, uri))));
+    let line = text.lines().position(|line| line.contains("Linear")).expect("the line");
+    client.change(uri, 3, line, 15, 22, "0");
+    let wrong = edited.replace("Linear(classes)", "Linear(0)");
+    page.push_str("\nThen `classes` by `0`. Hints stay for what can still be known, and the mistake has its message:\n");
+    page.push_str(&format!("\n```text\n{}```\n", shown(&wrong, &hints(&mut client, uri))));
+    loop {
+        let pushed = client.notification("textDocument/publishDiagnostics");
+        if pushed["version"] == 3 {
+            let found = serde_json::to_string_pretty(&pushed["diagnostics"]).expect("JSON");
+            page.push_str(&format!("\n```json\n{found}\n```\n"));
+            break;
+        }
+    }
+    client.shut_down();
+    expect_test::expect_file!["../../docs/session.md"].assert_eq(&page);
+}
+
+/// A text with its hints at the ends of the lines.
+fn shown(text: &str, hints: &[(u64, String)]) -> String {
+    let lines = text.lines().enumerate().map(|(number, line)| {
+        let hint = hints.iter().find(|(at, _)| *at == number as u64);
+        hint.map_or_else(|| format!("{line}\n"), |(_, label)| format!("{line}  ‹{label}›\n"))
+    });
+    lines.collect()
+}
+
 #[test]
 fn a_hint_resolves_to_its_details() {
     let mut client = Client::start(json!({}));

@@ -179,6 +179,8 @@ pub struct Totals {
     pub leaves: u128,
     /// Leaves without a rule for their cost.
     pub uncounted: u128,
+    /// Steps of which a mistake leaves nothing known.
+    pub unknown: u128,
 }
 
 impl Totals {
@@ -200,7 +202,13 @@ impl Totals {
             cache_bytes: add(self.cache_bytes, other.cache_bytes)?,
             leaves: add(self.leaves, other.leaves)?,
             uncounted: add(self.uncounted, other.uncounted)?,
+            unknown: add(self.unknown, other.unknown)?,
         })
+    }
+
+    /// Whether the counts are all there is to count; else they are a least.
+    pub fn is_complete(&self) -> bool {
+        self.uncounted == 0 && self.unknown == 0
     }
 
     /// Bytes that inference needs beside its activations: parameters, buffers and caches.

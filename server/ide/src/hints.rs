@@ -136,11 +136,12 @@ fn item_label(snapshot: &Snapshot, item: NodeRef) -> Option<String> {
 }
 
 /// Parameters and FLOPs; where experts are idle, the active parameters too; `≥` where a step has
-/// no rule.
+/// no rule or a mistake.
 fn totals_label(totals: &Totals) -> String {
     let params = params_label(totals.params, totals.active_params);
-    let at_least = if totals.uncounted > 0 { "≥ " } else { "" };
-    format!("{params} · {at_least}{}FLOP", spaced_unit(totals.flops))
+    let at_least = if totals.is_complete() { "" } else { "≥ " };
+    let params_at_least = if totals.unknown == 0 { "" } else { "≥ " };
+    format!("{params_at_least}{params} · {at_least}{}FLOP", spaced_unit(totals.flops))
 }
 
 fn params_label(params: u128, active: u128) -> String {

@@ -229,7 +229,7 @@ fn totals_markdown(totals: &Totals) -> String {
             bytes(totals.buffer_bytes)
         ));
     }
-    let at_least = if totals.uncounted > 0 { "at least " } else { "" };
+    let at_least = if totals.is_complete() { "" } else { "at least " };
     out.push_str(&format!(
         "- MACs: {at_least}{}\n- FLOPs: {at_least}{}\n",
         grouped(totals.macs),

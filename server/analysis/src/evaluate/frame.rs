@@ -61,6 +61,8 @@ pub(crate) struct Frame {
 pub(crate) struct Level {
     pub steps: Vec<Arc<Step>>,
     pub next_number: u64,
+    /// How many steps here are not known.
+    pub unknown: u128,
     /// How many steps here have no path of their own.
     pub pathless: u32,
     /// The first numbered module with parameters, and the first labelled one.

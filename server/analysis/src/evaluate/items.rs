@@ -300,11 +300,12 @@ impl<'w> Run<'w> {
         if let (Ok(totals), Some(stated)) = (&mut totals, &stated) {
             apply_stated(totals, stated, value.as_tensors().unwrap_or_default());
         }
-        let totals = totals.unwrap_or_else(|_| {
+        let mut totals = totals.unwrap_or_else(|_| {
             let message = format!("the counts of `{name}` are too large to be computed exactly");
             self.error(Code::Overflow, item, message);
             Totals::default()
         });
+        totals.unknown += frame.level.unknown;
         self.check_expectations(&mut frame, &totals);
         let outputs =
             value.as_tensors().unwrap_or_default().iter().filter_map(Tensor::flowing).collect();

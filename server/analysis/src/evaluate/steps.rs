@@ -53,6 +53,7 @@ impl<'w> Run<'w> {
             Some(own) => self.settle_labelled(frame, node, own, &labels, pending),
         }
         self.name_values(frame, node, own, &labels, &value, made);
+        frame.level.unknown += u128::from(value.is_unknown());
         frame.it = value;
     }
 
@@ -283,11 +284,12 @@ impl<'w> Run<'w> {
         number: Option<SmolStr>,
         is_group: bool,
     ) {
-        let totals =
+        let mut totals =
             Totals::sum(level.steps.iter().map(|step| &step.totals)).unwrap_or_else(|overflow| {
                 self.error(Code::Overflow, node, overflow.to_string());
                 Totals::default()
             });
+        totals.unknown += level.unknown;
         let step = Step {
             id: self.next_id(),
             node,

@@ -262,7 +262,7 @@ fn footer(model: &Model) -> String {
             ),
         );
     }
-    let at_least = if totals.uncounted > 0 { "≥ " } else { "" };
+    let at_least = if totals.is_complete() { "" } else { "≥ " };
     line("MACs", format!("{at_least}{}MAC ({})", unit(totals.macs), totals.macs));
     line("FLOPs", format!("{at_least}{}FLOP ({})", unit(totals.flops), totals.flops));
     line(
