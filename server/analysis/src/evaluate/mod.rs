@@ -4,6 +4,7 @@
 //! and the diagnostics met on the way. The same run at other sizes shows which dimensions follow a
 //! symbol (`promise`), and what a figure is as a function of it (`growth`).
 
+mod braces;
 mod expectations;
 mod expressions;
 mod frame;
@@ -12,7 +13,9 @@ mod items;
 mod layers_used;
 mod lines;
 mod names;
+mod paths;
 mod patterns;
+mod scalars;
 mod scope;
 mod steps;
 mod tensors;
