@@ -164,7 +164,7 @@ fn interpolate(shown: &[u64], steps: &[i128], values: Vec<i128>) -> Option<Vec<G
     for symbol in 0..shown.len() {
         let stride = (DEGREE + 1).pow((shown.len() - 1 - symbol) as u32);
         for start in 0..values.len() {
-            if start / stride % (DEGREE + 1) != 0 {
+            if !(start / stride).is_multiple_of(DEGREE + 1) {
                 continue;
             }
             let points: Vec<Fraction> =

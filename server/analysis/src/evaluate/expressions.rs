@@ -242,7 +242,13 @@ impl<'w> Run<'w> {
                 at = 1;
                 Resolved::Value(self.function_call(frame, expr, name.text(), suffixes[0]))
             }
-            Some(name) => self.resolve(frame, primary, name.text()),
+            Some(name) => match self.dotted_parameter(frame, name.text(), &suffixes) {
+                Some((value, fields)) => {
+                    at = fields;
+                    Resolved::Value(value)
+                }
+                None => self.resolve(frame, primary, name.text()),
+            },
             None => Resolved::Value(self.eval(frame, primary)),
         };
         for suffix in &suffixes[at.min(suffixes.len())..] {

@@ -17,6 +17,9 @@ use crate::{
     written::{LayerUse, StepPath},
 };
 
+/// Tensors given for parameters (`weight=wte.weight`), by the parameter's name.
+type Given = Vec<(String, Tensor)>;
+
 /// A layer about to be used.
 pub(crate) struct Use {
     pub kind: &'static str,
@@ -90,7 +93,7 @@ impl<'w> Run<'w> {
         node: NodeRef,
         entry: &'static Entry,
         recipe: &Recipe,
-    ) -> Option<(Arc<Arguments>, Vec<(String, Tensor)>)> {
+    ) -> Option<(Arc<Arguments>, Given)> {
         if let Some(bound) = recipe.bound.get().filter(|bound| bound.dtype == frame.dtype) {
             return Some((bound.clone(), Vec::new()));
         }

@@ -111,6 +111,30 @@ impl Run<'_> {
         None
     }
 
+    /// A parameter with dots in its name, `text_config.hidden_size`, and how many fields it takes.
+    pub(crate) fn dotted_parameter(
+        &self,
+        frame: &Frame,
+        first: &str,
+        suffixes: &[ast::Suffix<'_>],
+    ) -> Option<(Value, usize)> {
+        if !matches!(suffixes.first(), Some(ast::Suffix::Field(_))) || self.is_bound(frame, first) {
+            return None;
+        }
+        let mut name = first.to_owned();
+        for (index, suffix) in suffixes.iter().enumerate() {
+            let ast::Suffix::Field(field) = suffix else { return None };
+            name.push('.');
+            name.push_str(field.name()?.text());
+            if let Some(Found::Seen(Binding { what: Named::Parameter(value), .. })) =
+                self.find_binding(frame, &name)
+            {
+                return Some((value, index + 1));
+            }
+        }
+        None
+    }
+
     /// Whether a name is bound here, to whatever.
     pub(crate) fn is_bound(&self, frame: &Frame, name: &str) -> bool {
         self.find_binding(frame, name).is_some()

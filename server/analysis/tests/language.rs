@@ -1,0 +1,312 @@
+//! The language: what models mean, and what is said of those that mean nothing.
+
+#![allow(clippy::panic)] // A test says what it found.
+
+use std::ops::ControlFlow;
+
+use analysis::{Analysis, Code, Model, Options, What, Workspace};
+
+fn analyse(text: &str) -> Analysis {
+    analyse_with(text, &[])
+}
+
+fn analyse_with(text: &str, set: &[(&str, &str)]) -> Analysis {
+    let mut workspace = Workspace::default();
+    let file = workspace.insert("main.taper", syntax::parse(text));
+    let set = set.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+    analysis::analyse(&workspace, file, &Options { set, dtype: None })
+}
+
+/// The model of a text without mistakes.
+#[track_caller]
+fn model(text: &str) -> Model {
+    let mut analysis = analyse(text);
+    assert_eq!(analysis.diagnostics, []);
+    analysis.models.remove(0)
+}
+
+/// The names and shapes of all parameters, in order.
+fn parameters(model: &Model) -> Vec<String> {
+    let mut names = Vec::new();
+    model.rows(|row| {
+        let own: &[layers::ParameterTensor] = match &row.step.what {
+            _ if row.reused => &[],
+            What::Layer(layer) => &layer.parameters,
+            What::Declared(tensor) => std::slice::from_ref(tensor),
+            _ => &[],
+        };
+        names.extend(own.iter().map(|tensor| {
+            let dot = if tensor.name.is_empty() { "" } else { "." };
+            format!("{}{dot}{} {}", row.path, tensor.name, tensor.shape)
+        }));
+        ControlFlow::Continue(())
+    });
+    names
+}
+
+/// The path, kind and output of every row.
+fn rows(model: &Model) -> Vec<String> {
+    let mut rows = Vec::new();
+    model.rows(|row| {
+        let dims = (0..row.step.outputs.len()).map(|output| model.output_dims(row.step, output));
+        let shapes: Vec<String> = dims
+            .map(|dims| dims.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
+            .collect();
+        rows.push(format!("{} {} {}", row.path, row.step.kind(), shapes.join(", ")));
+        ControlFlow::Continue(())
+    });
+    rows
+}
+
+/// The one mistake of a text: its code and message.
+#[track_caller]
+fn mistake(text: &str) -> (Code, String) {
+    let analysis = analyse(text);
+    let [found] = &analysis.diagnostics[..] else { panic!("{:#?}", analysis.diagnostics) };
+    (found.code, found.message.clone())
+}
+
+#[test]
+fn numbers_and_labels_make_paths() {
+    let model = model(
+        "block Pair { Linear(4); ReLU; Linear(2) }
+         model M {
+             input x: f32[N = 1, 8]
+             first: Pair
+             gate.inner: Linear(3)
+             layers: repeat 2 { Linear(3, bias=false) }
+             \"tail{1 + 1}\": { act: Tanh; out: Linear(1) }
+         }",
+    );
+    let expected = [
+        "first.0.weight [4, 8]",
+        "first.0.bias [4]",
+        "first.2.weight [2, 4]",
+        "first.2.bias [2]",
+        "gate.inner.weight [3, 2]",
+        "gate.inner.bias [3]",
+        "layers.0.weight [3, 3]",
+        "layers.1.weight [3, 3]",
+        "tail2.out.weight [1, 3]",
+        "tail2.out.bias [1]",
+    ];
+    assert_eq!(parameters(&model), expected);
+}
+
+#[test]
+fn dimensions_are_named_by_the_symbols_they_follow() {
+    let model = model(
+        "model M { input x: f32[N = 1, 3, H = 8, W = 8]; Conv2d(4, 3, padding=1); Transpose(2, 3); MaxPool2d(2); Flatten }",
+    );
+    let expected =
+        ["0 Conv2d N 4 H W", "1 Transpose N 4 W H", "2 MaxPool2d N 4 4 4", "3 Flatten N 64"];
+    assert_eq!(rows(&model), expected);
+}
+
+#[test]
+fn a_symbol_is_a_promise() {
+    let text = "model M { input x: f32[N = 1, 4, H = 224, W = 224]
+        up: Conv2d(4, 2, stride=2) -> Reshape(N, 4, 112, 112) }";
+    let analysis = analyse(text);
+    let found = &analysis.diagnostics[0];
+    assert_eq!(found.code, Code::Promise);
+    assert!(found.message.starts_with("fails at H = 226: "), "{}", found.message);
+    let (code, message) = mistake(
+        "model M { input x: f32[N = 1, 4, H = 224, 8]
+         half: MaxPool2d((2, 1)); both: half, half -> Cat(dim=2); sum: both + x }",
+    );
+    assert_eq!(code, Code::Promise);
+    assert!(message.starts_with("fails at H = 225: "), "{message}");
+    assert!(message.ends_with("Write `224` for `H`, or `expect H % 2 == 0`"), "{message}");
+    let (code, message) =
+        mistake("model M { input a: f32[N = 1, 8]; input b: f32[B = 1, 8]; a + b }");
+    assert_eq!(code, Code::Promise);
+    assert!(message.contains("fails at N = 2, B = 3"), "{message}");
+}
+
+#[test]
+fn expectations_say_which_sizes_are_promised() {
+    let base = "input x: f32[N = 1, T = 16, 4]; param p: [1, 16, 4]";
+    let (code, message) = mistake(&format!("model M {{ {base}; x + p[:, :T] }}"));
+    assert_eq!(code, Code::Promise);
+    assert!(message.contains("fails at T = 17") && message.contains("expect T <= 16"), "{message}");
+    model(&format!("model M {{ {base}; expect T <= 16; x + p[:, :T] }}"));
+    let text =
+        "model M { input x: f32[N = 1, H = 64, 4]; expect H % 32 == 0; Reshape(N, 32, -1, 4) }";
+    model(text);
+    let in_block = "block B { input x: [N, H, C]; expect H % 32 == 0; Reshape(N, 32, -1, C) }
+        model M { input x: f32[N = 1, H = 64, 4]; B }";
+    model(in_block);
+}
+
+#[test]
+fn blocks_see_parameters_and_scalars_around_them() {
+    let text = "model M(width = 4) {
+        input x: f32[N = 1, 8]
+        let double = 2 * width
+        block Inner(extra = 0) { Linear(double + extra, bias=false) }
+        Inner; Inner(extra=1)
+    }";
+    assert_eq!(parameters(&model(text)), ["0.0.weight [8, 8]", "1.0.weight [9, 8]"]);
+    let (code, message) =
+        mistake("model M { input x: f32[N = 1, 8]; let n = x.shape[1]; block B { Linear(n) }; B }");
+    assert_eq!(code, Code::OutsideBlock);
+    assert!(message.contains("`n` is not seen from this block"), "{message}");
+}
+
+#[test]
+fn recipes_make_a_new_layer_at_each_use() {
+    let text = "block Two(act = ReLU, norm = LayerNorm(eps=1e-6)) { norm; act; norm }
+        model M { input x: f32[N = 1, 8]; Two(act=PickGelu); for make in [Linear(4), Linear(2)] { (make) } }
+        block PickGelu { GELU }";
+    let expected = [
+        "0.0.weight [8]",
+        "0.0.bias [8]",
+        "0.2.weight [8]",
+        "0.2.bias [8]",
+        "1.weight [4, 8]",
+        "1.bias [4]",
+        "2.weight [2, 4]",
+        "2.bias [2]",
+    ];
+    assert_eq!(parameters(&model(text)), expected);
+}
+
+#[test]
+fn a_label_after_an_arrow_uses_its_layers_again() {
+    let model = model(
+        "model M { input a: f32[N = 1, 8]; input b: f32[N, 8]
+           head: a -> { Linear(4); ReLU }; b -> head; fc: a -> Linear(2); b -> fc }",
+    );
+    assert_eq!(model.totals().params, 36 + 18);
+    assert_eq!(model.totals().macs, 2 * 32 + 2 * 16);
+    let (code, message) = mistake(
+        "model M { input a: f32[N = 1, 8]; input b: f32[N, 9]; fc: a -> Linear(2); b -> fc }",
+    );
+    assert_eq!(code, Code::WrongShape);
+    assert!(
+        message.contains("`fc` has a weight of [2, 8]; this input would need [2, 9]"),
+        "{message}"
+    );
+}
+
+#[test]
+fn tied_tensors_count_once() {
+    let text = "model M { input t: i64[N = 1, T = 4]; wte: Embedding(10, 8); head: Linear(10, bias=false, weight=wte.weight) }";
+    assert_eq!(parameters(&model(text)), ["wte.weight [10, 8]"]);
+}
+
+#[test]
+fn dotted_names_look_inside() {
+    let text = "block Body { one: Linear(4); two: { Linear(3); Linear(2) } }
+        model M { input x: f32[N = 1, 8]; body: Body
+          body.one, body.two.0 -> Cat(dim=1); parts: { a: x -> Linear(1); b: x -> Linear(2) }
+          parts.* -> Cat(dim=1) -> [N, 3] }";
+    model(text);
+    let (code, message) =
+        mistake("model M { input x: f32[N = 1, 8]; a: { b: Linear(2) }; a.c -> ReLU }");
+    assert_eq!(code, Code::NotInside);
+    assert!(message.contains("nothing is called `c` in there"), "{message}");
+}
+
+#[test]
+fn a_branch_that_is_not_taken_does_not_exist() {
+    let text = "model M(wide = false) { input x: f32[N = 1, 8]
+        if wide { fc: Linear(16) } else { fc: Linear(2) }
+        fc -> ReLU }";
+    assert_eq!(parameters(&model(text)), ["fc.weight [2, 8]", "fc.bias [2]"]);
+    let (code, message) = mistake(
+        "model M(deep = false) { input x: f32[N = 1, 8]; if deep { extra: Linear(8) }; extra -> ReLU }",
+    );
+    assert_eq!(code, Code::UnknownName);
+    assert!(message.contains("the condition above it did not hold"), "{message}");
+    // Names in it are checked all the same.
+    let (code, _) = mistake(
+        "model M(deep = false) { input x: f32[N = 1, 8]; if deep { Linear(wdith) }; ReLU }",
+    );
+    assert_eq!(code, Code::UnknownName);
+}
+
+#[test]
+fn experts_that_are_not_chosen_do_no_work() {
+    let text = "model M { input x: f32[N = 1, T = 4, 8]
+        gate: Linear(4, bias=false) -> Softmax(dim=-1)
+        top, chosen: TopK(2)
+        experts: x, top, chosen -> choose 2 of 4 { Linear(8, bias=false) } }";
+    let model = model(text);
+    let totals = model.totals();
+    assert_eq!((totals.params, totals.active_params), (32 + 4 * 64, 32 + 2 * 64));
+    assert_eq!(totals.macs, 4 * 32 + 2 * 4 * 64);
+    assert_eq!(parameters(&model)[4], "experts.3.weight [8, 8]");
+}
+
+#[test]
+fn stated_rules_count_a_block() {
+    let text = "block Mix(k) { input x: [N, C]; param weight: [C, k]; output y: [N, k]
+          macs = N * C * k; elementwise = N }
+        model M { input x: f32[N = 2, 8]; Mix(4); Linear(1, bias=false) }";
+    let model = model(text);
+    let totals = model.totals();
+    assert_eq!((totals.params, totals.macs, totals.flops), (32 + 4, 64 + 8, 2 * 72 + 2));
+    assert_eq!(rows(&model), ["0 Mix N 4", "1 Linear N 1"]);
+}
+
+#[test]
+fn settings_replace_sizes_and_parameters() {
+    let text =
+        "model M(depth, width = 8) { input x: f32[N = 1, 8]; repeat depth { Linear(width) } }";
+    let analysis = analyse(text);
+    assert_eq!(analysis.incomplete[0].1, ["depth"]);
+    let analysis = analyse_with(text, &[("depth", "3"), ("N", "5"), ("width", "4")]);
+    assert_eq!(analysis.diagnostics, []);
+    let totals = analysis.models[0].totals();
+    assert_eq!((totals.params, totals.macs), (36 + 20 + 20, 5 * (32 + 16 + 16)));
+}
+
+#[test]
+fn parameters_may_be_dotted() {
+    let text = "model M(text_config.hidden_size = 4) { input x: f32[N = 1, 8]; Linear(text_config.hidden_size) }";
+    assert_eq!(parameters(&model(text))[0], "0.weight [4, 8]");
+}
+
+#[test]
+fn functions_are_no_modules() {
+    let model = model(
+        "model M { input x: f32[N = 1, 3, H = 8, W = 8]; F.relu; Conv2d(4, 1); F.adaptive_avg_pool2d(1) }",
+    );
+    assert_eq!(
+        rows(&model),
+        ["@0 ReLU N 3 H W", "0 Conv2d N 4 H W", "@1 AdaptiveAvgPool2d N 4 1 1"]
+    );
+}
+
+#[test]
+fn an_error_in_a_block_says_where_it_is_used() {
+    let analysis =
+        analyse("block B { Conv2d(4, 9) }\nmodel M { input x: f32[N = 1, 3, 4, 4]; B; B }");
+    let [found] = &analysis.diagnostics[..] else { panic!("{:#?}", analysis.diagnostics) };
+    assert_eq!(found.code, Code::WrongShape);
+    assert!(found.related.iter().any(|(_, message)| message == "in this use of `B`"));
+}
+
+#[test]
+fn peak_memory_holds_what_is_needed_later() {
+    // x (8) lives to the sum; a (16) dies when b (8) is made: 8 + 16 + 8.
+    let residual = model("model M { input x: f32[8]; a: x -> Linear(16); b: Linear(8); x + b }");
+    assert_eq!(residual.peak_activation_bytes(), 4 * (8 + 16 + 8));
+    // The same in a block, whose input the caller needs no more.
+    let block = model(
+        "block B { input x: [C]; a: x -> Linear(16); b: Linear(8); x + b }
+        model M { input x: f32[8]; B }",
+    );
+    assert_eq!(block.peak_activation_bytes(), residual.peak_activation_bytes());
+    // Views share memory: 8, then 8 and 16.
+    let views = model("model M { input x: f32[8]; Reshape(2, 4); Flatten(0); Linear(16) }");
+    assert_eq!(views.peak_activation_bytes(), 4 * (8 + 16));
+    // A tensor inside a block that is read later lives on.
+    let read = model(
+        "block B { big: Linear(64); small: Linear(1) }
+        model M { input x: f32[8]; b: B; mid: Linear(32); last: b.big -> Linear(1) }",
+    );
+    assert_eq!(read.peak_activation_bytes(), 4 * (64 + 1 + 32));
+}
