@@ -67,17 +67,21 @@ impl<'w> Promise<'w, '_> {
         (samples, diagnostics)
     }
 
-    fn run(&self, sizes: &[u64]) -> (Run<'w>, Rc<Evaluated>) {
+    /// What to evaluate at other sizes: shapes only.
+    fn setting_at(&self, sizes: &[u64]) -> Setting {
         let named =
             self.symbols.iter().map(|symbol| symbol.name.clone()).zip(sizes.iter().copied());
-        let setting = Setting {
+        Setting {
             sizes: named.collect(),
             builds: false,
             costs: false,
             records: false,
             ..self.setting.clone()
-        };
-        let mut run = Run::new(self.workspace, setting);
+        }
+    }
+
+    fn run(&self, sizes: &[u64]) -> (Run<'w>, Rc<Evaluated>) {
+        let mut run = Run::new(self.workspace, self.setting_at(sizes));
         let evaluated = run.root(self.item, self.name);
         (run, evaluated)
     }
@@ -167,15 +171,9 @@ impl<'w> Promise<'w, '_> {
         if self.setting.size_expectations == SizeExpectations::None {
             return true;
         }
-        let named =
-            self.symbols.iter().map(|symbol| symbol.name.clone()).zip(sizes.iter().copied());
         let setting = Setting {
-            sizes: named.collect(),
-            builds: false,
-            costs: false,
-            records: false,
             only_expectations: self.setting.size_expectations == SizeExpectations::InModels,
-            ..self.setting.clone()
+            ..self.setting_at(sizes)
         };
         let mut run = Run::new(self.workspace, setting);
         run.root(self.item, self.name);

@@ -294,10 +294,7 @@ fn unknown(entry: &Entry, name: &str) -> Refusal {
 }
 
 /// The candidate nearest to a misspelt name, if one is near.
-pub(crate) fn nearest<'a>(
-    name: &str,
-    candidates: impl Iterator<Item = &'a str>,
-) -> Option<&'a str> {
+pub fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let scored = candidates.map(|candidate| (strsim::jaro_winkler(name, candidate), candidate));
     let best = scored.max_by(|left, right| left.0.total_cmp(&right.0))?;
     (best.0 > 0.8).then_some(best.1)

@@ -46,7 +46,7 @@ mod recurrent;
 mod reduction;
 mod regularization;
 
-pub use arguments::{Arg, Arguments};
+pub use arguments::{Arg, Arguments, nearest};
 pub use catalogue::{Bind, Entry, Inputs, Kind, Param, all, find, find_function};
 pub use cost::{Cost, Term, Unit};
 pub use dtype::DType;

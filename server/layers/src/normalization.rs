@@ -102,6 +102,16 @@ pub(crate) static ENTRIES: &[Entry] = &[
 /// More channels than this cannot be built: Candle copies the running statistics.
 const MAX_CHANNELS: u64 = 1 << 24;
 
+/// Refuses an input whose second dimension is not the one the layer was made for.
+fn check_channels(input: &TensorType, channels: u64) -> Result<(), Refusal> {
+    if input.shape.get(1) == Some(&channels) {
+        return Ok(());
+    }
+    let message =
+        format!("this layer was made for {channels} channels; its input is {}", input.shape);
+    Err(Refusal::shape(0, message))
+}
+
 fn per_element(flops: u128, outputs: &[TensorType]) -> Cost {
     let mut factors: Vec<_> =
         outputs[0].shape.iter().map(|size| ("size", u128::from(*size))).collect();
@@ -154,13 +164,7 @@ impl BatchNorm {
 impl Layer for BatchNorm {
     fn outputs(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, Refusal> {
         let input = first_input(inputs)?;
-        if input.shape.get(1) != Some(&self.num_features) {
-            let message = format!(
-                "this layer was made for {} channels; its input is {}",
-                self.num_features, input.shape
-            );
-            return Err(Refusal::shape(0, message));
-        }
+        check_channels(input, self.num_features)?;
         Ok(vec![input.clone()])
     }
 
@@ -369,13 +373,7 @@ impl GroupNorm {
 impl Layer for GroupNorm {
     fn outputs(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, Refusal> {
         let input = first_input(inputs)?;
-        if input.shape.get(1) != Some(&self.num_channels) {
-            let message = format!(
-                "this layer was made for {} channels; its input is {}",
-                self.num_channels, input.shape
-            );
-            return Err(Refusal::shape(0, message));
-        }
+        check_channels(input, self.num_channels)?;
         Ok(vec![input.clone()])
     }
 

@@ -229,7 +229,7 @@ impl<'w> Run<'w> {
         wanted: &str,
         parameters: impl Iterator<Item = &'p str> + Clone,
     ) {
-        let nearest = super::names::nearest(wanted, parameters.clone());
+        let nearest = layers::nearest(wanted, parameters.clone());
         let hint = match nearest {
             Some(nearest) => format!("; did you mean `{nearest}`?"),
             None => match parameters.collect::<Vec<_>>() {
@@ -366,7 +366,7 @@ impl<'w> Run<'w> {
                 }
             },
         };
-        if arguments.iter().any(|argument| super::expressions::contains_unknown(&argument.value)) {
+        if arguments.iter().any(|argument| argument.value.contains_unknown()) {
             return (Value::Unknown, None);
         }
         if !self.count_steps(1, node) {

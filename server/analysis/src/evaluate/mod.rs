@@ -15,6 +15,7 @@ mod lines;
 mod names;
 mod paths;
 mod patterns;
+mod postfix;
 mod scalars;
 mod scope;
 mod steps;

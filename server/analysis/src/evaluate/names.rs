@@ -199,7 +199,7 @@ impl Run<'_> {
         candidates.extend(self.top_level(frame.file).keys().cloned());
         candidates.extend(frame.scope.chain().flat_map(|scope| scope.items.keys().cloned()));
         candidates.extend(layers::all().map(|entry| SmolStr::new(entry.name)));
-        let nearest = nearest(name, candidates.iter().map(SmolStr::as_str));
+        let nearest = layers::nearest(name, candidates.iter().map(SmolStr::as_str));
         let hint = nearest.map_or(String::new(), |nearest| format!("; did you mean `{nearest}`?"));
         let mut diagnostic =
             Diagnostic::new(code, place, format!("no {what} is called `{name}` here{hint}"));
@@ -399,16 +399,6 @@ fn child_of(frame: &Frame, label: &LabelRef, name: &str) -> Option<LabelRef> {
             Some(LabelRef::Inside { part, label: child, steps, path })
         }
     }
-}
-
-/// The candidate nearest to a misspelt name, if one is near.
-pub(crate) fn nearest<'a>(
-    name: &str,
-    candidates: impl Iterator<Item = &'a str>,
-) -> Option<&'a str> {
-    let scored = candidates.map(|candidate| (strsim::jaro_winkler(name, candidate), candidate));
-    let best = scored.max_by(|left, right| left.0.total_cmp(&right.0))?;
-    (best.0 > 0.85).then_some(best.1)
 }
 
 impl Run<'_> {

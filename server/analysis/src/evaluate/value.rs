@@ -132,6 +132,14 @@ impl Value {
         matches!(self, Value::Unknown)
     }
 
+    /// Whether it is unknown, or a list in which something is.
+    pub fn contains_unknown(&self) -> bool {
+        match self {
+            Value::List(items) => items.iter().any(Value::contains_unknown),
+            _ => self.is_unknown(),
+        }
+    }
+
     /// Python's truth.
     pub fn is_true(&self) -> bool {
         match self {

@@ -1,0 +1,442 @@
+//! What follows an operand: fields, calls, and indices.
+
+use std::rc::Rc;
+
+use smol_str::SmolStr;
+use syntax::{Kind, SyntaxToken, ast};
+
+use crate::{
+    Code, Diagnostic, NodeRef,
+    evaluate::{
+        Run,
+        frame::{Frame, LabelRef},
+        functions::{self, FUNCTIONS, int},
+        names::Resolved,
+        scalars::unescape,
+        value::{Argument, Callee, Recipe, Value},
+    },
+};
+
+impl<'w> Run<'w> {
+    pub(crate) fn postfix(&mut self, frame: &mut Frame, expr: ast::Expr<'w>) -> Value {
+        let Some(primary) = expr.operand() else { return Value::Unknown };
+        let suffixes: Vec<ast::Suffix<'w>> = expr.suffixes().collect();
+        let mut at = 0;
+        let mut found = match primary.as_name() {
+            Some(name) if name.text() == "F" && !self.is_bound(frame, "F") => {
+                at = 1;
+                Resolved::Value(self.functional(frame, primary, suffixes.first()))
+            }
+            Some(name) if self.is_function_call(frame, name, &suffixes) => {
+                at = 1;
+                Resolved::Value(self.function_call(frame, expr, name.text(), suffixes[0]))
+            }
+            Some(name) => match self.dotted_parameter(frame, name.text(), &suffixes) {
+                Some((value, fields)) => {
+                    at = fields;
+                    Resolved::Value(value)
+                }
+                None => self.resolve(frame, primary, name.text()),
+            },
+            None => Resolved::Value(self.eval(frame, primary)),
+        };
+        for suffix in &suffixes[at.min(suffixes.len())..] {
+            found = match (found, suffix) {
+                (Resolved::Missing, _) | (Resolved::Value(Value::Unknown), _) => {
+                    return Value::Unknown;
+                }
+                (Resolved::Label(label), ast::Suffix::Field(field)) => {
+                    self.field_of_label(frame, &label, *field)
+                }
+                (Resolved::Label(label), suffix) => {
+                    frame.read_size = true;
+                    let value = self.label_value(frame, &label, frame.node(primary));
+                    Resolved::Value(self.suffix(frame, value, *suffix))
+                }
+                (Resolved::Value(value), suffix) => {
+                    Resolved::Value(self.suffix(frame, value, *suffix))
+                }
+            };
+        }
+        match found {
+            Resolved::Value(value) => value,
+            Resolved::Label(label) => {
+                frame.read_size = true;
+                self.label_value(frame, &label, frame.node(expr))
+            }
+            Resolved::Missing => Value::Unknown,
+        }
+    }
+
+    /// The label or value that a dotted name stands for, for `-> head`.
+    pub(crate) fn label_of(&mut self, frame: &mut Frame, expr: ast::Expr<'w>) -> Option<LabelRef> {
+        match expr.kind() {
+            Kind::NameExpr => {
+                let name = expr.literal()?.text();
+                if self.find_layer(frame, name).is_some() {
+                    return None;
+                }
+                let scope = frame.scope.clone();
+                let binding = scope.chain().find_map(|scope| scope.get(name))?;
+                let super::scope::Named::Label(label) = binding.what else { return None };
+                self.resolve(frame, expr, name);
+                Some(LabelRef::Here(label))
+            }
+            Kind::Postfix
+                if expr.suffixes().all(|suffix| matches!(suffix, ast::Suffix::Field(_))) =>
+            {
+                let mut label = self.label_of(frame, expr.operand()?)?;
+                for suffix in expr.suffixes() {
+                    let ast::Suffix::Field(field) = suffix else { return None };
+                    match self.label_field(frame, &label, field) {
+                        Some(Resolved::Label(child)) => label = child,
+                        _ => return None,
+                    }
+                }
+                Some(label)
+            }
+            Kind::Literal if expr.literal()?.kind() == Kind::String => {
+                let text = expr.text();
+                self.find_label_text(frame, expr, &unescape(&text[1..text.len() - 1], true))
+            }
+            Kind::Interpolated => {
+                let text = self.computed_text(frame, expr)?;
+                self.find_label_text(frame, expr, &text)
+            }
+            _ => None,
+        }
+    }
+
+    fn field_of_label(
+        &mut self,
+        frame: &mut Frame,
+        label: &LabelRef,
+        field: ast::Field<'w>,
+    ) -> Resolved {
+        let Some(name) = field.name() else { return Resolved::Missing };
+        if let Some(found) = self.label_field(frame, label, field) {
+            return found;
+        }
+        let node = NodeRef { file: frame.file, node: field.id() };
+        if matches!(name.text(), "shape" | "rank") {
+            frame.read_size = true;
+            let value = self.label_value(frame, label, node);
+            return Resolved::Value(self.suffix(frame, value, ast::Suffix::Field(field)));
+        }
+        let fields = self.fields_of(frame, label);
+        self.no_field(node, name, &fields);
+        Resolved::Missing
+    }
+
+    fn no_field(&mut self, node: NodeRef, name: SyntaxToken<'w>, fields: &[String]) {
+        let nearest = layers::nearest(name.text(), fields.iter().map(String::as_str));
+        let hint = match nearest {
+            Some(nearest) => format!("; did you mean `{nearest}`?"),
+            None if fields.is_empty() => String::new(),
+            None => format!("; there is `{}`", fields[..fields.len().min(6)].join("`, `")),
+        };
+        let message = format!("nothing is called `{}` in there{hint}", name.text());
+        let place = crate::Place { file: node.file, range: name.range() };
+        let mut diagnostic = Diagnostic::new(Code::NotInside, place, message);
+        if let Some(nearest) = nearest {
+            diagnostic = diagnostic.fix(format!("Write `{nearest}`"), place, nearest);
+        }
+        self.report(diagnostic);
+    }
+
+    /// What follows a value that is no label.
+    fn suffix(&mut self, frame: &mut Frame, value: Value, suffix: ast::Suffix<'w>) -> Value {
+        match suffix {
+            ast::Suffix::Field(field) => self.field(frame, value, field),
+            ast::Suffix::Call(call) => self.call(frame, value, call),
+            ast::Suffix::Index(index) => self.index(frame, value, index),
+        }
+    }
+
+    fn field(&mut self, frame: &mut Frame, value: Value, field: ast::Field<'w>) -> Value {
+        let Some(name) = field.name() else { return Value::Unknown };
+        let node = NodeRef { file: frame.file, node: field.id() };
+        match (&value, name.text()) {
+            (Value::Unknown, _) => Value::Unknown,
+            (Value::Tensor(tensor), "shape") => {
+                frame.read_size = true;
+                // Sizes are at most 2^63 - 1.
+                Value::list(tensor.ty.shape.iter().map(|size| Value::Int(*size as i64)).collect())
+            }
+            (Value::Tensor(tensor), "rank") => {
+                frame.read_size = true;
+                Value::Int(tensor.ty.shape.len() as i64)
+            }
+            (Value::Tensor(_), _) => {
+                self.no_field(node, name, &["shape".to_owned(), "rank".to_owned()]);
+                Value::Unknown
+            }
+            (Value::Tensors(tensors), "shape" | "rank") => {
+                let message =
+                    format!("this value has {} tensors; pick one by an index", tensors.len());
+                self.error(Code::NotATensor, node, message);
+                Value::Unknown
+            }
+            _ => {
+                let message = format!("{} has no `.{}`", value.describe(), name.text());
+                self.error(Code::NotInside, node, message);
+                Value::Unknown
+            }
+        }
+    }
+
+    /// `F.relu`
+    fn functional(
+        &mut self,
+        frame: &mut Frame,
+        primary: ast::Expr<'w>,
+        suffix: Option<&ast::Suffix<'w>>,
+    ) -> Value {
+        let Some(ast::Suffix::Field(field)) = suffix else {
+            self.error(
+                Code::UnknownName,
+                frame.node(primary),
+                "after `F` stands a function, as in `F.relu`",
+            );
+            return Value::Unknown;
+        };
+        let Some(name) = field.name() else { return Value::Unknown };
+        let node = NodeRef { file: frame.file, node: field.id() };
+        if let Some(entry) = layers::find_function(name.text()) {
+            return Value::Layer(Rc::new(Recipe::new(Callee::Function(entry), Vec::new(), node)));
+        }
+        let functions = layers::all().filter_map(|entry| entry.function);
+        let nearest = layers::nearest(name.text(), functions);
+        let hint =
+            nearest.map_or(String::new(), |nearest| format!("; did you mean `F.{nearest}`?"));
+        let message = format!("no function is called `F.{}`{hint}", name.text());
+        self.error(Code::UnknownLayer, node, message);
+        Value::Unknown
+    }
+
+    fn is_function_call(
+        &self,
+        frame: &Frame,
+        name: SyntaxToken<'_>,
+        suffixes: &[ast::Suffix<'_>],
+    ) -> bool {
+        matches!(suffixes.first(), Some(ast::Suffix::Call(_)))
+            && FUNCTIONS.contains(&name.text())
+            && !self.is_bound(frame, name.text())
+    }
+
+    fn function_call(
+        &mut self,
+        frame: &mut Frame,
+        expr: ast::Expr<'w>,
+        name: &str,
+        suffix: ast::Suffix<'w>,
+    ) -> Value {
+        let ast::Suffix::Call(call) = suffix else { return Value::Unknown };
+        let mut arguments = Vec::new();
+        for argument in call.arguments() {
+            if let Some(keyword) = argument.name() {
+                let message = format!("`{name}` has no argument `{}`", keyword.text());
+                self.error(
+                    Code::UnknownArgument,
+                    NodeRef { file: frame.file, node: argument.id() },
+                    message,
+                );
+                return Value::Unknown;
+            }
+            arguments.push(self.eval_scalar(frame, argument.value()));
+        }
+        if arguments.iter().any(Value::contains_unknown) {
+            return Value::Unknown;
+        }
+        let result = functions::call(name, &arguments);
+        self.or_report(frame, expr, result)
+    }
+
+    /// Parentheses after a layer: its arguments.
+    fn call(&mut self, frame: &mut Frame, value: Value, call: ast::Call<'w>) -> Value {
+        let arguments = self.arguments(frame, call);
+        match value {
+            Value::Unknown => Value::Unknown,
+            Value::Layer(recipe) => {
+                let mut merged = recipe.arguments.clone();
+                merged.retain(|old| {
+                    old.name.is_none() || arguments.iter().all(|new| new.name != old.name)
+                });
+                merged.extend(arguments);
+                let (callee, node) = (recipe.callee.clone(), recipe.node);
+                Value::Layer(Rc::new(Recipe::new(callee, merged, node)))
+            }
+            other => {
+                let message = format!("{} is no layer, so it takes no arguments", other.describe());
+                self.error(Code::NotALayer, NodeRef { file: frame.file, node: call.id() }, message);
+                Value::Unknown
+            }
+        }
+    }
+
+    fn arguments(&mut self, frame: &mut Frame, call: ast::Call<'w>) -> Vec<Argument> {
+        let arguments = call.arguments().map(|argument| Argument {
+            name: argument.name().map(|name| SmolStr::new(name.text())),
+            value: self.eval_scalar(frame, argument.value()),
+            node: NodeRef { file: frame.file, node: argument.id() },
+        });
+        arguments.collect()
+    }
+
+    fn index(&mut self, frame: &mut Frame, value: Value, index: ast::Index<'w>) -> Value {
+        match value {
+            Value::Unknown => Value::Unknown,
+            Value::Tensor(tensor) => self.index_tensor(frame, &tensor, index),
+            Value::List(items) => {
+                self.index_list(frame, index, items.len(), |places| match places {
+                    Places::One(place) => items[place].clone(),
+                    Places::Some(places) => {
+                        Value::list(places.into_iter().map(|place| items[place].clone()).collect())
+                    }
+                })
+            }
+            Value::Tensors(tensors) => {
+                self.index_list(frame, index, tensors.len(), |places| match places {
+                    Places::One(place) => Value::Tensor(tensors[place].clone()),
+                    Places::Some(places) => Value::tensors(
+                        places.into_iter().map(|place| tensors[place].clone()).collect(),
+                    ),
+                })
+            }
+            other => {
+                let message = format!("{} has no items", other.describe());
+                self.error(
+                    Code::WrongValue,
+                    NodeRef { file: frame.file, node: index.id() },
+                    message,
+                );
+                Value::Unknown
+            }
+        }
+    }
+
+    /// Python's index or slice of a list.
+    fn index_list(
+        &mut self,
+        frame: &mut Frame,
+        index: ast::Index<'w>,
+        length: usize,
+        take: impl FnOnce(Places) -> Value,
+    ) -> Value {
+        let node = NodeRef { file: frame.file, node: index.id() };
+        let mut items = index.items();
+        let (Some(item), None) = (items.next(), items.next()) else {
+            self.error(Code::WrongValue, node, "a list takes one index");
+            return Value::Unknown;
+        };
+        match item {
+            ast::IndexItem::At(expr) => match self.eval_scalar(frame, Some(expr)) {
+                Value::Unknown => Value::Unknown,
+                value => match (int(&value), length as i64) {
+                    (Some(at), length) if (-length..length).contains(&at) => {
+                        take(Places::One(at.rem_euclid(length) as usize))
+                    }
+                    (Some(at), _) => {
+                        let message = format!("index {at} is outside a list of {length}");
+                        self.error(Code::Arithmetic, node, message);
+                        Value::Unknown
+                    }
+                    (None, _) => {
+                        let message =
+                            format!("an index is a whole number, not {}", value.describe());
+                        self.error(Code::WrongValue, node, message);
+                        Value::Unknown
+                    }
+                },
+            },
+            ast::IndexItem::Slice(slice) => match self.slice_parts(frame, slice) {
+                Some((_, _, Some(0))) => {
+                    self.error(Code::Arithmetic, node, "a slice with a step of 0");
+                    Value::Unknown
+                }
+                Some((start, stop, step)) => {
+                    take(Places::Some(slice_places(length as i64, start, stop, step)))
+                }
+                None => Value::Unknown,
+            },
+            ast::IndexItem::Ellipsis(_) => {
+                self.error(Code::WrongValue, node, "`...` indexes tensors, not lists");
+                Value::Unknown
+            }
+        }
+    }
+
+    /// The numbers of a slice, as far as they are given; `None` after an error.
+    #[allow(clippy::type_complexity)] // Start, stop and step.
+    pub(crate) fn slice_parts(
+        &mut self,
+        frame: &mut Frame,
+        slice: ast::Slice<'w>,
+    ) -> Option<(Option<i64>, Option<i64>, Option<i64>)> {
+        let mut parts = [None; 3];
+        for (part, expr) in parts.iter_mut().zip(slice.parts()) {
+            let Some(expr) = expr else { continue };
+            match self.eval_scalar(frame, Some(expr)) {
+                Value::Unknown => return None,
+                Value::None => {}
+                Value::Int(value) => *part = Some(value),
+                value => {
+                    let message = format!("a slice takes whole numbers, not {}", value.describe());
+                    self.error(Code::WrongValue, frame.node(expr), message);
+                    return None;
+                }
+            }
+        }
+        let [start, stop, step] = parts;
+        Some((start, stop, step))
+    }
+}
+
+enum Places {
+    One(usize),
+    Some(Vec<usize>),
+}
+
+fn slice_places(
+    length: i64,
+    start: Option<i64>,
+    stop: Option<i64>,
+    step: Option<i64>,
+) -> Vec<usize> {
+    let step = step.unwrap_or(1);
+    let clamp = |place: i64, least: i64, most: i64| {
+        let place = if place < 0 { place.saturating_add(length) } else { place };
+        place.clamp(least, most)
+    };
+    let mut places = Vec::new();
+    if step > 0 {
+        let stop = stop.map_or(length, |stop| clamp(stop, 0, length));
+        let mut at = start.map_or(0, |start| clamp(start, 0, length));
+        while at < stop {
+            places.push(at as usize);
+            at = at.saturating_add(step);
+        }
+    } else {
+        let stop = stop.map_or(-1, |stop| clamp(stop, -1, length - 1));
+        let mut at = start.map_or(length - 1, |start| clamp(start, -1, length - 1));
+        while at > stop {
+            places.push(at as usize);
+            at = at.saturating_add(step);
+        }
+    }
+    places
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slices_are_pythons() {
+        assert_eq!(slice_places(4, None, Some(-1), None), [0, 1, 2]);
+        assert_eq!(slice_places(4, None, None, Some(-1)), [3, 2, 1, 0]);
+        assert_eq!(slice_places(4, Some(10), None, None), [0; 0]);
+        assert_eq!(slice_places(0, None, None, None), [0; 0]);
+    }
+}
