@@ -310,3 +310,16 @@ fn peak_memory_holds_what_is_needed_later() {
     );
     assert_eq!(read.peak_activation_bytes(), 4 * (64 + 1 + 32));
 }
+
+#[test]
+fn a_recipe_with_the_name_of_a_layer_is_that_of_its_call() {
+    // A capitalised parameter reads like a layer, and is another one at each use.
+    let text = "block B(Act = ReLU) { Linear(8); Act }
+        model M { input x: f32[N = 1, 4]; a: B; b: B(Act=GELU); c: B(Act=Softmax) }";
+    let analysis = analyse(text);
+    let kinds: Vec<String> = rows(&analysis.models[0]);
+    assert_eq!(
+        kinds.iter().filter(|row| !row.contains("Linear")).collect::<Vec<_>>(),
+        ["a.1 ReLU N 8", "b.1 GELU N 8", "c.1 Softmax N 8"]
+    );
+}

@@ -56,7 +56,7 @@ impl<'w> Run<'w> {
         }
         let value = evaluate(self, frame, expr);
         if let Value::Layer(recipe) = &value
-            && !matches!(recipe.callee, Callee::Item { .. })
+            && names_it(expr, &recipe.callee)
             && is_constant(expr)
         {
             self.setting.constants.borrow_mut().insert(node, recipe.clone());
@@ -315,6 +315,16 @@ impl Frame {
 /// Whether an expression begins as layers do.
 fn names_a_layer(expr: ast::Expr<'_>) -> bool {
     expr.text().starts_with(|first: char| first.is_ascii_uppercase())
+}
+
+/// Whether an expression names a layer of the catalogue itself, and not a parameter that holds one.
+fn names_it(expr: ast::Expr<'_>, callee: &Callee) -> bool {
+    let name = expr.as_name().or_else(|| expr.operand()?.as_name()).map(|name| name.text());
+    match callee {
+        Callee::Layer(entry) => name == Some(entry.name),
+        Callee::Function(_) => name == Some("F"),
+        Callee::Item { .. } => false,
+    }
 }
 
 /// Whether nothing but the layer itself is a name.
