@@ -1,7 +1,9 @@
 //! Normalisation layers, as at inference.
 
-use candle_core::{D, Result as CandleResult};
-use candle_nn::{ModuleT, VarBuilder};
+use std::sync::OnceLock;
+
+use candle_core::{D, Result as CandleResult, Tensor};
+use candle_nn::VarBuilder;
 
 use crate::{
     Arguments, Buffer, Cost, DType, Entry, Inputs, Kind, Layer, Module, Param, Refusal, TensorType,
@@ -99,9 +101,6 @@ pub(crate) static ENTRIES: &[Entry] = &[
     },
 ];
 
-/// More channels than this cannot be built: Candle copies the running statistics.
-const MAX_CHANNELS: u64 = 1 << 24;
-
 /// Refuses an input whose second dimension is not the one the layer was made for.
 fn check_channels(input: &TensorType, channels: u64) -> Result<(), Refusal> {
     if input.shape.get(1) == Some(&channels) {
@@ -144,12 +143,6 @@ impl BatchNorm {
             return Err(Refusal::shape(0, message));
         }
         let num_features = input.shape[1];
-        if num_features > MAX_CHANNELS {
-            let message = format!(
-                "`{name}` can be built for at most {MAX_CHANNELS} channels, not {num_features}"
-            );
-            return Err(Refusal::shape(0, message));
-        }
         let eps = arguments.float("eps")?;
         if eps < 0.0 {
             return Err(Refusal::argument(
@@ -181,11 +174,48 @@ impl Layer for BatchNorm {
     }
 
     fn build(&self, weights: VarBuilder<'_>) -> CandleResult<Box<dyn Module>> {
-        let config =
-            candle_nn::BatchNormConfig { eps: self.eps, affine: self.affine, ..Default::default() };
-        let norm = candle_nn::batch_norm(self.num_features as usize, config, weights)?;
-        one_to_one(move |input| norm.forward_t(input, false))
+        let channels = self.num_features as usize;
+        let mean = weights.get(channels, "running_mean")?;
+        let variance = weights.get(channels, "running_var")?;
+        let affine = match self.affine {
+            true => Some((weights.get(channels, "weight")?, weights.get(channels, "bias")?)),
+            false => None,
+        };
+        let eps = self.eps;
+        // Candle's own layer copies the statistics and runs four kernels over the input.
+        let folded = OnceLock::new();
+        one_to_one(move |input| {
+            let (scale, shift) = match folded.get() {
+                Some(folded) => folded,
+                None => {
+                    let made = fold(&mean, &variance, affine.as_ref(), eps)?;
+                    folded.get_or_init(|| made)
+                }
+            };
+            let per_channel = |vector: &Tensor| {
+                let mut shape = vec![1; input.rank()];
+                shape[1] = channels;
+                vector.reshape(shape)
+            };
+            input.broadcast_mul(&per_channel(scale)?)?.broadcast_add(&per_channel(shift)?)
+        })
     }
+}
+
+/// The scale and shift of each channel that a norm with stored statistics comes down to.
+fn fold(
+    mean: &Tensor,
+    variance: &Tensor,
+    affine: Option<&(Tensor, Tensor)>,
+    eps: f64,
+) -> CandleResult<(Tensor, Tensor)> {
+    let inverse = (variance + eps)?.sqrt()?.recip()?;
+    let (scale, bias) = match affine {
+        Some((weight, bias)) => ((weight * inverse)?, bias.clone()),
+        None => (inverse, mean.zeros_like()?),
+    };
+    let shift = (bias - (mean * &scale)?)?;
+    Ok((scale, shift))
 }
 
 /// The sizes of the last `dims` dimensions.
@@ -386,7 +416,7 @@ impl Layer for GroupNorm {
         if self.affine {
             return candle(candle_nn::group_norm(groups, channels, self.eps, weights)?);
         }
-        let ones = candle_core::Tensor::ones(channels, weights.dtype(), weights.device())?;
+        let ones = Tensor::ones(channels, weights.dtype(), weights.device())?;
         candle(candle_nn::GroupNorm::new(
             ones.clone(),
             ones.zeros_like()?,
