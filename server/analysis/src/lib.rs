@@ -24,5 +24,6 @@ pub use model::{Dim, Model, PartUse, Use};
 pub use rows::Row;
 pub use workspace::{FileId, NodeRef, Place, Workspace};
 pub use written::{
-    Flowing, LayerUse, Part, Segments, Stated, Step, StepPath, TensorId, Totals, What,
+    Export, Flowing, Inner, LayerUse, Part, Segments, Source, Stated, Step, StepPath, Taken,
+    TensorId, Totals, What,
 };

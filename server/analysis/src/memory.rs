@@ -9,7 +9,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use crate::{
-    Part, Step, What,
+    Part, Step, Taken, What,
     written::{Inner, TensorId},
 };
 
@@ -114,8 +114,8 @@ impl<'i> Lives<'i> {
     fn new(part: &Part, inputs: &'i [Held], kept: &[Inner], steps: &[&Step]) -> Lives<'i> {
         let mut lives = Lives { inputs, last_use: FxHashMap::default() };
         for (index, step) in steps.iter().enumerate() {
-            for input in &step.inputs {
-                let storage = lives.storage(part, input.id);
+            for id in step.inputs.iter().filter_map(Taken::id) {
+                let storage = lives.storage(part, id);
                 lives.last_use.insert(storage, index);
             }
         }
@@ -165,7 +165,7 @@ impl<'i> Lives<'i> {
     /// The storages whose last use is this step's input.
     fn dying(&self, part: &Part, step: &Step, index: usize) -> Vec<TensorId> {
         let mut dying: Vec<TensorId> =
-            step.inputs.iter().map(|input| self.storage(part, input.id)).collect();
+            step.inputs.iter().filter_map(Taken::id).map(|id| self.storage(part, id)).collect();
         dying.sort_unstable();
         dying.dedup();
         dying.retain(|storage| self.last_use.get(storage) == Some(&index));
@@ -195,10 +195,15 @@ impl<'i> Lives<'i> {
 
     /// How this part holds the inputs of a step that is a part.
     fn held(&self, part: &Part, step: &Step, dying: &[TensorId]) -> Vec<Held> {
-        let storages: Vec<TensorId> =
-            step.inputs.iter().map(|input| self.storage(part, input.id)).collect();
-        let held = storages.iter().map(|storage| {
-            let class = storages.iter().position(|other| other == storage).unwrap_or(0);
+        let storages: Vec<Option<TensorId>> =
+            step.inputs.iter().map(|input| Some(self.storage(part, input.id()?))).collect();
+        let held = storages.iter().enumerate().map(|(index, storage)| {
+            let Some(storage) = storage else {
+                // A parameter: it takes no activation memory.
+                return Held { class: index, bytes: 0, owned: false };
+            };
+            let same = |other: &Option<TensorId>| other.as_ref() == Some(storage);
+            let class = storages.iter().position(same).unwrap_or(0);
             let borrowed = self.input(part, *storage).is_some_and(|held| !held.owned);
             let owned = dying.contains(storage) && !borrowed;
             Held { class, bytes: self.bytes(part, *storage), owned }

@@ -2,12 +2,12 @@
 
 use std::{fmt, ops::ControlFlow, sync::Arc};
 
+use layers::TensorType;
 use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
 use crate::{
-    Definition, Flowing, NodeRef, Part, Row, Step, Symbol, Totals, What, memory, promise::Samples,
-    rows,
+    Definition, NodeRef, Part, Row, Step, Symbol, Totals, What, memory, promise::Samples, rows,
 };
 
 /// A model, or a block whose input gives sizes, at the sizes shown.
@@ -100,24 +100,24 @@ impl Model {
 
     /// The sizes of an output of a step, by the symbols that they follow.
     pub fn output_dims(&self, step: &Step, output: usize) -> Vec<Dim> {
-        self.dims(step, |step| step.outputs.get(output))
+        self.dims(step, |step| Some(&step.outputs.get(output)?.ty))
     }
 
     /// The sizes of an input of a step.
     pub fn input_dims(&self, step: &Step, input: usize) -> Vec<Dim> {
-        self.dims(step, |step| step.inputs.get(input))
+        self.dims(step, |step| Some(&step.inputs.get(input)?.ty))
     }
 
-    fn dims(&self, step: &Step, of: impl Fn(&Step) -> Option<&Flowing>) -> Vec<Dim> {
+    fn dims(&self, step: &Step, of: impl Fn(&Step) -> Option<&Arc<TensorType>>) -> Vec<Dim> {
         let Some(shown) = of(step) else { return Vec::new() };
         let runs = self.samples.steps.get(step.id as usize).map_or(&[][..], |steps| steps);
-        let there: Vec<&Flowing> = runs.iter().filter_map(|step| of(step)).collect();
+        let there: Vec<&Arc<TensorType>> = runs.iter().filter_map(|step| of(step)).collect();
         let follows = |dim: usize, symbol: usize| {
             let mut samples = there.iter().zip(&self.samples.sizes);
-            samples.all(|(tensor, sizes)| tensor.ty.shape.get(dim) == Some(&sizes[symbol]))
+            samples.all(|(ty, sizes)| ty.shape.get(dim) == Some(&sizes[symbol]))
         };
         let varies = !there.is_empty() && there.len() == self.samples.sizes.len();
-        let dims = shown.ty.shape.iter().enumerate().map(|(dim, size)| {
+        let dims = shown.shape.iter().enumerate().map(|(dim, size)| {
             let mut symbols = self.symbols.iter().enumerate();
             let symbol = symbols
                 .find(|(index, symbol)| varies && symbol.size == *size && follows(dim, *index));

@@ -25,6 +25,34 @@ pub struct Flowing {
     pub ty: Arc<TensorType>,
 }
 
+/// A tensor that a step takes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Taken {
+    /// Where it comes from.
+    pub source: Source,
+    /// Its type.
+    pub ty: Arc<TensorType>,
+}
+
+/// Where a tensor comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// It flows: its number in its part.
+    Tensor(TensorId),
+    /// It is a parameter or buffer: its path below its part.
+    Parameter(Arc<str>),
+}
+
+impl Taken {
+    /// Its number, if it flows.
+    pub fn id(&self) -> Option<TensorId> {
+        match self.source {
+            Source::Tensor(id) => Some(id),
+            Source::Parameter(_) => None,
+        }
+    }
+}
+
 /// What is known of a tensor's memory.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Memory {
@@ -52,14 +80,16 @@ pub struct Part {
     /// Sums over all steps.
     pub totals: Totals,
     pub(crate) memory: Vec<Memory>,
-    pub(crate) exports: Vec<Export>,
+    /// The tensors inside its steps' parts that its own steps read.
+    pub exports: Vec<Export>,
 }
 
 /// A tensor inside a step's part that is read from outside.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Export {
+pub struct Export {
     /// The step that uses the part.
     pub step: u32,
+    /// The tensor there.
     pub inner: Inner,
     /// The tensor that it is here.
     pub outer: TensorId,
@@ -67,8 +97,10 @@ pub(crate) struct Export {
 
 /// Where a tensor is inside a part.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) enum Inner {
+pub enum Inner {
+    /// In the part itself.
     Tensor(TensorId),
+    /// In the part of a step of it.
     Deeper(u32, Box<Inner>),
 }
 
@@ -107,7 +139,7 @@ pub struct Step {
     /// What it does.
     pub what: What,
     /// The tensors it takes, as far as they are known.
-    pub inputs: Vec<Flowing>,
+    pub inputs: Vec<Taken>,
     /// The tensors it gives, as far as they are known.
     pub outputs: Vec<Flowing>,
     /// Its parameters were made by an earlier step.

@@ -1,42 +1,21 @@
 //! Activations.
 
-use candle_core::{D, Result as CandleResult, Tensor};
+use candle_core::{Result as CandleResult, Tensor};
 use candle_nn::{VarBuilder, ops};
 
 use crate::{
     Arguments, Cost, Entry, Inputs, Kind, Layer, Module, Param, Refusal, TensorType,
     arguments::{first_input, float_input, nearest},
     module::one_to_one,
+    pointwise::{NONE, Pointwise, Settings, pointwise},
 };
 
 const INPLACE: Param = Param::optional("inplace", Kind::Ignored, "false");
 
-/// An entry for a function of each element, which costs 1 FLOP whatever it is: its name in
-/// `torch.nn` and `torch.nn.functional`, its arguments, what it computes, the settings that it reads
-/// from the arguments, and how Candle computes it with them.
-macro_rules! pointwise {
-    ($name:literal, $function:literal, $params:expr, $summary:literal, $settings:expr, $apply:expr) => {
-        Entry {
-            name: $name,
-            function: Some($function),
-            params: $params,
-            inputs: Inputs::Named(&["input"]),
-            summary: $summary,
-            doc: "`[*]` → `[*]`.\n\n1 FLOP per element, whatever the function.",
-            source: concat!("https://pytorch.org/docs/stable/generated/torch.nn.", $name, ".html"),
-            bind: |arguments, inputs| {
-                float_input(arguments.entry().name, inputs)?;
-                let read: fn(&Arguments) -> Result<Settings, Refusal> = $settings;
-                Ok(Box::new(Pointwise { name: $name, settings: read(arguments)?, apply: $apply }))
-            },
-        }
-    };
-}
+const SOFTMAX: &[Param] = &[Param::optional("dim", Kind::Int, "none")];
 
-/// The numbers that a function of each element may have.
-type Settings = [f64; 2];
-
-const NONE: Settings = [0.0; 2];
+const SOFTMAX_DOC: &str = "`[*]` → `[*]`.\n\n\
+    5 FLOPs per element: maximum, subtraction, exponential, sum, and a division or logarithm.";
 
 pub(crate) static ENTRIES: &[Entry] = &[
     pointwise!("ReLU", "relu", &[INPLACE], "`max(x, 0)`", |_| Ok(NONE), |x, _| x.relu()),
@@ -116,6 +95,107 @@ pub(crate) static ENTRIES: &[Entry] = &[
             scaled.gt(threshold)?.where_cond(x, &(softplus(&scaled)? / beta)?)
         }
     ),
+    pointwise!(
+        "SELU",
+        "selu",
+        &[INPLACE],
+        "A scaled `ELU` that keeps mean and variance",
+        |_| Ok(NONE),
+        |x, _| x.elu(1.673_263_242_354_377_2)? * 1.050_700_987_355_480_5
+    ),
+    pointwise!(
+        "Hardtanh",
+        "hardtanh",
+        &[
+            Param::optional("min_val", Kind::Float, "-1.0"),
+            Param::optional("max_val", Kind::Float, "1.0"),
+            INPLACE
+        ],
+        "`x`, but at least `min_val` and at most `max_val`",
+        |arguments| {
+            let (min, max) = (arguments.float("min_val")?, arguments.float("max_val")?);
+            if min >= max {
+                let message = format!("`max_val` is above `min_val`, not {max} against {min}");
+                return Err(Refusal::argument("max_val", message));
+            }
+            Ok([min, max])
+        },
+        |x, [min, max]| x.clamp(min, max)
+    ),
+    pointwise!("Softsign", "softsign", &[], "`x / (1 + |x|)`", |_| Ok(NONE), |x, _| x
+        / (x.abs()? + 1.0)?),
+    pointwise!("LogSigmoid", "logsigmoid", &[], "`log(sigmoid(x))`", |_| Ok(NONE), |x, _| {
+        softplus(&x.neg()?)?.neg()
+    }),
+    pointwise!("Tanhshrink", "tanhshrink", &[], "`x - tanh(x)`", |_| Ok(NONE), |x, _| x - x
+        .tanh()?),
+    pointwise!(
+        "Hardshrink",
+        "hardshrink",
+        &[Param::optional("lambd", Kind::Float, "0.5")],
+        "`x`, and 0 where `|x|` is at most `lambd`",
+        |arguments| Ok([arguments.float("lambd")?, 0.0]),
+        |x, [lambd, _]| x.abs()?.gt(lambd)?.where_cond(x, &x.zeros_like()?)
+    ),
+    pointwise!(
+        "Softshrink",
+        "softshrink",
+        &[Param::optional("lambd", Kind::Float, "0.5")],
+        "`x` moved by `lambd` towards 0",
+        |arguments| Ok([arguments.float("lambd")?, 0.0]),
+        |x, [lambd, _]| x - x.clamp(-lambd, lambd)?
+    ),
+    pointwise!(
+        "Threshold",
+        "threshold",
+        &[
+            Param::required("threshold", Kind::Float),
+            Param::required("value", Kind::Float),
+            INPLACE
+        ],
+        "`x` above the threshold, `value` elsewhere",
+        |arguments| Ok([arguments.float("threshold")?, arguments.float("value")?]),
+        |x, [threshold, value]| {
+            let value = (x.zeros_like()? + value)?;
+            x.gt(threshold)?.where_cond(x, &value)
+        }
+    ),
+    pointwise!(
+        "RReLU",
+        "rrelu",
+        &[
+            Param::optional("lower", Kind::Float, "0.125"),
+            Param::optional("upper", Kind::Float, "0.3333333333333333"),
+            INPLACE
+        ],
+        "`LeakyReLU` with a random slope while training, with its mean at inference",
+        |arguments| Ok([arguments.float("lower")?, arguments.float("upper")?]),
+        |x, [lower, upper]| ops::leaky_relu(x, (lower + upper) / 2.0)
+    ),
+    Entry {
+        name: "PReLU",
+        function: None,
+        params: &[
+            Param::optional("num_parameters", Kind::Int, "1"),
+            Param::optional("init", Kind::Float, "0.25"),
+        ],
+        inputs: Inputs::Named(&["input"]),
+        summary: "`x` above 0, a learnt slope below",
+        doc: "`[N, C, *]` → `[N, C, *]`, with one slope for all channels or one for each.\n\n\
+              1 FLOP per element, whatever the function.",
+        source: "https://pytorch.org/docs/stable/generated/torch.nn.PReLU.html",
+        bind: PRelu::bind,
+    },
+    Entry {
+        name: "GLU",
+        function: Some("glu"),
+        params: &[Param::optional("dim", Kind::Int, "-1")],
+        inputs: Inputs::Named(&["input"]),
+        summary: "One half times the sigmoid of the other.",
+        doc: "`[*, 2 * D, *]` → `[*, D, *]` along `dim`.\n\n2 FLOPs per output element: a sigmoid and a product.",
+        source: "https://pytorch.org/docs/stable/generated/torch.nn.GLU.html",
+        bind: Glu::bind,
+    },
     Entry {
         name: "Activation",
         function: None,
@@ -133,53 +213,54 @@ pub(crate) static ENTRIES: &[Entry] = &[
     Entry {
         name: "Softmax",
         function: Some("softmax"),
-        params: &[Param::optional("dim", Kind::Int, "none")],
+        params: SOFTMAX,
         inputs: Inputs::Named(&["input"]),
         summary: "Exponentials that add up to 1 along a dimension.",
-        doc: "`[*]` → `[*]`.\n\n5 FLOPs per element: maximum, subtraction, exponential, sum, division.",
+        doc: SOFTMAX_DOC,
         source: "https://pytorch.org/docs/stable/generated/torch.nn.Softmax.html",
+        bind: |arguments, inputs| Softmax::bind(arguments, inputs, false),
+    },
+    Entry {
+        name: "LogSoftmax",
+        function: Some("log_softmax"),
+        params: SOFTMAX,
+        inputs: Inputs::Named(&["input"]),
+        summary: "The logarithm of `Softmax`.",
+        doc: SOFTMAX_DOC,
+        source: "https://pytorch.org/docs/stable/generated/torch.nn.LogSoftmax.html",
+        bind: |arguments, inputs| Softmax::bind(arguments, inputs, true),
+    },
+    Entry {
+        name: "Softmin",
+        function: Some("softmin"),
+        params: SOFTMAX,
+        inputs: Inputs::Named(&["input"]),
+        summary: "`Softmax` of the negated input.",
+        doc: SOFTMAX_DOC,
+        source: "https://pytorch.org/docs/stable/generated/torch.nn.Softmin.html",
         bind: |arguments, inputs| {
-            let input = float_input("Softmax", inputs)?;
-            // PyTorch's default dimension, kept from its early versions.
-            let old = if matches!(input.shape.len(), 0 | 1 | 3) { 0 } else { 1 };
-            let dim = arguments.optional_int("dim")?.unwrap_or(old);
-            arguments.resolve_dim("dim", dim, input.shape.len().max(1))?;
-            Ok(Box::new(Softmax { dim }))
+            let dim = Softmax::dim(arguments, inputs)?;
+            Ok(Box::new(Softmax { dim, sign: -1.0, logarithm: false }))
+        },
+    },
+    Entry {
+        name: "Softmax2d",
+        function: None,
+        params: &[],
+        inputs: Inputs::Named(&["input"]),
+        summary: "`Softmax` over the channels of an image.",
+        doc: "`[N, C, H, W]` → `[N, C, H, W]`.\n\n5 FLOPs per element, as `Softmax`.",
+        source: "https://pytorch.org/docs/stable/generated/torch.nn.Softmax2d.html",
+        bind: |_, inputs| {
+            let input = float_input("Softmax2d", inputs)?;
+            if !matches!(input.shape.len(), 3 | 4) {
+                let message = format!("`Softmax2d` takes [N, C, H, W], not {}", input.shape);
+                return Err(Refusal::shape(0, message));
+            }
+            Ok(Box::new(Softmax { dim: -3, sign: 1.0, logarithm: false }))
         },
     },
 ];
-
-/// A function of each element.
-#[derive(Debug, Clone)]
-struct Pointwise {
-    name: &'static str,
-    settings: Settings,
-    apply: fn(&Tensor, Settings) -> CandleResult<Tensor>,
-}
-
-/// The name and the settings say which function it is.
-impl PartialEq for Pointwise {
-    fn eq(&self, other: &Pointwise) -> bool {
-        (self.name, self.settings) == (other.name, other.settings)
-    }
-}
-
-impl Layer for Pointwise {
-    fn outputs(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, Refusal> {
-        Ok(vec![first_input(inputs)?.clone()])
-    }
-
-    fn cost(&self, _: &[TensorType], outputs: &[TensorType]) -> Cost {
-        let factors: Vec<_> =
-            outputs[0].shape.iter().map(|size| ("size", u128::from(*size))).collect();
-        Cost::free().flops_of("per element", &factors)
-    }
-
-    fn build(&self, _: VarBuilder<'_>) -> CandleResult<Box<dyn Module>> {
-        let Pointwise { settings, apply, .. } = *self;
-        one_to_one(move |input| apply(input, settings))
-    }
-}
 
 /// The names of transformers' `ACT2FN`.
 const NAMES: &[Pointwise] = &[
@@ -222,13 +303,123 @@ fn find_named(name: &str) -> Result<Pointwise, Refusal> {
 }
 
 /// `log(1 + exp(x))`, written so that no exponential overflows.
-fn softplus(x: &Tensor) -> CandleResult<Tensor> {
+pub(crate) fn softplus(x: &Tensor) -> CandleResult<Tensor> {
     x.relu()? + (x.abs()?.neg()?.exp()? + 1.0)?.log()?
 }
 
 #[derive(Debug, PartialEq)]
+struct PRelu {
+    num_parameters: u64,
+}
+
+impl PRelu {
+    fn bind(arguments: &Arguments, inputs: &[TensorType]) -> Result<Box<dyn Layer>, Refusal> {
+        let input = float_input("PReLU", inputs)?;
+        let num_parameters = arguments.size("num_parameters", 1)?;
+        let channels = if input.shape.len() < 2 { 1 } else { input.shape[1] };
+        if num_parameters != 1 && num_parameters != channels {
+            let message =
+                format!("`num_parameters={num_parameters}`: the input has {channels} channels");
+            return Err(Refusal::argument("num_parameters", message));
+        }
+        Ok(Box::new(PRelu { num_parameters }))
+    }
+}
+
+impl Layer for PRelu {
+    fn outputs(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, Refusal> {
+        let input = first_input(inputs)?;
+        if self.num_parameters != 1 && input.shape.get(1) != Some(&self.num_parameters) {
+            let message = format!(
+                "this layer was made for {} channels; its input is {}",
+                self.num_parameters, input.shape
+            );
+            return Err(Refusal::shape(0, message));
+        }
+        Ok(vec![input.clone()])
+    }
+
+    fn cost(&self, _: &[TensorType], outputs: &[TensorType]) -> Cost {
+        Cost::free().per_element("per element", 1, &outputs[0].shape)
+    }
+
+    fn build(&self, weights: VarBuilder<'_>) -> CandleResult<Box<dyn Module>> {
+        let count = self.num_parameters as usize;
+        let slope = weights.get(count, "weight")?;
+        one_to_one(move |input| {
+            let mut shape = vec![1; input.rank()];
+            if count > 1 {
+                shape[1] = count;
+            }
+            let below = input.minimum(0.0)?.broadcast_mul(&slope.reshape(shape)?)?;
+            input.relu()? + below
+        })
+    }
+}
+
+#[derive(Debug, PartialEq)]
+struct Glu {
+    dim: usize,
+}
+
+impl Glu {
+    fn bind(arguments: &Arguments, inputs: &[TensorType]) -> Result<Box<dyn Layer>, Refusal> {
+        let input = float_input("GLU", inputs)?;
+        let dim = arguments.dim("dim", input.shape.len())?;
+        if input.shape[dim] % 2 != 0 {
+            let message = format!("`GLU` halves dimension {dim}; its size is {}", input.shape[dim]);
+            return Err(Refusal::shape(0, message));
+        }
+        Ok(Box::new(Glu { dim }))
+    }
+}
+
+impl Layer for Glu {
+    fn outputs(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, Refusal> {
+        let input = first_input(inputs)?;
+        Ok(vec![input.with_shape(input.shape.with(self.dim, input.shape[self.dim] / 2))])
+    }
+
+    fn cost(&self, _: &[TensorType], outputs: &[TensorType]) -> Cost {
+        Cost::free().per_element("sigmoid and product", 2, &outputs[0].shape)
+    }
+
+    fn build(&self, _: VarBuilder<'_>) -> CandleResult<Box<dyn Module>> {
+        let dim = self.dim;
+        one_to_one(move |input| {
+            let half = input.dim(dim)? / 2;
+            let gate = ops::sigmoid(&input.narrow(dim, half, half)?)?;
+            input.narrow(dim, 0, half)? * gate
+        })
+    }
+}
+
+#[derive(Debug, PartialEq)]
 struct Softmax {
+    /// Negative ones count from the end.
     dim: i64,
+    /// -1 for the softmax of the negated input.
+    sign: f64,
+    logarithm: bool,
+}
+
+impl Softmax {
+    fn bind(
+        arguments: &Arguments,
+        inputs: &[TensorType],
+        logarithm: bool,
+    ) -> Result<Box<dyn Layer>, Refusal> {
+        Ok(Box::new(Softmax { dim: Softmax::dim(arguments, inputs)?, sign: 1.0, logarithm }))
+    }
+
+    fn dim(arguments: &Arguments, inputs: &[TensorType]) -> Result<i64, Refusal> {
+        let input = float_input(arguments.entry().name, inputs)?;
+        // PyTorch's default dimension, kept from its early versions.
+        let old = if matches!(input.shape.len(), 0 | 1 | 3) { 0 } else { 1 };
+        let dim = arguments.optional_int("dim")?.unwrap_or(old);
+        arguments.resolve_dim("dim", dim, input.shape.len().max(1))?;
+        Ok(dim)
+    }
 }
 
 impl Layer for Softmax {
@@ -237,18 +428,18 @@ impl Layer for Softmax {
     }
 
     fn cost(&self, _: &[TensorType], outputs: &[TensorType]) -> Cost {
-        let mut factors: Vec<_> =
-            outputs[0].shape.iter().map(|size| ("size", u128::from(*size))).collect();
-        factors.push(("operations", 5));
-        Cost::free().flops_of("softmax", &factors)
+        Cost::free().per_element("softmax", 5, &outputs[0].shape)
     }
 
     fn build(&self, _: VarBuilder<'_>) -> CandleResult<Box<dyn Module>> {
-        let dim = self.dim;
-        one_to_one(move |input| match usize::try_from(dim) {
-            Ok(dim) => ops::softmax(input, dim),
-            Err(_) if dim == -1 => ops::softmax(input, D::Minus1),
-            Err(_) => ops::softmax(input, (input.rank() as i64 + dim) as usize),
+        let Softmax { dim, sign, logarithm } = *self;
+        one_to_one(move |input| {
+            let input = if sign < 0.0 { input.neg()? } else { input.clone() };
+            let dim = if dim < 0 { input.rank() as i64 + dim } else { dim } as usize;
+            if input.rank() == 0 {
+                return if logarithm { input.zeros_like() } else { input.ones_like() };
+            }
+            if logarithm { ops::log_softmax(&input, dim) } else { ops::softmax(&input, dim) }
         })
     }
 }

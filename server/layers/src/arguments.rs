@@ -4,9 +4,7 @@ use std::fmt;
 
 use smallvec::SmallVec;
 
-use crate::{
-    DType, Entry, Kind, Param, Reason, Refusal, TensorType, convolution::PerAxis, refusal::At,
-};
+use crate::{DType, Entry, Kind, Param, Reason, Refusal, TensorType, refusal::At, window::PerAxis};
 
 /// The value of an argument.
 #[derive(Debug, Clone, PartialEq)]
@@ -198,6 +196,24 @@ impl Arguments {
         if self.get(name) == Arg::None { Ok(None) } else { self.float(name).map(Some) }
     }
 
+    /// A number for each of `axes` axes.
+    pub(crate) fn floats(&self, name: &str, axes: usize) -> Result<Vec<f64>, Refusal> {
+        let value = self.get(name);
+        let items = match &value {
+            Arg::List(items) if items.len() == axes => items.clone(),
+            Arg::List(_) => {
+                return self.refuse(name, &format!("a number or a list of {axes}"), &value);
+            }
+            one => vec![one.clone(); axes],
+        };
+        let number = |item: &Arg| match item {
+            Arg::Int(value) => Ok(*value as f64),
+            Arg::Float(value) => Ok(*value),
+            _ => self.refuse(name, "a number", item),
+        };
+        items.iter().map(number).collect()
+    }
+
     /// A switch; true where a tensor is given for the parameter of the same name.
     pub(crate) fn bool(&self, name: &str) -> Result<bool, Refusal> {
         if self.given.iter().any(|given| given == name) {
@@ -321,6 +337,11 @@ fn check_kind(entry: &Entry, param: &Param, value: &Arg) -> Result<(), Refusal> 
         Kind::Ints => (is_int(value) || ints(value), "a whole number or a list of them".to_owned()),
         Kind::Variadic => (ints(value), "whole numbers".to_owned()),
         Kind::Float => (matches!(value, Arg::Int(_) | Arg::Float(_)), "a number".to_owned()),
+        Kind::Floats => {
+            let is_number = |value: &Arg| matches!(value, Arg::Int(_) | Arg::Float(_));
+            let all = matches!(value, Arg::List(items) if items.iter().all(is_number));
+            (is_number(value) || all, "a number or a list of them".to_owned())
+        }
         Kind::Bool => (matches!(value, Arg::Bool(_)), "`true` or `false`".to_owned()),
         Kind::Text => (matches!(value, Arg::Text(_)), "a text".to_owned()),
         Kind::Choice(choices) => {

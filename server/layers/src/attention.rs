@@ -18,6 +18,10 @@ pub(crate) static ENTRIES: &[Entry] = &[
             Param::required("num_heads", Kind::Int),
             Param::optional("dropout", Kind::Float, "0.0"),
             Param::optional("bias", Kind::Bool, "true"),
+            Param::optional("add_bias_kv", Kind::Bool, "false"),
+            Param::optional("add_zero_attn", Kind::Bool, "false"),
+            Param::optional("kdim", Kind::Int, "none"),
+            Param::optional("vdim", Kind::Int, "none"),
             Param::optional("batch_first", Kind::Bool, "false"),
         ],
         inputs: Inputs::Named(&["query", "key?", "value?"]),
@@ -88,6 +92,10 @@ struct MultiheadAttention {
     vdim: u64,
     num_heads: u64,
     bias: bool,
+    /// A learnt position after the keys and values.
+    bias_kv: bool,
+    /// A position of zeros after them.
+    zero_attn: bool,
     batch_first: bool,
 }
 
@@ -111,12 +119,22 @@ impl MultiheadAttention {
             let message = "`MultiheadAttention` takes 1 tensor, or a query, a key and a value";
             return Err(Refusal::new(Reason::WrongNumberOfInputs, At::Layer, message));
         }
+        for (name, index) in [("kdim", 1), ("vdim", 2)] {
+            let (given, width) =
+                (arguments.optional_int(name)?, inputs.get(index).map_or(embed_dim, last));
+            if let Some(given) = given.filter(|given| u64::try_from(*given) != Ok(width)) {
+                let message = format!("`{name}={given}`: the input has {width} features");
+                return Err(Refusal::argument(name, message));
+            }
+        }
         Ok(Box::new(MultiheadAttention {
             embed_dim,
             kdim: inputs.get(1).map_or(embed_dim, last),
             vdim: inputs.get(2).map_or(embed_dim, last),
             num_heads,
             bias: arguments.bool("bias")?,
+            bias_kv: arguments.bool("add_bias_kv")?,
+            zero_attn: arguments.bool("add_zero_attn")?,
             batch_first: arguments.bool("batch_first")?,
         }))
     }
@@ -171,7 +189,8 @@ impl Layer for MultiheadAttention {
         let (_, positions) = self.sizes(inputs.get(1).unwrap_or(&inputs[0]));
         let (n, l, s) = (u128::from(batch), u128::from(length), u128::from(positions));
         let (e, heads) = (u128::from(self.embed_dim), u128::from(self.num_heads));
-        let scores = [("N", n), ("heads", heads), ("L", l), ("S", s)];
+        let extra = u128::from(self.bias_kv) + u128::from(self.zero_attn);
+        let scores = [("N", n), ("heads", heads), ("L", l), ("S", s + extra)];
         let cost = Cost::free()
             .macs_of(
                 "query and output projections",
@@ -218,6 +237,11 @@ impl Layer for MultiheadAttention {
             false => [None, None, None],
         };
         let [q_bias, k_bias, v_bias] = biases;
+        let bias_kv = match self.bias_kv {
+            true => Some((weights.get((1, 1, e), "bias_k")?, weights.get((1, 1, e), "bias_v")?)),
+            false => None,
+        };
+        let zero_attn = self.zero_attn;
         let q = candle_nn::Linear::new(q, q_bias);
         let k = candle_nn::Linear::new(k, k_bias);
         let v = candle_nn::Linear::new(v, v_bias);
@@ -226,15 +250,27 @@ impl Layer for MultiheadAttention {
         many_to_many(move |inputs| {
             let query = first(inputs)?;
             let (key, value) = (inputs.get(1).unwrap_or(query), inputs.get(2).unwrap_or(query));
-            let split = |linear: &candle_nn::Linear, x: &Tensor| -> CandleResult<Tensor> {
+            let project = |linear: &candle_nn::Linear, x: &Tensor| -> CandleResult<Tensor> {
                 let x =
                     if x.rank() == 2 { x.unsqueeze(usize::from(!batch_first))? } else { x.clone() };
                 let x = if batch_first { x } else { x.transpose(0, 1)? };
-                let x = candle_nn::Module::forward(linear, &x.contiguous()?)?;
+                candle_nn::Module::forward(linear, &x.contiguous()?)
+            };
+            let (q, mut k, mut v) = (project(&q, query)?, project(&k, key)?, project(&v, value)?);
+            if let Some((bias_k, bias_v)) = &bias_kv {
+                let after = |x: &Tensor, bias: &Tensor| {
+                    Tensor::cat(&[x, &bias.broadcast_as((x.dim(0)?, 1, e))?], 1)
+                };
+                (k, v) = (after(&k, bias_k)?, after(&v, bias_v)?);
+            }
+            if zero_attn {
+                (k, v) = (k.pad_with_zeros(1, 0, 1)?, v.pad_with_zeros(1, 0, 1)?);
+            }
+            let split = |x: &Tensor| -> CandleResult<Tensor> {
                 let (n, l, e) = x.dims3()?;
                 x.reshape((n, l, heads, e / heads))?.transpose(1, 2)?.contiguous()
             };
-            let (q, k, v) = (split(&q, query)?, split(&k, key)?, split(&v, value)?);
+            let (q, k, v) = (split(&q)?, split(&k)?, split(&v)?);
             let scale = 1.0 / (q.dim(D::Minus1)? as f64).sqrt();
             let scores =
                 ops::softmax_last_dim(&(q.matmul(&k.transpose(2, 3)?.contiguous()?)? * scale)?)?;
@@ -449,10 +485,7 @@ impl Layer for RotaryEmbedding {
     }
 
     fn cost(&self, _: &[TensorType], outputs: &[TensorType]) -> Cost {
-        let mut factors: Vec<_> =
-            outputs[0].shape.iter().map(|size| ("size", u128::from(*size))).collect();
-        factors.push(("operations", 3));
-        Cost::free().flops_of("two products and a sum", &factors)
+        Cost::free().per_element("two products and a sum", 3, &outputs[0].shape)
     }
 
     fn build(&self, _: VarBuilder<'_>) -> CandleResult<Box<dyn Module>> {

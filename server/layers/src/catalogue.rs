@@ -56,6 +56,8 @@ pub enum Kind {
     Ints,
     /// A number.
     Float,
+    /// A number, or a list with one for each axis.
+    Floats,
     /// `true` or `false`.
     Bool,
     /// One of these texts.
@@ -142,10 +144,17 @@ static FAMILIES: &[&[Entry]] = &[
     crate::linear::ENTRIES,
     crate::normalization::ENTRIES,
     crate::activation::ENTRIES,
+    crate::pointwise::ENTRIES,
     crate::pooling::ENTRIES,
     crate::recurrent::ENTRIES,
     crate::attention::ENTRIES,
     crate::rearrangement::ENTRIES,
+    crate::padding::ENTRIES,
+    crate::patches::ENTRIES,
+    crate::resampling::ENTRIES,
+    crate::indexing::ENTRIES,
+    crate::einsum::ENTRIES,
+    crate::scan::ENTRIES,
     crate::reduction::ENTRIES,
     crate::regularization::ENTRIES,
 ];

@@ -2,13 +2,14 @@
 
 use candle_core::{Result as CandleResult, Tensor};
 use candle_nn::VarBuilder;
-use smallvec::{SmallVec, smallvec};
 
 use crate::{
-    Arg, Arguments, Cost, Entry, Inputs, Kind, Layer, Module, Param, Refusal, Shape, TensorType,
+    Arguments, Cost, Entry, Inputs, Kind, Layer, Module, Param, Refusal, Shape, TensorType,
     arguments::{first_input, float_input},
+    convolve::convolve,
     module::one_to_one,
-    shape::MAX_SIZE,
+    padding::Fill,
+    window::{PerAxis, Window},
 };
 
 const MODES: &[&str] = &["zeros", "reflect", "replicate", "circular"];
@@ -24,6 +25,39 @@ const fn params(axes: usize) -> [Param; 8] {
         Param::optional("bias", Kind::Bool, "true"),
         Param::optional("padding_mode", Kind::Choice(MODES), "\"zeros\""),
     ]
+}
+
+const fn transposed_params(axes: usize) -> [Param; 9] {
+    [
+        Param::required("out_channels", Kind::Int),
+        Param::required("kernel_size", Kind::PerAxis(axes)),
+        Param::optional("stride", Kind::PerAxis(axes), "1"),
+        Param::optional("padding", Kind::PerAxis(axes), "0"),
+        Param::optional("output_padding", Kind::PerAxis(axes), "0"),
+        Param::optional("groups", Kind::Int, "1"),
+        Param::optional("bias", Kind::Bool, "true"),
+        Param::optional("dilation", Kind::PerAxis(axes), "1"),
+        Param::optional("padding_mode", Kind::Choice(&["zeros"]), "\"zeros\""),
+    ]
+}
+
+macro_rules! transposed {
+    ($name:literal, $axes:literal, $input:literal, $output:literal, $size:literal, $macs:literal) => {
+        Entry {
+            name: $name,
+            function: None,
+            params: &transposed_params($axes),
+            inputs: Inputs::Named(&["input"]),
+            summary: "Spreads each input element over a kernel's reach.",
+            doc: concat!(
+                "`", $input, "` → `", $output, "`, where\n`", $size, "_out = (", $size,
+                " - 1) * stride - 2 * padding + dilation * (kernel_size - 1) + output_padding + 1`.\n\n",
+                "MACs: `", $macs, "`; a bias adds 1 FLOP per output element."
+            ),
+            source: concat!("https://pytorch.org/docs/stable/generated/torch.nn.", $name, ".html"),
+            bind: |arguments, inputs| ConvTranspose::bind(arguments, inputs, $axes),
+        }
+    };
 }
 
 pub(crate) static ENTRIES: &[Entry] = &[
@@ -63,26 +97,40 @@ pub(crate) static ENTRIES: &[Entry] = &[
         source: "https://pytorch.org/docs/stable/generated/torch.nn.Conv3d.html",
         bind: |arguments, inputs| Conv::bind(arguments, inputs, 3),
     },
+    transposed!(
+        "ConvTranspose1d",
+        1,
+        "[N, C_in, L]",
+        "[N, C_out, L_out]",
+        "L",
+        "N * C_in * L * (C_out / groups) * K"
+    ),
+    transposed!(
+        "ConvTranspose2d",
+        2,
+        "[N, C_in, H, W]",
+        "[N, C_out, H_out, W_out]",
+        "H",
+        "N * C_in * H * W * (C_out / groups) * K_h * K_w"
+    ),
+    transposed!(
+        "ConvTranspose3d",
+        3,
+        "[N, C_in, D, H, W]",
+        "[N, C_out, D_out, H_out, W_out]",
+        "D",
+        "N * C_in * D * H * W * (C_out / groups) * K_d * K_h * K_w"
+    ),
 ];
 
 /// What stands beyond the border of an image.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Mode {
-    Zeros,
-    Reflect,
-    Replicate,
-    Circular,
-}
-
-impl Mode {
-    fn of(arguments: &Arguments) -> Result<Mode, Refusal> {
-        Ok(match arguments.text("padding_mode")?.as_str() {
-            "reflect" => Mode::Reflect,
-            "replicate" => Mode::Replicate,
-            "circular" => Mode::Circular,
-            _ => Mode::Zeros,
-        })
-    }
+fn padding_mode(arguments: &Arguments) -> Result<Fill, Refusal> {
+    Ok(match arguments.text("padding_mode")?.as_str() {
+        "reflect" => Fill::Reflect,
+        "replicate" => Fill::Replicate,
+        "circular" => Fill::Circular,
+        _ => Fill::Constant(0.0),
+    })
 }
 
 #[derive(Debug, PartialEq)]
@@ -92,7 +140,7 @@ struct Conv {
     window: Window,
     groups: u64,
     bias: bool,
-    padding_mode: Mode,
+    padding_mode: Fill,
 }
 
 impl Conv {
@@ -105,24 +153,41 @@ impl Conv {
         let input = first_input(inputs)?;
         let in_channels = channels(name, input, axes)?;
         let out_channels = arguments.size("out_channels", 1)?;
-        let groups = arguments.size("groups", 1)?;
-        for (channels, what) in [(in_channels, "input"), (out_channels, "output")] {
-            if channels % groups != 0 {
-                let message = format!(
-                    "`groups={groups}` does not divide the {channels} {what} channels of `{name}`"
-                );
-                return Err(Refusal::argument("groups", message));
-            }
-        }
+        let groups = groups(arguments, in_channels, out_channels)?;
         Ok(Box::new(Conv {
             in_channels,
             out_channels,
             window: Window::of_convolution(arguments, axes)?,
             groups,
             bias: arguments.bool("bias")?,
-            padding_mode: Mode::of(arguments)?,
+            padding_mode: padding_mode(arguments)?,
         }))
     }
+}
+
+/// The number of groups, which divides the channels.
+fn groups(arguments: &Arguments, in_channels: u64, out_channels: u64) -> Result<u64, Refusal> {
+    let groups = arguments.size("groups", 1)?;
+    for (channels, what) in [(in_channels, "input"), (out_channels, "output")] {
+        if channels % groups != 0 {
+            let message = format!(
+                "`groups={groups}` does not divide the {channels} {what} channels of `{}`",
+                arguments.entry().name
+            );
+            return Err(Refusal::argument("groups", message));
+        }
+    }
+    Ok(groups)
+}
+
+/// Refuses an input with other channels than the layer was made for.
+fn check_channels(input: &TensorType, axes: usize, made_for: u64) -> Result<(), Refusal> {
+    let channels = channels("this convolution", input, axes)?;
+    if channels == made_for {
+        return Ok(());
+    }
+    let message = format!("this convolution was made for {made_for} channels, not {channels}");
+    Err(Refusal::shape(0, message))
 }
 
 /// The channels of an image with or without a batch dimension.
@@ -141,15 +206,11 @@ impl Layer for Conv {
     fn outputs(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, Refusal> {
         let input = first_input(inputs)?;
         let axes = self.window.kernel.len();
-        let channels = channels("this convolution", input, axes)?;
-        if channels != self.in_channels {
-            let message = format!(
-                "this convolution was made for {} channels, not {channels}",
-                self.in_channels
-            );
-            return Err(Refusal::shape(0, message));
-        }
+        check_channels(input, axes, self.in_channels)?;
         let leading = input.shape.len() - axes - 1;
+        for (size, (before, after)) in input.shape[leading + 1..].iter().zip(&self.window.padding) {
+            self.padding_mode.padded("padding", *size, *before as i64, *after as i64)?;
+        }
         let mut sizes = input.shape[..leading].to_vec();
         sizes.push(self.out_channels);
         sizes.extend(self.window.outputs(&input.shape[leading + 1..])?);
@@ -161,13 +222,11 @@ impl Layer for Conv {
         let mut factors = spatial_factors(&outputs[0].shape, axes);
         let bias = factors.clone();
         factors.push(("(C_in / groups)", (self.in_channels / self.groups).into()));
-        let names: &[&'static str] = match axes {
-            1 => &["K"],
-            2 => &["K_h", "K_w"],
-            _ => &["K_d", "K_h", "K_w"],
-        };
         factors.extend(
-            names.iter().copied().zip(self.window.kernel.iter().map(|size| (*size).into())),
+            kernel_names(axes)
+                .iter()
+                .copied()
+                .zip(self.window.kernel.iter().map(|size| (*size).into())),
         );
         let cost = Cost::free().macs_of("products", &factors);
         if self.bias { cost.flops_of("bias", &bias) } else { cost }
@@ -181,24 +240,28 @@ impl Layer for Conv {
             true => Some(weights.get(self.out_channels as usize, "bias")?),
             false => None,
         };
-        if self.padding_mode != Mode::Zeros {
-            let mode = self.padding_mode;
-            return one_to_one(move |_| {
-                candle_core::bail!("padding_mode {mode:?} is counted, not built")
-            });
-        }
-        let (window, groups) = (self.window.clone(), self.groups as usize);
+        let (window, groups, fill) = (self.window.clone(), self.groups as usize, self.padding_mode);
         one_to_one(move |input| {
-            let output = convolve(input, &weight, &window, groups)?;
-            match &bias {
-                Some(bias) => {
-                    let mut shape = vec![1; output.rank()];
-                    shape[output.rank() - window.kernel.len() - 1] = bias.dim(0)?;
-                    output.broadcast_add(&bias.reshape(shape)?)
-                }
-                None => Ok(output),
-            }
+            let output = convolve(input, &weight, &window, groups, fill)?;
+            add_bias(output, bias.as_ref(), window.kernel.len())
         })
+    }
+}
+
+/// Adds a number to each channel.
+fn add_bias(output: Tensor, bias: Option<&Tensor>, axes: usize) -> CandleResult<Tensor> {
+    let Some(bias) = bias else { return Ok(output) };
+    let mut shape = vec![1; output.rank()];
+    shape[output.rank() - axes - 1] = bias.dim(0)?;
+    output.broadcast_add(&bias.reshape(shape)?)
+}
+
+/// The names of a kernel's sizes in a formula.
+fn kernel_names(axes: usize) -> &'static [&'static str] {
+    match axes {
+        1 => &["K"],
+        2 => &["K_h", "K_w"],
+        _ => &["K_d", "K_h", "K_w"],
     }
 }
 
@@ -213,157 +276,119 @@ pub(crate) fn spatial_factors(output: &Shape, axes: usize) -> Vec<(&'static str,
     names.iter().copied().zip(output.iter().map(|size| u128::from(*size))).collect()
 }
 
-/// A value for each axis of an image.
-pub(crate) type PerAxis<T> = SmallVec<[T; 3]>;
-
-/// The window that a convolution or a pool slides over an image, per axis.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Window {
-    pub kernel: PerAxis<u64>,
-    pub stride: PerAxis<u64>,
-    pub dilation: PerAxis<u64>,
-    /// Added before and after each axis.
-    pub padding: PerAxis<(u64, u64)>,
-    pub ceil_mode: bool,
+/// A convolution turned around: its output is the input of the convolution with the same arguments.
+#[derive(Debug, PartialEq)]
+struct ConvTranspose {
+    in_channels: u64,
+    out_channels: u64,
+    window: Window,
+    output_padding: PerAxis<u64>,
+    groups: u64,
+    bias: bool,
 }
 
-impl Window {
-    fn of_convolution(arguments: &Arguments, axes: usize) -> Result<Window, Refusal> {
-        let kernel = arguments.per_axis("kernel_size", axes, 1)?;
-        let stride = arguments.per_axis("stride", axes, 1)?;
-        let dilation = arguments.per_axis("dilation", axes, 1)?;
-        let padding = match arguments.get("padding") {
-            Arg::Text(text) if text == "valid" => smallvec![(0, 0); axes],
-            Arg::Text(text) if text == "same" => {
-                if stride.iter().any(|stride| *stride != 1) {
-                    let message = "`padding=\"same\"` needs a stride of 1";
-                    return Err(Refusal::argument("padding", message));
-                }
-                let total = kernel.iter().zip(&dilation).map(|(kernel, dilation)| {
-                    dilation.checked_mul(kernel - 1).ok_or_else(|| Refusal::overflow("the padding"))
-                });
-                // An odd amount goes behind, as in PyTorch.
-                total
-                    .map(|total| total.map(|total| (total / 2, total - total / 2)))
-                    .collect::<Result<_, _>>()?
+impl ConvTranspose {
+    fn bind(
+        arguments: &Arguments,
+        inputs: &[TensorType],
+        axes: usize,
+    ) -> Result<Box<dyn Layer>, Refusal> {
+        let in_channels = channels(arguments.entry().name, first_input(inputs)?, axes)?;
+        let out_channels = arguments.size("out_channels", 1)?;
+        let window = Window::of_convolution(arguments, axes)?;
+        let output_padding = arguments.per_axis("output_padding", axes, 0)?;
+        for (axis, extra) in output_padding.iter().enumerate() {
+            if *extra >= window.stride[axis].max(window.dilation[axis]) {
+                let message = format!(
+                    "`output_padding={extra}` is less than the stride or the dilation, {} and {}",
+                    window.stride[axis], window.dilation[axis]
+                );
+                return Err(Refusal::argument("output_padding", message));
             }
-            Arg::Text(text) => {
-                let message =
-                    format!("`padding` is a whole number, \"same\" or \"valid\", not \"{text}\"");
-                return Err(Refusal::argument("padding", message));
-            }
-            _ => arguments
-                .per_axis("padding", axes, 0)?
-                .into_iter()
-                .map(|size| (size, size))
-                .collect(),
-        };
-        Ok(Window { kernel, stride, dilation, padding, ceil_mode: false })
-    }
-
-    /// The sizes of the output.
-    pub(crate) fn outputs(&self, sizes: &[u64]) -> Result<Vec<u64>, Refusal> {
-        (0..sizes.len()).map(|axis| self.outputs_of(axis, sizes[axis])).collect()
-    }
-
-    /// The size of one axis of the output.
-    pub(crate) fn outputs_of(&self, axis: usize, size: u64) -> Result<u64, Refusal> {
-        let (kernel, stride) = (i128::from(self.kernel[axis]), i128::from(self.stride[axis]));
-        let (before, after) = self.padding[axis];
-        let reach = i128::from(self.dilation[axis]) * (kernel - 1) + 1;
-        let padded = i128::from(size) + i128::from(before) + i128::from(after);
-        if reach > padded || size == 0 {
-            let with = if before + after > 0 { ", with its padding" } else { "" };
-            let message =
-                format!("the kernel covers {reach}, but its input has only {padded}{with}");
-            return Err(Refusal::shape(0, message));
         }
-        let mut output = (padded - reach) / stride + 1;
-        if self.ceil_mode && (padded - reach) % stride != 0 {
-            // The last window must begin inside the input or its left padding.
-            if output * stride < i128::from(size) + i128::from(before) {
-                output += 1;
-            }
+        Ok(Box::new(ConvTranspose {
+            in_channels,
+            out_channels,
+            window,
+            output_padding,
+            groups: groups(arguments, in_channels, out_channels)?,
+            bias: arguments.bool("bias")?,
+        }))
+    }
+
+    fn output_size(&self, axis: usize, size: u64) -> Result<u64, Refusal> {
+        let window = &self.window;
+        let of = |sizes: &PerAxis<u64>| i128::from(sizes[axis]);
+        let output = (i128::from(size) - 1) * of(&window.stride)
+            - 2 * i128::from(window.padding[axis].0)
+            + of(&window.dilation) * (of(&window.kernel) - 1)
+            + of(&self.output_padding)
+            + 1;
+        if output < 1 {
+            return Err(Refusal::shape(0, format!("this gives an output of size {output}")));
         }
         u64::try_from(output)
             .ok()
-            .filter(|size| *size <= MAX_SIZE)
+            .filter(|size| *size <= crate::MAX_SIZE)
             .ok_or_else(|| Refusal::overflow("the output"))
     }
 }
 
-/// A convolution of any number of axes, with everything per axis.
-fn convolve(
-    input: &Tensor,
-    weight: &Tensor,
-    window: &Window,
-    groups: usize,
-) -> CandleResult<Tensor> {
-    let axes = window.kernel.len();
-    if input.rank() == axes + 1 {
-        return convolve(&input.unsqueeze(0)?, weight, window, groups)?.squeeze(0);
-    }
-    let mut input = input.clone();
-    for (axis, (before, after)) in window.padding.iter().enumerate() {
-        input = input.pad_with_zeros(axis + 2, *before as usize, *after as usize)?;
-    }
-    let input = input.contiguous()?;
-    let weight = weight.contiguous()?;
-    let (stride, dilation) = (window.stride[0] as usize, window.dilation[0] as usize);
-    match axes {
-        1 => input.conv1d(&weight, 0, stride, dilation, groups),
-        2 if all_equal(&window.stride) && all_equal(&window.dilation) => {
-            input.conv2d(&weight, 0, stride, dilation, groups)
+impl Layer for ConvTranspose {
+    fn outputs(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, Refusal> {
+        let input = first_input(inputs)?;
+        let axes = self.window.kernel.len();
+        check_channels(input, axes, self.in_channels)?;
+        let leading = input.shape.len() - axes - 1;
+        let mut sizes = input.shape[..leading].to_vec();
+        sizes.push(self.out_channels);
+        for (axis, size) in input.shape[leading + 1..].iter().enumerate() {
+            sizes.push(self.output_size(axis, *size)?);
         }
-        _ => convolve_by_windows(&input, &weight, window, groups),
+        Ok(vec![input.with_shape(sizes)])
     }
-}
 
-fn all_equal(sizes: &[u64]) -> bool {
-    sizes.windows(2).all(|pair| pair[0] == pair[1])
-}
-
-/// One strided view of the input for each place in the kernel, and one matrix product. Candle has
-/// one stride and one dilation for all axes, and no third axis.
-fn convolve_by_windows(
-    input: &Tensor,
-    weight: &Tensor,
-    window: &Window,
-    groups: usize,
-) -> CandleResult<Tensor> {
-    let axes = window.kernel.len();
-    let (batch, channels) = (input.dim(0)?, input.dim(1)?);
-    let mut patches = vec![input.clone()];
-    for axis in 0..axes {
-        let (kernel, stride) = (window.kernel[axis] as usize, window.stride[axis] as usize);
-        let dilation = window.dilation[axis] as usize;
-        let size = input.dim(axis + 2)?;
-        let count = (size - dilation * (kernel - 1) - 1) / stride + 1;
-        let mut next = Vec::with_capacity(patches.len() * kernel);
-        for patch in &patches {
-            for place in 0..kernel {
-                let starts: Vec<u32> =
-                    (0..count).map(|index| (place * dilation + index * stride) as u32).collect();
-                let starts = Tensor::from_vec(starts, count, input.device())?;
-                next.push(patch.index_select(&starts, axis + 2)?);
-            }
+    fn cost(&self, inputs: &[TensorType], outputs: &[TensorType]) -> Cost {
+        let axes = self.window.kernel.len();
+        let names: &[&'static str] = match axes {
+            1 => &["N", "C_in", "L"],
+            2 => &["N", "C_in", "H", "W"],
+            _ => &["N", "C_in", "D", "H", "W"],
+        };
+        let shape = &inputs[0].shape;
+        let names = &names[names.len().saturating_sub(shape.len())..];
+        let mut factors: Vec<_> =
+            names.iter().copied().zip(shape.iter().map(|size| u128::from(*size))).collect();
+        factors.push(("(C_out / groups)", (self.out_channels / self.groups).into()));
+        let kernel = self.window.kernel.iter().map(|size| u128::from(*size));
+        factors.extend(kernel_names(axes).iter().copied().zip(kernel));
+        let cost = Cost::free().macs_of("products", &factors);
+        if self.bias {
+            cost.flops_of("bias", &spatial_factors(&outputs[0].shape, axes))
+        } else {
+            cost
         }
-        patches = next;
     }
-    let sizes: Vec<usize> = patches[0].dims()[2..].to_vec();
-    let area: usize = sizes.iter().product();
-    let places = patches.len();
-    // [N, groups, C/groups * places, area]
-    let columns =
-        Tensor::stack(&patches, 2)?.reshape((batch, groups, channels / groups * places, area))?;
-    let out_channels = weight.dim(0)?;
-    let kernel = weight
-        .reshape((1, groups, out_channels / groups, channels / groups * places))?
-        .broadcast_as((batch, groups, out_channels / groups, channels / groups * places))?
-        .contiguous()?;
-    let output = kernel.matmul(&columns.contiguous()?)?;
-    let shape: Vec<usize> = [batch, out_channels].into_iter().chain(sizes).collect();
-    output.reshape(shape)
+
+    fn build(&self, weights: VarBuilder<'_>) -> CandleResult<Box<dyn Module>> {
+        let (inputs, outputs) = (self.in_channels as usize, self.out_channels as usize);
+        let groups = self.groups as usize;
+        let mut shape = vec![inputs, outputs / groups];
+        shape.extend(self.window.kernel.iter().map(|size| *size as usize));
+        let weight = weights.get(shape, "weight")?;
+        let bias = if self.bias { Some(weights.get(outputs, "bias")?) } else { None };
+        let (window, output_padding) = (self.window.clone(), self.output_padding.clone());
+        one_to_one(move |input| {
+            let output = crate::convolve::convolve_transposed(
+                input,
+                &weight,
+                &window,
+                &output_padding,
+                groups,
+            )?;
+            add_bias(output, bias.as_ref(), window.kernel.len())
+        })
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The work of a layer: a sum of products of sizes, so that a figure can show how it came about.
 
-use crate::Overflow;
+use crate::{Overflow, Shape};
 
 /// What a term counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +57,15 @@ impl Cost {
         self
     }
 
+    /// So many FLOPs for each element of a tensor.
+    pub fn per_element(self, name: &'static str, flops: u128, shape: &Shape) -> Cost {
+        let mut factors = sizes("size", shape);
+        if flops != 1 {
+            factors.push(("operations", flops));
+        }
+        self.flops_of(name, &factors)
+    }
+
     /// The multiply-accumulates.
     pub fn macs(&self) -> Result<u128, Overflow> {
         self.sum(Unit::Macs)
@@ -72,4 +81,9 @@ impl Cost {
         let mut terms = self.terms.iter().filter(|term| term.unit == unit);
         terms.try_fold(0u128, |sum, term| sum.checked_add(term.value()?).ok_or(Overflow))
     }
+}
+
+/// Sizes as factors of one name.
+pub(crate) fn sizes(name: &'static str, sizes: &[u64]) -> Vec<(&'static str, u128)> {
+    sizes.iter().map(|size| (name, u128::from(*size))).collect()
 }

@@ -93,7 +93,7 @@ impl DType {
     }
 
     /// Candle's type; where Candle has none, the one of the same width that stands for it.
-    pub(crate) fn candle(self) -> candle_core::DType {
+    pub fn candle(self) -> candle_core::DType {
         match self {
             DType::F64 => candle_core::DType::F64,
             DType::F32 => candle_core::DType::F32,

@@ -32,19 +32,28 @@ mod layer;
 mod module;
 mod refusal;
 mod shape;
+mod window;
 
 pub mod operators;
 
 mod activation;
 mod attention;
 mod convolution;
+mod convolve;
+mod einsum;
+mod indexing;
 mod linear;
 mod normalization;
+mod padding;
+mod patches;
+mod pointwise;
 mod pooling;
 mod rearrangement;
 mod recurrent;
 mod reduction;
 mod regularization;
+mod resampling;
+mod scan;
 
 pub use arguments::{Arg, Arguments, nearest};
 pub use catalogue::{Bind, Entry, Inputs, Kind, Param, all, find, find_function};

@@ -46,3 +46,8 @@ pub(crate) fn first(inputs: &[Tensor]) -> Result<&Tensor> {
         None => candle_core::bail!("no input"),
     }
 }
+
+/// A module of a layer that is counted and cannot run, with the reason.
+pub(crate) fn unbuilt(reason: &'static str) -> Result<Box<dyn Module>> {
+    many_to_many(move |_| candle_core::bail!("this layer is counted, not built: {reason}"))
+}

@@ -15,11 +15,22 @@ const BATCH_NORM: &[Param] = &[
     Param::optional("eps", Kind::Float, "1e-5"),
     Param::optional("momentum", Kind::Float, "0.1"),
     Param::optional("affine", Kind::Bool, "true"),
-    Param::optional("track_running_stats", Kind::Ignored, "true"),
+    Param::optional("track_running_stats", Kind::Bool, "true"),
 ];
 
+const INSTANCE_NORM: &[Param] = &[
+    Param::optional("eps", Kind::Float, "1e-5"),
+    Param::optional("momentum", Kind::Float, "0.1"),
+    Param::optional("affine", Kind::Bool, "false"),
+    Param::optional("track_running_stats", Kind::Bool, "false"),
+];
+
+const INSTANCE_NORM_DOC: &str = "`[N, C, *]` → `[N, C, *]`, with the mean and variance of each channel of each sample.\n\n\
+    5 FLOPs per element, as `LayerNorm`; 2 with stored statistics, as `BatchNorm`.";
+
 const BATCH_NORM_DOC: &str = "`[N, C, *]` → `[N, C, *]`, with the stored mean and variance of each channel.\n\n\
-    2 FLOPs per element at inference: a scale and a shift, into which the four stored vectors fold.";
+    2 FLOPs per element at inference: a scale and a shift, into which the four stored vectors fold. \
+    Without `track_running_stats` the statistics are those of the batch: 5 FLOPs per element.";
 
 pub(crate) static ENTRIES: &[Entry] = &[
     Entry {
@@ -51,6 +62,89 @@ pub(crate) static ENTRIES: &[Entry] = &[
         doc: BATCH_NORM_DOC,
         source: "https://pytorch.org/docs/stable/generated/torch.nn.BatchNorm3d.html",
         bind: |arguments, inputs| BatchNorm::bind(arguments, inputs, &[5]),
+    },
+    Entry {
+        name: "SyncBatchNorm",
+        function: None,
+        params: BATCH_NORM,
+        inputs: Inputs::Named(&["input"]),
+        summary: "`BatchNorm` with statistics shared between devices while training.",
+        doc: BATCH_NORM_DOC,
+        source: "https://pytorch.org/docs/stable/generated/torch.nn.SyncBatchNorm.html",
+        bind: |arguments, inputs| BatchNorm::bind(arguments, inputs, &[2, 3, 4, 5]),
+    },
+    Entry {
+        name: "FrozenBatchNorm2d",
+        function: None,
+        params: &[Param::optional("eps", Kind::Float, "1e-5")],
+        inputs: Inputs::Named(&["input"]),
+        summary: "`BatchNorm2d` whose scale and shift are stored, not trained.",
+        doc: "`[N, C, H, W]` → `[N, C, H, W]`. Its four vectors are buffers.\n\n2 FLOPs per element, as `BatchNorm2d`.",
+        source: "https://pytorch.org/vision/stable/generated/torchvision.ops.FrozenBatchNorm2d.html",
+        bind: |arguments, inputs| {
+            let num_features = norm_channels("FrozenBatchNorm2d", inputs, &[4])?;
+            let eps = arguments.float("eps")?;
+            let stored = Statistics::Frozen;
+            Ok(Box::new(BatchNorm { num_features, eps, affine: true, statistics: stored }))
+        },
+    },
+    Entry {
+        name: "InstanceNorm1d",
+        function: None,
+        params: INSTANCE_NORM,
+        inputs: Inputs::Named(&["input"]),
+        summary: "Normalises each channel of each sample.",
+        doc: INSTANCE_NORM_DOC,
+        source: "https://pytorch.org/docs/stable/generated/torch.nn.InstanceNorm1d.html",
+        bind: |arguments, inputs| InstanceNorm::bind(arguments, inputs, 1),
+    },
+    Entry {
+        name: "InstanceNorm2d",
+        function: None,
+        params: INSTANCE_NORM,
+        inputs: Inputs::Named(&["input"]),
+        summary: "Normalises each channel of each image.",
+        doc: INSTANCE_NORM_DOC,
+        source: "https://pytorch.org/docs/stable/generated/torch.nn.InstanceNorm2d.html",
+        bind: |arguments, inputs| InstanceNorm::bind(arguments, inputs, 2),
+    },
+    Entry {
+        name: "InstanceNorm3d",
+        function: None,
+        params: INSTANCE_NORM,
+        inputs: Inputs::Named(&["input"]),
+        summary: "Normalises each channel of each volume.",
+        doc: INSTANCE_NORM_DOC,
+        source: "https://pytorch.org/docs/stable/generated/torch.nn.InstanceNorm3d.html",
+        bind: |arguments, inputs| InstanceNorm::bind(arguments, inputs, 3),
+    },
+    Entry {
+        name: "LocalResponseNorm",
+        function: Some("local_response_norm"),
+        params: &[
+            Param::required("size", Kind::Int),
+            Param::optional("alpha", Kind::Float, "0.0001"),
+            Param::optional("beta", Kind::Float, "0.75"),
+            Param::optional("k", Kind::Float, "1.0"),
+        ],
+        inputs: Inputs::Named(&["input"]),
+        summary: "Scales each element by its neighbours in the channels.",
+        doc: "`[N, C, *]` → `[N, C, *]`: `x / (k + alpha * mean(x ** 2)) ** beta`, with the mean over `size` channels.\n\n\
+              `size + 5` FLOPs per element: a square, the sum, a scale, a shift, a power and a division.",
+        source: "https://pytorch.org/docs/stable/generated/torch.nn.LocalResponseNorm.html",
+        bind: |arguments, inputs| {
+            let input = float_input("LocalResponseNorm", inputs)?;
+            if input.shape.len() < 3 {
+                let message = format!("`LocalResponseNorm` takes [N, C, *], not {}", input.shape);
+                return Err(Refusal::shape(0, message));
+            }
+            Ok(Box::new(LocalResponseNorm {
+                size: arguments.size("size", 1)?,
+                alpha: arguments.float("alpha")?,
+                beta: arguments.float("beta")?,
+                k: arguments.float("k")?,
+            }))
+        },
     },
     Entry {
         name: "LayerNorm",
@@ -111,11 +205,15 @@ fn check_channels(input: &TensorType, channels: u64) -> Result<(), Refusal> {
     Err(Refusal::shape(0, message))
 }
 
-fn per_element(flops: u128, outputs: &[TensorType]) -> Cost {
-    let mut factors: Vec<_> =
-        outputs[0].shape.iter().map(|size| ("size", u128::from(*size))).collect();
-    factors.push(("operations", flops));
-    Cost::free().flops_of("per element", &factors)
+/// Where a norm's mean and variance come from.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Statistics {
+    /// Stored, and updated while training.
+    Running,
+    /// Stored with scale and shift, and never updated.
+    Frozen,
+    /// Those of what is normalised.
+    Own,
 }
 
 #[derive(Debug, PartialEq)]
@@ -123,6 +221,22 @@ struct BatchNorm {
     num_features: u64,
     eps: f64,
     affine: bool,
+    statistics: Statistics,
+}
+
+/// The channels of an input with one of these ranks.
+fn norm_channels(name: &str, inputs: &[TensorType], ranks: &[usize]) -> Result<u64, Refusal> {
+    let input = float_input(name, inputs)?;
+    if ranks.contains(&input.shape.len()) {
+        return Ok(input.shape[1]);
+    }
+    let wanted = match ranks {
+        [4] => "[N, C, H, W]",
+        [5] => "[N, C, D, H, W]",
+        [2, 3] => "[N, C] or [N, C, L]",
+        _ => "[N, C, *]",
+    };
+    Err(Refusal::shape(0, format!("`{name}` takes {wanted}, not {}", input.shape)))
 }
 
 impl BatchNorm {
@@ -132,27 +246,24 @@ impl BatchNorm {
         ranks: &[usize],
     ) -> Result<Box<dyn Layer>, Refusal> {
         let name = arguments.entry().name;
-        let input = float_input(name, inputs)?;
-        if !ranks.contains(&input.shape.len()) {
-            let wanted = match ranks {
-                [4] => "[N, C, H, W]",
-                [5] => "[N, C, D, H, W]",
-                _ => "[N, C] or [N, C, L]",
-            };
-            let message = format!("`{name}` takes {wanted}, not {}", input.shape);
-            return Err(Refusal::shape(0, message));
-        }
-        let num_features = input.shape[1];
+        let num_features = norm_channels(name, inputs, ranks)?;
         let eps = arguments.float("eps")?;
         if eps < 0.0 {
-            return Err(Refusal::argument(
-                "eps",
-                format!("`eps` of `{name}` is not negative, as {eps} is"),
-            ));
+            let message = format!("`eps` of `{name}` is not negative, as {eps} is");
+            return Err(Refusal::argument("eps", message));
         }
-        Ok(Box::new(BatchNorm { num_features, eps, affine: arguments.bool("affine")? }))
+        let tracks = arguments.bool("track_running_stats")?;
+        let statistics = if tracks { Statistics::Running } else { Statistics::Own };
+        let affine = arguments.bool("affine")?;
+        Ok(Box::new(BatchNorm { num_features, eps, affine, statistics }))
     }
 }
+
+const STORED: &[Buffer] = &[
+    Buffer { name: "running_mean", stored: None },
+    Buffer { name: "running_var", stored: None },
+    Buffer { name: "num_batches_tracked", stored: Some((DType::I64, &[])) },
+];
 
 impl Layer for BatchNorm {
     fn outputs(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, Refusal> {
@@ -162,44 +273,95 @@ impl Layer for BatchNorm {
     }
 
     fn cost(&self, _: &[TensorType], outputs: &[TensorType]) -> Cost {
-        per_element(2, outputs)
+        let flops = if self.statistics == Statistics::Own { 5 } else { 2 };
+        Cost::free().per_element("per element", flops, &outputs[0].shape)
     }
 
     fn buffers(&self) -> &'static [Buffer] {
-        &[
-            Buffer { name: "running_mean", stored: None },
-            Buffer { name: "running_var", stored: None },
-            Buffer { name: "num_batches_tracked", stored: Some((DType::I64, &[])) },
-        ]
+        match self.statistics {
+            Statistics::Running => STORED,
+            Statistics::Frozen => &[
+                Buffer { name: "weight", stored: None },
+                Buffer { name: "bias", stored: None },
+                Buffer { name: "running_mean", stored: None },
+                Buffer { name: "running_var", stored: None },
+            ],
+            Statistics::Own => &[],
+        }
     }
 
     fn build(&self, weights: VarBuilder<'_>) -> CandleResult<Box<dyn Module>> {
-        let channels = self.num_features as usize;
-        let mean = weights.get(channels, "running_mean")?;
-        let variance = weights.get(channels, "running_var")?;
-        let affine = match self.affine {
-            true => Some((weights.get(channels, "weight")?, weights.get(channels, "bias")?)),
-            false => None,
-        };
-        let eps = self.eps;
-        // Candle's own layer copies the statistics and runs four kernels over the input.
-        let folded = OnceLock::new();
+        let (channels, eps) = (self.num_features as usize, self.eps);
+        if self.statistics != Statistics::Own {
+            return stored_norm(channels, self.affine, eps, &weights);
+        }
+        let affine = affine(channels, self.affine, &weights)?;
         one_to_one(move |input| {
-            let (scale, shift) = match folded.get() {
-                Some(folded) => folded,
-                None => {
-                    let made = fold(&mean, &variance, affine.as_ref(), eps)?;
-                    folded.get_or_init(|| made)
-                }
-            };
-            let per_channel = |vector: &Tensor| {
-                let mut shape = vec![1; input.rank()];
-                shape[1] = channels;
-                vector.reshape(shape)
-            };
-            input.broadcast_mul(&per_channel(scale)?)?.broadcast_add(&per_channel(shift)?)
+            // The channels first, so that what is normalised together is a row.
+            let swapped = input.transpose(0, 1)?;
+            let rows = standardized(&swapped.reshape((channels, ()))?, eps)?;
+            let output = rows.reshape(swapped.shape())?.transpose(0, 1)?;
+            scale_and_shift(&output, affine.as_ref())
         })
     }
+}
+
+/// The weight and bias of a norm, if it has them.
+fn affine(
+    channels: usize,
+    has: bool,
+    weights: &VarBuilder<'_>,
+) -> CandleResult<Option<(Tensor, Tensor)>> {
+    match has {
+        true => Ok(Some((weights.get(channels, "weight")?, weights.get(channels, "bias")?))),
+        false => Ok(None),
+    }
+}
+
+/// A vector with a number for each channel, in the shape that broadcasts over an input.
+fn per_channel(vector: &Tensor, input: &Tensor) -> CandleResult<Tensor> {
+    let mut shape = vec![1; input.rank()];
+    shape[1] = vector.dim(0)?;
+    vector.reshape(shape)
+}
+
+fn scale_and_shift(x: &Tensor, affine: Option<&(Tensor, Tensor)>) -> CandleResult<Tensor> {
+    match affine {
+        Some((scale, shift)) => {
+            x.broadcast_mul(&per_channel(scale, x)?)?.broadcast_add(&per_channel(shift, x)?)
+        }
+        None => Ok(x.clone()),
+    }
+}
+
+/// Each row with mean 0 and variance 1.
+fn standardized(rows: &Tensor, eps: f64) -> CandleResult<Tensor> {
+    let centred = rows.broadcast_sub(&rows.mean_keepdim(D::Minus1)?)?;
+    let variance = centred.sqr()?.mean_keepdim(D::Minus1)?;
+    centred.broadcast_div(&(variance + eps)?.sqrt()?)
+}
+
+/// A norm with stored statistics. Candle's own copies them and runs four kernels over the input.
+fn stored_norm(
+    channels: usize,
+    has_affine: bool,
+    eps: f64,
+    weights: &VarBuilder<'_>,
+) -> CandleResult<Box<dyn Module>> {
+    let affine = affine(channels, has_affine, weights)?;
+    let mean = weights.get(channels, "running_mean")?;
+    let variance = weights.get(channels, "running_var")?;
+    let folded = OnceLock::new();
+    one_to_one(move |input| {
+        let folded = match folded.get() {
+            Some(folded) => folded,
+            None => {
+                let made = fold(&mean, &variance, affine.as_ref(), eps)?;
+                folded.get_or_init(|| made)
+            }
+        };
+        scale_and_shift(input, Some(folded))
+    })
 }
 
 /// The scale and shift of each channel that a norm with stored statistics comes down to.
@@ -216,6 +378,109 @@ fn fold(
     };
     let shift = (bias - (mean * &scale)?)?;
     Ok((scale, shift))
+}
+
+#[derive(Debug, PartialEq)]
+struct InstanceNorm {
+    num_features: u64,
+    axes: usize,
+    eps: f64,
+    affine: bool,
+    tracks: bool,
+}
+
+impl InstanceNorm {
+    fn bind(
+        arguments: &Arguments,
+        inputs: &[TensorType],
+        axes: usize,
+    ) -> Result<Box<dyn Layer>, Refusal> {
+        let name = arguments.entry().name;
+        let num_features = crate::convolution::channels(name, first_input(inputs)?, axes)?;
+        Ok(Box::new(InstanceNorm {
+            num_features,
+            axes,
+            eps: arguments.float("eps")?,
+            affine: arguments.bool("affine")?,
+            tracks: arguments.bool("track_running_stats")?,
+        }))
+    }
+}
+
+impl Layer for InstanceNorm {
+    fn outputs(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, Refusal> {
+        let input = first_input(inputs)?;
+        let dim = input.shape.len().checked_sub(self.axes + 1);
+        if dim.and_then(|dim| input.shape.get(dim)) != Some(&self.num_features) {
+            let message = format!(
+                "this layer was made for {} channels; its input is {}",
+                self.num_features, input.shape
+            );
+            return Err(Refusal::shape(0, message));
+        }
+        Ok(vec![input.clone()])
+    }
+
+    fn cost(&self, _: &[TensorType], outputs: &[TensorType]) -> Cost {
+        let flops = if self.tracks { 2 } else { 5 };
+        Cost::free().per_element("per element", flops, &outputs[0].shape)
+    }
+
+    fn buffers(&self) -> &'static [Buffer] {
+        if self.tracks { STORED } else { &[] }
+    }
+
+    fn build(&self, weights: VarBuilder<'_>) -> CandleResult<Box<dyn Module>> {
+        let (channels, eps, axes) = (self.num_features as usize, self.eps, self.axes);
+        let norm: Box<dyn Module> = if self.tracks {
+            stored_norm(channels, self.affine, eps, &weights)?
+        } else {
+            let affine = affine(channels, self.affine, &weights)?;
+            one_to_one(move |input| {
+                let rows = input.reshape((input.dim(0)? * channels, ()))?;
+                let output = standardized(&rows, eps)?.reshape(input.shape())?;
+                scale_and_shift(&output, affine.as_ref())
+            })?
+        };
+        one_to_one(move |input| {
+            let batched = input.rank() == axes + 2;
+            let input = if batched { input.clone() } else { input.unsqueeze(0)? };
+            let mut outputs = norm.forward(std::slice::from_ref(&input))?;
+            let output = outputs.remove(0);
+            if batched { Ok(output) } else { output.squeeze(0) }
+        })
+    }
+}
+
+#[derive(Debug, PartialEq)]
+struct LocalResponseNorm {
+    size: u64,
+    alpha: f64,
+    beta: f64,
+    k: f64,
+}
+
+impl Layer for LocalResponseNorm {
+    fn outputs(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, Refusal> {
+        Ok(vec![first_input(inputs)?.clone()])
+    }
+
+    fn cost(&self, _: &[TensorType], outputs: &[TensorType]) -> Cost {
+        Cost::free().per_element("per element", u128::from(self.size) + 5, &outputs[0].shape)
+    }
+
+    fn build(&self, _: VarBuilder<'_>) -> CandleResult<Box<dyn Module>> {
+        let (size, alpha, beta, k) = (self.size as usize, self.alpha, self.beta, self.k);
+        one_to_one(move |input| {
+            let channels = input.dim(1)?;
+            let squares = input.sqr()?.pad_with_zeros(1, size / 2, (size - 1) / 2)?;
+            let mut sum = squares.narrow(1, 0, channels)?;
+            for place in 1..size {
+                sum = (sum + squares.narrow(1, place, channels)?)?;
+            }
+            input / ((sum * (alpha / size as f64))? + k)?.powf(beta)?
+        })
+    }
 }
 
 /// The sizes of the last `dims` dimensions.
@@ -271,7 +536,7 @@ impl Layer for LayerNorm {
     }
 
     fn cost(&self, _: &[TensorType], outputs: &[TensorType]) -> Cost {
-        per_element(5, outputs)
+        Cost::free().per_element("per element", 5, &outputs[0].shape)
     }
 
     fn build(&self, weights: VarBuilder<'_>) -> CandleResult<Box<dyn Module>> {
@@ -296,10 +561,7 @@ impl Layer for LayerNorm {
             let leading = full[..full.len() - shape.len()].to_vec();
             let rows: Vec<usize> =
                 leading.iter().copied().chain([shape.iter().product()]).collect();
-            let flat = input.reshape(rows)?;
-            let centred = flat.broadcast_sub(&flat.mean_keepdim(D::Minus1)?)?;
-            let variance = centred.sqr()?.mean_keepdim(D::Minus1)?;
-            let mut output = centred.broadcast_div(&(variance + eps)?.sqrt()?)?.reshape(full)?;
+            let mut output = standardized(&input.reshape(rows)?, eps)?.reshape(full)?;
             if let Some(weight) = &weight {
                 output = output.broadcast_mul(weight)?;
             }
@@ -343,7 +605,7 @@ impl Layer for RmsNorm {
     }
 
     fn cost(&self, _: &[TensorType], outputs: &[TensorType]) -> Cost {
-        per_element(4, outputs)
+        Cost::free().per_element("per element", 4, &outputs[0].shape)
     }
 
     fn build(&self, weights: VarBuilder<'_>) -> CandleResult<Box<dyn Module>> {
@@ -408,7 +670,7 @@ impl Layer for GroupNorm {
     }
 
     fn cost(&self, _: &[TensorType], outputs: &[TensorType]) -> Cost {
-        per_element(5, outputs)
+        Cost::free().per_element("per element", 5, &outputs[0].shape)
     }
 
     fn build(&self, weights: VarBuilder<'_>) -> CandleResult<Box<dyn Module>> {

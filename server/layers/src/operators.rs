@@ -2,12 +2,13 @@
 //!
 //! Each is a [`Layer`], so that an expression is counted, shown and built as any other step.
 
-use candle_core::{Result as CandleResult, Tensor};
+use candle_core::{DType as CandleDType, Result as CandleResult, Tensor};
 use candle_nn::VarBuilder;
 
 use crate::{
     Cost, DType, Layer, Module, Refusal, Shape, TensorType,
     arguments::first_input,
+    cost::sizes,
     module::{first, many_to_many, one_to_one},
 };
 
@@ -110,11 +111,10 @@ impl Layer for Arithmetic {
     }
 
     fn cost(&self, inputs: &[TensorType], outputs: &[TensorType]) -> Cost {
-        let mut factors: Vec<_> =
-            outputs[0].shape.iter().map(|size| ("size", u128::from(*size))).collect();
         if self.operator != Operator::MatMul {
-            return Cost::free().flops_of("per element", &factors);
+            return Cost::free().per_element("per element", 1, &outputs[0].shape);
         }
+        let mut factors = sizes("size", &outputs[0].shape);
         factors.push(("inner", inputs[0].shape.last().copied().unwrap_or(1).into()));
         Cost::free().macs_of("products", &factors)
     }
@@ -129,12 +129,16 @@ impl Layer for Arithmetic {
             let right = match (inputs.get(1), number) {
                 (Some(right), _) => right.clone(),
                 (None, Some((number, _))) => {
-                    Tensor::full(number, (), left.device())?.to_dtype(left.dtype())?
+                    let fractional = number.fract() != 0.0 && !left.dtype().is_float();
+                    let dtype = if fractional { CandleDType::F32 } else { left.dtype() };
+                    Tensor::full(number, (), left.device())?.to_dtype(dtype)?
                 }
                 (None, None) => candle_core::bail!("`{}` takes two operands", operator.symbol()),
             };
+            let common = common_dtype(left.dtype(), right.dtype(), operator);
+            let (left, right) = (&left.to_dtype(common)?, &right.to_dtype(common)?);
             let number_first = number.is_some_and(|(_, first)| first);
-            let (left, right) = if number_first { (&right, left) } else { (left, &right) };
+            let (left, right) = if number_first { (right, left) } else { (left, right) };
             let output = match operator {
                 Operator::Add => left.broadcast_add(right)?,
                 Operator::Sub => left.broadcast_sub(right)?,
@@ -147,6 +151,19 @@ impl Layer for Arithmetic {
             Ok(vec![output])
         })
     }
+}
+
+/// The dtype in which an operation on two tensors is done, as [`DType::promote`] has it.
+fn common_dtype(left: CandleDType, right: CandleDType, operator: Operator) -> CandleDType {
+    let common = match (left.is_float(), right.is_float()) {
+        (true, false) => left,
+        (false, true) => right,
+        _ if left == right => left,
+        (true, true) if left.size_in_bytes() == right.size_in_bytes() => CandleDType::F32,
+        _ if left.size_in_bytes() >= right.size_in_bytes() => left,
+        _ => right,
+    };
+    if operator == Operator::Div && !common.is_float() { CandleDType::F32 } else { common }
 }
 
 /// Where two shapes differ, as a clause.
@@ -393,36 +410,44 @@ impl Index {
     }
 }
 
-/// The sum of what several experts give, each with a weight for every token.
+/// The sum of what the experts that each token chose give, each with the token's weight for it.
+///
+/// It takes the weights and the indices `[*, k]`, and then the tensor `[*, C]` of every expert.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WeightedSum {
     /// How many experts a token passes.
-    pub experts: u64,
+    pub chosen: u64,
 }
 
 impl Layer for WeightedSum {
     fn outputs(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, Refusal> {
-        Ok(vec![first_input(inputs)?.clone()])
+        match inputs {
+            [_, _, expert, ..] => Ok(vec![expert.clone()]),
+            _ => Err(Refusal::shape(0, "experts need weights, indices and a tensor of each")),
+        }
     }
 
     fn cost(&self, _: &[TensorType], outputs: &[TensorType]) -> Cost {
-        let mut factors: Vec<_> =
-            outputs[0].shape.iter().map(|size| ("size", u128::from(*size))).collect();
+        let mut factors = sizes("size", &outputs[0].shape);
         // k products and k - 1 sums for each element.
-        factors.push(("(2 * experts - 1)", (2 * u128::from(self.experts)).saturating_sub(1)));
+        factors.push(("(2 * chosen - 1)", (2 * u128::from(self.chosen)).saturating_sub(1)));
         Cost::free().flops_of("weighted sum", &factors)
     }
 
     fn build(&self, _: VarBuilder<'_>) -> CandleResult<Box<dyn Module>> {
-        // The weights come first: [*, k]; then the k tensors.
         many_to_many(move |inputs| {
-            let Some((weights, experts)) = inputs.split_first() else {
-                candle_core::bail!("no weights")
+            let [weights, indices, experts @ ..] = inputs else {
+                candle_core::bail!("experts need weights and indices")
             };
             let last = weights.rank() - 1;
             let mut sum: Option<Tensor> = None;
-            for (index, expert) in experts.iter().enumerate() {
-                let part = expert.broadcast_mul(&weights.narrow(last, index, 1)?)?;
+            for (number, expert) in experts.iter().enumerate() {
+                // A token's weight for an expert that it did not choose is 0.
+                let number =
+                    Tensor::full(number as i64, (), indices.device())?.to_dtype(indices.dtype())?;
+                let chosen = indices.broadcast_eq(&number)?.to_dtype(weights.dtype())?;
+                let weight = (weights * chosen)?.sum_keepdim(last)?.to_dtype(expert.dtype())?;
+                let part = expert.broadcast_mul(&weight)?;
                 sum = Some(match sum {
                     Some(sum) => (sum + part)?,
                     None => part,

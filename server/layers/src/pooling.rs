@@ -6,8 +6,9 @@ use candle_nn::VarBuilder;
 use crate::{
     Arg, Arguments, Cost, Entry, Inputs, Kind, Layer, Module, Param, Refusal, TensorType,
     arguments::first_input,
-    convolution::{Window, channels, spatial_factors},
+    convolution::{channels, spatial_factors},
     module::one_to_one,
+    window::Window,
 };
 
 const fn max_params(axes: usize) -> [Param; 6] {
@@ -363,7 +364,7 @@ fn adaptive_windows(size: u64, outputs: u64) -> impl Iterator<Item = (u64, u64)>
 
 /// The sum of the sizes of an axis's windows, without listing them: windows overlap by one where
 /// `outputs` does not divide their border.
-fn adaptive_sum(size: u64, outputs: u64) -> u128 {
+pub(crate) fn adaptive_sum(size: u64, outputs: u64) -> u128 {
     let (size, outputs) = (u128::from(size), u128::from(outputs));
     size + outputs - greatest_common_divisor(size, outputs)
 }

@@ -120,6 +120,15 @@ pub(crate) static ENTRIES: &[Entry] = &[
         bind_repeat
     ),
     rearrangement!(
+        "RepeatInterleave",
+        "torch.repeat_interleave",
+        &[Param::required("repeats", Kind::Int), Param::optional("dim", Kind::Int, "none")],
+        ONE,
+        "Copies each element along a dimension.",
+        "`RepeatInterleave(2, dim=1)`: `[N, C]` → `[N, 2 * C]`; without `dim` of the flattened tensor.",
+        bind_repeat_interleave
+    ),
+    rearrangement!(
         "Cat",
         "torch.cat",
         &[DIM],
@@ -154,23 +163,6 @@ pub(crate) static ENTRIES: &[Entry] = &[
         "Cuts a tensor into parts of a size, or of these sizes.",
         "`Split([2, 3])`: `[5, *]` → `[2, *]` and `[3, *]`.",
         bind_split
-    ),
-    rearrangement!(
-        "Pad",
-        "torch.nn.functional.pad",
-        &[
-            Param::required("pad", Kind::Variadic),
-            Param::optional(
-                "mode",
-                Kind::Choice(&["constant", "reflect", "replicate", "circular"]),
-                "\"constant\""
-            ),
-            Param::optional("value", Kind::Float, "none"),
-        ],
-        ONE,
-        "Adds elements before and after dimensions.",
-        "`Pad(left, right, top, bottom)`: two numbers for each dimension, from the last one on.",
-        bind_pad
     ),
     rearrangement!(
         "Roll",
@@ -454,6 +446,64 @@ impl Layer for Repeat {
 }
 
 #[derive(Debug, Clone, PartialEq)]
+struct RepeatInterleave {
+    repeats: u64,
+    /// None for the flattened tensor.
+    dim: Option<usize>,
+}
+
+fn bind_repeat_interleave(
+    arguments: &Arguments,
+    inputs: &[TensorType],
+) -> Result<Box<dyn Layer>, Refusal> {
+    let rank = first_input(inputs)?.shape.len();
+    let dim = match arguments.optional_int("dim")? {
+        Some(dim) => Some(arguments.resolve_dim("dim", dim, rank)?),
+        None => None,
+    };
+    Ok(Box::new(RepeatInterleave { repeats: arguments.size("repeats", 0)?, dim }))
+}
+
+impl Layer for RepeatInterleave {
+    fn outputs(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, Refusal> {
+        let input = first_input(inputs)?;
+        let size = match self.dim {
+            Some(dim) => u128::from(input.shape[dim]),
+            None => input.numel()?,
+        };
+        let size = size
+            .checked_mul(self.repeats.into())
+            .and_then(|size| u64::try_from(size).ok())
+            .filter(|size| *size <= MAX_SIZE)
+            .ok_or_else(|| Refusal::overflow("the output"))?;
+        Ok(vec![match self.dim {
+            Some(dim) => input.with_shape(input.shape.with(dim, size)),
+            None => input.with_shape([size]),
+        }])
+    }
+
+    fn cost(&self, _: &[TensorType], _: &[TensorType]) -> Cost {
+        Cost::free()
+    }
+
+    fn build(&self, _: VarBuilder<'_>) -> CandleResult<Box<dyn Module>> {
+        let (repeats, dim) = (self.repeats as usize, self.dim);
+        one_to_one(move |input| {
+            let (input, dim) = match dim {
+                Some(dim) => (input.clone(), dim),
+                None => (input.flatten_all()?, 0),
+            };
+            let mut shape = input.dims().to_vec();
+            shape.insert(dim + 1, repeats);
+            let copies = input.unsqueeze(dim + 1)?.broadcast_as(shape)?;
+            let mut joined = input.dims().to_vec();
+            joined[dim] *= repeats;
+            copies.reshape(joined)
+        })
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
 struct Cat {
     dim: usize,
 }
@@ -609,97 +659,6 @@ impl Layer for Parts {
 
     fn is_view(&self) -> bool {
         true
-    }
-}
-
-#[derive(Debug, Clone, PartialEq)]
-struct Pad {
-    /// Before and after, from the last dimension on; negative numbers cut.
-    amounts: Vec<(i64, i64)>,
-    mode: String,
-    value: f64,
-}
-
-fn bind_pad(arguments: &Arguments, inputs: &[TensorType]) -> Result<Box<dyn Layer>, Refusal> {
-    let input = first_input(inputs)?;
-    let amounts = arguments.ints("pad")?;
-    if amounts.len() % 2 != 0 || amounts.len() / 2 > input.shape.len() {
-        let message = format!(
-            "`Pad` takes two numbers for each dimension; {} are given for {}",
-            amounts.len(),
-            input.shape
-        );
-        return Err(Refusal::argument("pad", message));
-    }
-    let amounts = amounts.chunks(2).map(|pair| (pair[0], pair[1])).collect();
-    let (mode, value) =
-        (arguments.text("mode")?, arguments.optional_float("value")?.unwrap_or(0.0));
-    Ok(Box::new(Pad { amounts, mode, value }))
-}
-
-impl Layer for Pad {
-    fn outputs(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, Refusal> {
-        let input = first_input(inputs)?;
-        let mut sizes = input.shape.to_vec();
-        for (size, (before, after)) in sizes.iter_mut().rev().zip(&self.amounts) {
-            let padded = i128::from(*size) + i128::from(*before) + i128::from(*after);
-            let wraps = i128::from(*before.max(after)) > i128::from(*size);
-            let reflects = i128::from(*before.max(after)) >= i128::from(*size);
-            if (self.mode == "reflect" && reflects) || (self.mode == "circular" && wraps) {
-                let message =
-                    format!("\"{}\" padding must be smaller than the dimension, {size}", self.mode);
-                return Err(Refusal::argument("pad", message));
-            }
-            *size =
-                u64::try_from(padded).ok().filter(|size| *size <= MAX_SIZE).ok_or_else(|| {
-                    Refusal::argument("pad", format!("this gives a size of {padded}"))
-                })?;
-        }
-        Ok(vec![input.with_shape(sizes)])
-    }
-
-    fn cost(&self, _: &[TensorType], _: &[TensorType]) -> Cost {
-        Cost::free()
-    }
-
-    fn build(&self, _: VarBuilder<'_>) -> CandleResult<Box<dyn Module>> {
-        let pad = self.clone();
-        one_to_one(move |input| {
-            let mut output = input.clone();
-            for (index, (before, after)) in pad.amounts.iter().enumerate() {
-                let dim = output.rank() - 1 - index;
-                output = pad.along(&output, dim, *before, *after)?;
-            }
-            Ok(output)
-        })
-    }
-}
-
-impl Pad {
-    fn along(&self, x: &Tensor, dim: usize, before: i64, after: i64) -> CandleResult<Tensor> {
-        let size = x.dim(dim)? as i64;
-        let places: Vec<i64> = (-before..size + after).collect();
-        if self.mode == "constant" {
-            let inside: Vec<u32> =
-                places.iter().filter(|p| (0..size).contains(*p)).map(|p| *p as u32).collect();
-            let count = inside.len();
-            let kept = x.index_select(&Tensor::from_vec(inside, count, x.device())?, dim)?;
-            let filler = |count: i64| -> CandleResult<Tensor> {
-                let mut shape = x.dims().to_vec();
-                shape[dim] = count.max(0) as usize;
-                Tensor::full(self.value, shape, x.device())?.to_dtype(x.dtype())
-            };
-            return Tensor::cat(&[filler(before)?, kept, filler(after)?], dim);
-        }
-        let source = |place: i64| match self.mode.as_str() {
-            "reflect" if place < 0 => -place,
-            "reflect" if place >= size => 2 * size - 2 - place,
-            "circular" => place.rem_euclid(size),
-            _ => place.clamp(0, size - 1),
-        };
-        let sources: Vec<u32> = places.iter().map(|place| source(*place) as u32).collect();
-        let count = sources.len();
-        x.index_select(&Tensor::from_vec(sources, count, x.device())?, dim)
     }
 }
 

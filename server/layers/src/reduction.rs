@@ -1,11 +1,11 @@
 //! Reductions, and choosing among elements.
 
-use candle_core::{D, Result as CandleResult, Tensor};
+use candle_core::{D, DType as CandleDType, Result as CandleResult, Tensor};
 use candle_nn::VarBuilder;
 
 use crate::{
     Arguments, Cost, DType, Entry, Inputs, Kind, Layer, Module, Param, Refusal, TensorType,
-    arguments::first_input,
+    arguments::{first_input, float_input},
     module::{first, many_to_many, one_to_one},
 };
 
@@ -56,6 +56,49 @@ pub(crate) static ENTRIES: &[Entry] = &[
         Operation::Min
     ),
     Entry {
+        name: "Norm",
+        function: None,
+        params: &[
+            Param::optional("p", Kind::Float, "2.0"),
+            Param::optional("dim", Kind::Ints, "none"),
+            Param::optional("keepdim", Kind::Bool, "false"),
+        ],
+        inputs: Inputs::Named(&["input"]),
+        summary: "The p-norm along dimensions.",
+        doc: "`[*]` → the shape without the dimensions of `dim`, or with size 1 there with `keepdim`; without `dim` \
+              over all.\n\n2 FLOPs per input element: a power and a sum.",
+        source: "https://pytorch.org/docs/stable/generated/torch.linalg.vector_norm.html",
+        bind: |arguments, inputs| {
+            Reduce::bind(arguments, inputs, Operation::Norm(arguments.float("p")?))
+        },
+    },
+    Entry {
+        name: "ArgMax",
+        function: None,
+        params: &[
+            Param::optional("dim", Kind::Int, "none"),
+            Param::optional("keepdim", Kind::Bool, "false"),
+        ],
+        inputs: Inputs::Named(&["input"]),
+        summary: "Where the largest value is along a dimension.",
+        doc: "`[*]` → `i64` of the shape without `dim`, or with size 1 there with `keepdim`; without `dim` over all.\n\n\
+              1 FLOP per input element.",
+        source: "https://pytorch.org/docs/stable/generated/torch.argmax.html",
+        bind: |arguments, inputs| Reduce::bind(arguments, inputs, Operation::ArgMax),
+    },
+    Entry {
+        name: "CumSum",
+        function: None,
+        params: &[Param::required("dim", Kind::Int)],
+        inputs: Inputs::Named(&["input"]),
+        summary: "The sums up to each element along a dimension.",
+        doc: "`[*]` → `[*]`.\n\n1 FLOP per element.",
+        source: "https://pytorch.org/docs/stable/generated/torch.cumsum.html",
+        bind: |arguments, inputs| {
+            Ok(Box::new(CumSum { dim: arguments.dim("dim", first_input(inputs)?.shape.len())? }))
+        },
+    },
+    Entry {
         name: "TopK",
         function: None,
         params: &[
@@ -89,6 +132,9 @@ enum Operation {
     Sum,
     Max,
     Min,
+    Norm(f64),
+    /// Over one dimension, or all of them flattened.
+    ArgMax,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -106,9 +152,8 @@ impl Reduce {
         operation: Operation,
     ) -> Result<Box<dyn Layer>, Refusal> {
         let input = first_input(inputs)?;
-        if operation == Operation::Mean && !input.dtype.is_float() {
-            let message = format!("`Mean` takes floating-point numbers, not {}", input.dtype);
-            return Err(Refusal::dtype(0, message));
+        if matches!(operation, Operation::Mean | Operation::Norm(_)) {
+            float_input(arguments.entry().name, inputs)?;
         }
         let rank = input.shape.len();
         let mut dims = arguments
@@ -138,33 +183,80 @@ impl Layer for Reduce {
                 (true, false) => {}
             }
         }
-        Ok(vec![input.with_shape(sizes)])
+        let dtype = if self.operation == Operation::ArgMax { DType::I64 } else { input.dtype };
+        Ok(vec![TensorType::new(dtype, sizes)])
     }
 
     fn cost(&self, inputs: &[TensorType], _: &[TensorType]) -> Cost {
-        let factors: Vec<_> =
-            inputs[0].shape.iter().map(|size| ("size", u128::from(*size))).collect();
-        Cost::free().flops_of("per input element", &factors)
+        let flops = if matches!(self.operation, Operation::Norm(_)) { 2 } else { 1 };
+        Cost::free().per_element("per input element", flops, &inputs[0].shape)
     }
 
     fn build(&self, _: VarBuilder<'_>) -> CandleResult<Box<dyn Module>> {
         let reduce = self.clone();
         one_to_one(move |input| {
-            let mut output = input.clone();
+            if reduce.operation == Operation::ArgMax && reduce.dims.len() != 1 {
+                let place = input.flatten_all()?.argmax(0)?.to_dtype(CandleDType::I64)?;
+                let rank = if reduce.keepdim { input.rank() } else { 0 };
+                return place.reshape(vec![1; rank]);
+            }
+            let mut output = match reduce.operation {
+                Operation::Norm(2.0) => input.sqr()?,
+                Operation::Norm(p) => input.abs()?.powf(p)?,
+                _ => input.clone(),
+            };
             for dim in &reduce.dims {
                 output = match reduce.operation {
                     Operation::Mean => output.mean_keepdim(*dim)?,
-                    Operation::Sum => output.sum_keepdim(*dim)?,
+                    Operation::Sum | Operation::Norm(_) => output.sum_keepdim(*dim)?,
                     Operation::Max => output.max_keepdim(*dim)?,
                     Operation::Min => output.min_keepdim(*dim)?,
+                    Operation::ArgMax => output.argmax_keepdim(*dim)?.to_dtype(CandleDType::I64)?,
                 };
             }
+            output = match reduce.operation {
+                Operation::Norm(2.0) => output.sqrt()?,
+                Operation::Norm(p) => output.powf(1.0 / p)?,
+                _ => output,
+            };
             if !reduce.keepdim {
                 for dim in reduce.dims.iter().rev() {
                     output = output.squeeze(*dim)?;
                 }
             }
             Ok(output)
+        })
+    }
+}
+
+#[derive(Debug, PartialEq)]
+struct CumSum {
+    dim: usize,
+}
+
+impl Layer for CumSum {
+    fn outputs(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, Refusal> {
+        Ok(vec![first_input(inputs)?.clone()])
+    }
+
+    fn cost(&self, _: &[TensorType], outputs: &[TensorType]) -> Cost {
+        Cost::free().per_element("sums", 1, &outputs[0].shape)
+    }
+
+    fn build(&self, _: VarBuilder<'_>) -> CandleResult<Box<dyn Module>> {
+        let dim = self.dim;
+        // Candle's own goes through a product with a triangle of ones, which counts no integers.
+        one_to_one(move |input| {
+            let mut sums: Vec<Tensor> = Vec::with_capacity(input.dim(dim)?);
+            for place in 0..input.dim(dim)? {
+                let here = input.narrow(dim, place, 1)?;
+                let sum = match sums.last() {
+                    Some(before) => (before + here)?,
+                    None => here,
+                };
+                sums.push(sum);
+            }
+            if sums.is_empty() { Ok(input.clone()) } else { Tensor::cat(&sums, dim) }
         })
     }
 }
@@ -200,9 +292,7 @@ impl Layer for TopK {
     }
 
     fn cost(&self, inputs: &[TensorType], _: &[TensorType]) -> Cost {
-        let factors: Vec<_> =
-            inputs[0].shape.iter().map(|size| ("size", u128::from(*size))).collect();
-        Cost::free().flops_of("per input element", &factors)
+        Cost::free().per_element("per input element", 1, &inputs[0].shape)
     }
 
     fn build(&self, _: VarBuilder<'_>) -> CandleResult<Box<dyn Module>> {
@@ -212,7 +302,7 @@ impl Layer for TopK {
             let order = input.arg_sort_last_dim(!largest)?;
             let indices = order.narrow(D::Minus1, 0, k)?.contiguous()?;
             let values = input.gather(&indices, D::Minus1)?;
-            let indices = indices.to_dtype(candle_core::DType::I64)?;
+            let indices = indices.to_dtype(CandleDType::I64)?;
             Ok(vec![values.transpose(dim, D::Minus1)?, indices.transpose(dim, D::Minus1)?])
         })
     }

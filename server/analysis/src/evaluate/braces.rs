@@ -12,7 +12,7 @@ use crate::{
         MAX_STEPS, Run,
         frame::{Frame, Level, Pending},
         scope::{Binding, How, LabelId, Named, Scope},
-        steps::{Made, flowing},
+        steps::{Made, flowing, taken},
         value::{Tensor, Value},
     },
     written::StepPath,
@@ -63,7 +63,7 @@ impl<'w> Run<'w> {
         made: &mut Made,
         inside: impl FnOnce(&mut Self, &mut Frame),
     ) -> Value {
-        let inputs = flowing(&input);
+        let inputs = taken(&input);
         let (container, number) = match own {
             Some(own) => (own, None),
             None if frame.reusing => (frame.detached_label(), None),
@@ -101,7 +101,7 @@ impl<'w> Run<'w> {
         input: Value,
         inside: impl FnOnce(&mut Self, &mut Frame),
     ) -> Value {
-        let inputs = flowing(&input);
+        let inputs = taken(&input);
         let outer_steps = std::mem::take(&mut frame.level.steps);
         let outer_pending = std::mem::take(&mut frame.pending);
         frame.it = input;
@@ -119,7 +119,7 @@ impl<'w> Run<'w> {
         &mut self,
         frame: &mut Frame,
         node: NodeRef,
-        inputs: Vec<crate::Flowing>,
+        inputs: Vec<crate::Taken>,
         value: &Value,
         level: Level,
         number: Option<SmolStr>,
@@ -391,39 +391,45 @@ impl<'w> Run<'w> {
         if self.countable(experts, node).is_none() {
             return Value::Unknown;
         }
-        let Some(tokens) = self.routed_tokens(node, &input, chosen) else { return Value::Unknown };
+        let Some((tokens, routing)) = self.routed_tokens(node, &input, chosen) else {
+            return Value::Unknown;
+        };
         let sum_node = node;
         self.group(frame, node, input, own, made, |run, frame| {
-            let mut first = Value::Unknown;
+            let mut outputs = Vec::new();
             for expert in 0..experts {
                 let outer_idle = frame.idle;
                 frame.idle |= expert >= chosen;
                 frame.it = Value::Tensor(tokens.clone());
                 run.spliced_braces(frame, body, Vec::new());
                 frame.idle = outer_idle;
-                if expert == 0 {
-                    first = frame.it.clone();
+                match &frame.it {
+                    Value::Tensor(tensor) => outputs.push(tensor.clone()),
+                    Value::Unknown => {}
+                    other => {
+                        let message =
+                            format!("an expert gives one tensor, not {}", other.describe());
+                        run.error(Code::WrongInputs, node, message);
+                        break;
+                    }
                 }
             }
-            frame.it = match &first {
-                Value::Tensor(tensor) => run.weighted_sum(frame, sum_node, chosen, tensor),
-                Value::Unknown => Value::Unknown,
-                other => {
-                    run.error(
-                        Code::WrongInputs,
-                        node,
-                        format!("an expert gives one tensor, not {}", other.describe()),
-                    );
-                    Value::Unknown
-                }
+            frame.it = match outputs.len() as u64 == experts {
+                true => run.weighted_sum(frame, sum_node, chosen, &routing, &outputs),
+                false => Value::Unknown,
             };
             let pending = std::mem::take(&mut frame.pending);
             run.settle_unlabelled(frame, pending);
         })
     }
 
-    /// The tokens of a `choose`, after its three sources are checked.
-    fn routed_tokens(&mut self, node: NodeRef, input: &Value, chosen: u64) -> Option<Tensor> {
+    /// The tokens of a `choose`, and their weights and indices, after all three are checked.
+    fn routed_tokens(
+        &mut self,
+        node: NodeRef,
+        input: &Value,
+        chosen: u64,
+    ) -> Option<(Tensor, [Tensor; 2])> {
         let tensors = match input {
             Value::Unknown => return None,
             other => other.as_tensors().unwrap_or_default(),
@@ -461,6 +467,6 @@ impl<'w> Run<'w> {
             );
             return None;
         }
-        Some(tokens.clone())
+        Some((tokens.clone(), [weights.clone(), indices.clone()]))
     }
 }

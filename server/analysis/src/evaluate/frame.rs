@@ -184,13 +184,15 @@ impl Frame {
         view_of: Option<&Tensor>,
     ) -> Tensor {
         let id = TensorId(self.memory.len() as u32);
+        // What an expert that is not chosen gives takes no memory, as it does no work.
+        let bytes = |ty: &TensorType| if self.idle { 0 } else { ty.bytes().unwrap_or(u128::MAX) };
         let memory = match view_of.map(|tensor| &tensor.origin) {
             Some(Origin::Step(of)) => {
                 Memory { storage: self.memory[of.0 as usize].storage, bytes: 0 }
             }
             Some(Origin::Parameter(_)) => Memory { storage: id, bytes: 0 },
             // A size that does not fit was reported where its count was made.
-            None => Memory { storage: id, bytes: ty.bytes().unwrap_or(u128::MAX) },
+            None => Memory { storage: id, bytes: bytes(&ty) },
         };
         self.memory.push(memory);
         self.makers.push(maker);

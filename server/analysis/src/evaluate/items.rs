@@ -380,7 +380,7 @@ impl<'w> Run<'w> {
             path: StepPath::default(),
             totals: adjusted(evaluated.part.totals, frame.reusing, frame.idle),
             what: What::Part(evaluated.part.clone()),
-            inputs: inputs.iter().filter_map(Tensor::flowing).collect(),
+            inputs: inputs.iter().map(Tensor::taken).collect(),
             outputs: value
                 .as_tensors()
                 .unwrap_or_default()

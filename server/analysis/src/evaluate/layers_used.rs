@@ -251,7 +251,7 @@ impl<'w> Run<'w> {
             node,
             path: StepPath::default(),
             what: What::Layer(Box::new(layer)),
-            inputs: tensors.iter().filter_map(Tensor::flowing).collect(),
+            inputs: tensors.iter().map(Tensor::taken).collect(),
             outputs: made.iter().filter_map(Tensor::flowing).collect(),
             reused: frame.reusing,
             idle: frame.idle,

@@ -340,6 +340,11 @@ pub(crate) struct Made {
     pub stages: Vec<Stage>,
 }
 
+/// The tensors of a value as a step's inputs.
+pub(crate) fn taken(value: &Value) -> Vec<crate::Taken> {
+    value.as_tensors().unwrap_or_default().iter().map(Tensor::taken).collect()
+}
+
 /// The tensors that flow, as a step keeps them.
 pub(crate) fn flowing(value: &Value) -> Vec<crate::Flowing> {
     value.as_tensors().unwrap_or_default().iter().filter_map(Tensor::flowing).collect()

@@ -170,18 +170,19 @@ impl<'w> Run<'w> {
         self.use_layer(frame, node, used, tensors, &types, outputs)
     }
 
-    /// The weighted sum of experts: `k` tensors with a weight each.
+    /// The weighted sum of the experts that each token chose.
     pub(crate) fn weighted_sum(
         &mut self,
         frame: &mut Frame,
         node: NodeRef,
-        experts: u64,
-        tensor: &Tensor,
+        chosen: u64,
+        routing: &[Tensor; 2],
+        experts: &[Tensor],
     ) -> Value {
-        let sum = layers::operators::WeightedSum { experts };
+        let sum = layers::operators::WeightedSum { chosen };
+        let tensors = [&routing[..], experts].concat();
         let may_compute = std::mem::replace(&mut frame.may_compute, true);
-        let value =
-            self.operation(frame, node, "WeightedSum", Box::new(sum), std::slice::from_ref(tensor));
+        let value = self.operation(frame, node, "WeightedSum", Box::new(sum), &tensors);
         frame.may_compute = may_compute;
         value
     }

@@ -8,7 +8,7 @@ use smol_str::SmolStr;
 use crate::{
     NodeRef,
     evaluate::scope::Scope,
-    written::{Flowing, TensorId},
+    written::{Flowing, Source, Taken, TensorId},
 };
 
 /// The value of an expression. An error gives `Unknown`, which spreads without further errors.
@@ -38,7 +38,7 @@ pub(crate) enum Origin {
     /// A step of this part made it.
     Step(TensorId),
     /// It is a parameter or buffer, with its path as the body that reads it sees it.
-    Parameter(Rc<str>),
+    Parameter(Arc<str>),
 }
 
 /// A layer with some or all of its arguments: what `RMSNorm(eps=1e-6)` is before it is used.
@@ -262,7 +262,16 @@ impl Hash for Tensor {
 }
 
 impl Tensor {
-    /// As a step's input or output; a parameter flows from nowhere.
+    /// As a step's input.
+    pub fn taken(&self) -> Taken {
+        let source = match &self.origin {
+            Origin::Step(id) => Source::Tensor(*id),
+            Origin::Parameter(path) => Source::Parameter(path.clone()),
+        };
+        Taken { source, ty: self.ty.clone() }
+    }
+
+    /// As a step's output; a parameter flows from nowhere.
     pub fn flowing(&self) -> Option<Flowing> {
         match self.origin {
             Origin::Step(id) => Some(Flowing { id, ty: self.ty.clone() }),

@@ -133,8 +133,6 @@ impl Summary {
 impl Layer {
     fn new(row: &Row<'_>) -> Layer {
         let step = row.step;
-        let shapes =
-            |flowing: &[Flowing]| flowing.iter().map(|tensor| tensor.ty.shape.to_vec()).collect();
         let tensor = |tensor: &ParameterTensor| {
             let dot = if tensor.name.is_empty() || row.path.is_empty() { "" } else { "." };
             Tensor {
@@ -153,8 +151,8 @@ impl Layer {
             path: row.path.clone(),
             call: row.call,
             kind: step.kind().to_owned(),
-            inputs: shapes(&step.inputs),
-            outputs: shapes(&step.outputs),
+            inputs: step.inputs.iter().map(|tensor| tensor.ty.shape.to_vec()).collect(),
+            outputs: step.outputs.iter().map(|tensor| tensor.ty.shape.to_vec()).collect(),
             params: row.totals.params,
             macs: row.totals.macs,
             flops: row.totals.flops,
