@@ -33,15 +33,7 @@ type Stored = (String, Vec<u64>);
 fn stored(model: &Model) -> BTreeMap<String, Stored> {
     let mut tensors = BTreeMap::new();
     model.rows(|row| {
-        let own: &[layers::ParameterTensor] = match &row.step.what {
-            _ if row.reused => &[],
-            What::Layer(layer) => &layer.parameters,
-            What::Declared(tensor) => std::slice::from_ref(tensor),
-            _ => &[],
-        };
-        for tensor in own {
-            let dot = if tensor.name.is_empty() { "" } else { "." };
-            let name = format!("{}{dot}{}", row.path, tensor.name);
+        for (name, tensor) in row.tensors() {
             let shape = (tensor.dtype.to_string(), tensor.shape.to_vec());
             assert_eq!(tensors.insert(name.clone(), shape), None, "{name} twice");
         }

@@ -8,7 +8,7 @@ mod pytorch;
 
 use std::{collections::BTreeSet, ops::ControlFlow, path::Path};
 
-use analysis::{Analysis, Severity, What, Workspace};
+use analysis::{Analysis, Severity, Workspace};
 use serde_json::Value;
 
 const COMPOSITES: &str = include_str!("composites.taper");
@@ -102,14 +102,7 @@ fn modules() {
 fn check_tensors(expr: &str, case: &Value, model: &analysis::Model) {
     let (mut params, mut buffers) = (BTreeSet::new(), BTreeSet::new());
     model.rows(|row| {
-        let own: &[layers::ParameterTensor] = match &row.step.what {
-            What::Layer(layer) => &layer.parameters,
-            What::Declared(tensor) => std::slice::from_ref(tensor),
-            _ => &[],
-        };
-        for tensor in own {
-            let dot = if tensor.name.is_empty() { "" } else { "." };
-            let path = format!("{}{dot}{}", row.path, tensor.name);
+        for (path, tensor) in row.tensors() {
             let name = path.strip_prefix("m.").unwrap_or(&path).to_owned();
             let list = if tensor.is_buffer { &mut buffers } else { &mut params };
             list.insert(format!("{name} {}", tensor.shape));

@@ -7,6 +7,7 @@ use syntax::{Kind, SyntaxNode, TextRange, TextSize, ast};
 
 use crate::{
     Code, Diagnostic, FileId, Model, NodeRef, Place, Severity, Workspace,
+    duplicates::duplicates,
     evaluate::{FIGURES, Run, Setting, SizeExpectations, mentions},
     model::index,
     promise::{Promise, Samples},
@@ -150,6 +151,13 @@ fn show(
     }
     analysis.diagnostics.extend(diagnostics);
     let (uses, part_uses) = index(&evaluated.part);
+    if analysis.diagnostics.iter().all(|found| found.code != Code::GivenTwice) {
+        analysis.diagnostics.extend(duplicates(&evaluated.part).into_iter().map(|two| {
+            let message = format!("two parameters have the path `{}`", two.path);
+            Diagnostic::new(Code::GivenTwice, workspace.place(two.node), message)
+                .related(workspace.place(two.first), "the first one")
+        }));
+    }
     analysis.models.push(Model {
         name: name.into(),
         item: node,

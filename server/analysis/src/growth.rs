@@ -67,7 +67,7 @@ pub fn flops_growth(
             Some(node) => {
                 let (uses, _) = index(part);
                 let uses = uses.get(&node)?;
-                uses.iter().map(|one| one.times.saturating_mul(one.step.totals.flops)).sum()
+                uses.iter().map(|one| one.times.saturating_mul(one.totals.flops)).sum()
             }
         };
         i128::try_from(flops).ok()

@@ -6,6 +6,7 @@
 mod analyse;
 mod codes;
 mod diagnostics;
+mod duplicates;
 mod evaluate;
 mod growth;
 mod memory;

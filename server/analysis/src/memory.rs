@@ -64,6 +64,12 @@ impl Peaks {
             }
         }
         let mut peak = live;
+        // Nobody reads these, so they go at once.
+        for (class, (held, input)) in inputs.iter().zip(&part.inputs).enumerate() {
+            if held.owned && held.class == class && !lives.last_use.contains_key(&input.id) {
+                live = live.saturating_sub(held.bytes);
+            }
+        }
         for (index, step) in steps.iter().enumerate() {
             let dying: Vec<TensorId> = lives.dying(part, step, index);
             let freed = dying

@@ -37,9 +37,12 @@ pub struct Model {
 /// A step and how often the model does it.
 #[derive(Debug, Clone)]
 pub struct Use {
-    /// The step.
+    /// The step; of several that go on with each other the last, which gives the value.
     pub step: Arc<Step>,
-    /// How often, in all copies of the part it stands in; experts that are not chosen do no work.
+    /// Sums over them, for one use.
+    pub totals: Totals,
+    /// How often, in all copies of the part it stands in; experts that are not chosen do no work, nor
+    /// do the steps of a block that states its cost.
     pub times: u128,
 }
 
@@ -142,7 +145,7 @@ pub(crate) fn index(
         let outer = times[number];
         inner_parts(&order[number].part.steps, &mut |part, step| {
             let inner = numbers[&Arc::as_ptr(part)];
-            let outer = if step.idle { 0 } else { outer };
+            let outer = if step.idle || order[number].part.stated.is_some() { 0 } else { outer };
             times[inner] = times[inner].saturating_add(outer);
         });
     }
@@ -151,7 +154,8 @@ pub(crate) fn index(
     let mut part_uses: FxHashMap<NodeRef, Vec<PartUse>> = FxHashMap::default();
     for (entry, times) in order.iter_mut().zip(times) {
         entry.times = times;
-        collect(&entry.part.steps, times, &mut uses);
+        let counted = if entry.part.stated.is_some() { 0 } else { times };
+        collect(&entry.part.steps, counted, &mut uses);
         part_uses.entry(entry.part.item).or_default().push(entry.clone());
     }
     (uses, part_uses)
@@ -209,7 +213,16 @@ fn finish(
 
 fn collect(steps: &[Arc<Step>], times: u128, uses: &mut FxHashMap<NodeRef, Vec<Use>>) {
     for step in steps.iter().filter(|step| !step.idle) {
-        uses.entry(step.node).or_default().push(Use { step: step.clone(), times });
+        let uses_of_node = uses.entry(step.node).or_default();
+        match uses_of_node.last_mut().filter(|_| step.continued) {
+            Some(one) => {
+                one.step = step.clone();
+                one.totals = one.totals.plus(&step.totals).unwrap_or(one.totals);
+            }
+            None => {
+                uses_of_node.push(Use { step: step.clone(), totals: step.totals, times });
+            }
+        }
         if let What::Group(inner) | What::Splice(inner) = &step.what {
             collect(inner, times, uses);
         }

@@ -46,7 +46,8 @@ impl<'w> Promise<'w, '_> {
     pub fn check(&self, shown: &Arc<Part>) -> (Samples, Vec<Diagnostic>) {
         let mut samples = Samples::default();
         let mut diagnostics = Vec::new();
-        if self.symbols.is_empty() {
+        let expects_less = self.known.iter().any(|known| known.code == Code::Expectation);
+        if self.symbols.is_empty() || (expects_less && !self.shown_is_allowed()) {
             return (samples, diagnostics);
         }
         let (choices, fixed) = self.choose_sizes();
@@ -65,6 +66,11 @@ impl<'w> Promise<'w, '_> {
         let runs = samples.sizes.len();
         samples.steps.iter_mut().filter(|steps| steps.len() != runs).for_each(SmallVec::clear);
         (samples, diagnostics)
+    }
+
+    /// Whether the shown sizes hold what the model expects of them; if not, that was said.
+    fn shown_is_allowed(&self) -> bool {
+        self.allows(&self.symbols.iter().map(|symbol| symbol.size).collect::<Vec<_>>())
     }
 
     /// What to evaluate at other sizes: shapes only.
@@ -92,8 +98,8 @@ impl<'w> Promise<'w, '_> {
 
     // Which sizes.
 
-    /// Four choices of sizes: one, two, three more than shown, and about a third more; all
-    /// symbols differ from each other and from 1. And hints for symbols that cannot vary.
+    /// Four choices of sizes: one, two, three more than shown in some order, and about a third more;
+    /// all symbols differ from each other and from 1. And hints for symbols that cannot vary.
     fn choose_sizes(&self) -> (Vec<Vec<u64>>, Vec<Diagnostic>) {
         let shown: Vec<u64> = self.symbols.iter().map(|symbol| symbol.size).collect();
         let mut fixed = FxHashSet::default();
@@ -107,10 +113,12 @@ impl<'w> Promise<'w, '_> {
                 if fixed.contains(&index) {
                     continue;
                 }
+                // Each symbol moves by another number, so that no two keep their distance.
+                let own = index as u64;
                 let more = if step < 3 {
-                    step + 1
+                    1 + (step + own) % 3 + 3 * (own / 3)
                 } else {
-                    (shown[index] as f64 * 0.37).round().max(4.0) as u64
+                    (shown[index] as f64 * 0.37).round().max(4.0) as u64 + own
                 };
                 let wanted = shown[index].saturating_add(more);
                 match self.allowed_near(&shown, index, wanted, &taken[index], &sizes[..index]) {
@@ -207,10 +215,11 @@ impl<'w> Promise<'w, '_> {
             return;
         }
         let case = self.smallest_case(first.place, sizes);
-        let (sizes, message) = match &case {
-            Some((_, sizes, message)) => (sizes.as_slice(), message.as_str()),
-            None => (sizes, first.message.as_str()),
+        let (sizes, found) = match &case {
+            Some((_, sizes, found)) => (sizes.as_slice(), found),
+            None => (sizes, first),
         };
+        let message = &found.message;
         let shown = self.symbols.iter().zip(sizes).filter(|(symbol, size)| symbol.size != **size);
         let at: Vec<String> =
             shown.map(|(symbol, size)| format!("{} = {size}", symbol.name)).collect();
@@ -237,12 +246,16 @@ impl<'w> Promise<'w, '_> {
                 );
         }
         diagnostic.message = message;
-        diagnostic.related.splice(0..0, first.related.iter().cloned());
+        diagnostic.related.splice(0..0, found.related.iter().cloned());
         diagnostics.push(diagnostic);
     }
 
-    /// One symbol at one other size that is enough to fail at a place, with the message there.
-    fn smallest_case(&self, place: Place, failing: &[u64]) -> Option<(usize, Vec<u64>, String)> {
+    /// One symbol at one other size that is enough to fail at a place, with what is said there.
+    fn smallest_case(
+        &self,
+        place: Place,
+        failing: &[u64],
+    ) -> Option<(usize, Vec<u64>, Diagnostic)> {
         let shown: Vec<u64> = self.symbols.iter().map(|symbol| symbol.size).collect();
         for index in 0..shown.len() {
             let tries = [1, 2, 3].map(|more| shown[index].saturating_add(more));
@@ -256,23 +269,20 @@ impl<'w> Promise<'w, '_> {
             for size in tries {
                 let mut sizes = shown.clone();
                 sizes[index] = size;
-                if let Some(message) = self.failure(&sizes, place) {
-                    return Some((index, sizes, message));
+                if let Some(found) = self.failure(&sizes, place) {
+                    return Some((index, sizes, found));
                 }
             }
         }
         None
     }
 
-    fn failure(&self, sizes: &[u64], place: Place) -> Option<String> {
+    fn failure(&self, sizes: &[u64], place: Place) -> Option<Diagnostic> {
         if !self.allows(sizes) {
             return None;
         }
         let (run, _) = self.run(sizes);
-        run.diagnostics
-            .into_iter()
-            .find(|found| found.place == place && !self.is_known(found))
-            .map(|found| found.message)
+        run.diagnostics.into_iter().find(|found| found.place == place && !self.is_known(found))
     }
 
     /// The expectation under which a symbol may vary, if a simple one is found.

@@ -2,6 +2,7 @@
 
 use std::{ops::ControlFlow, sync::Arc};
 
+use layers::ParameterTensor;
 use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
@@ -25,6 +26,47 @@ pub struct Row<'m> {
     pub reused: bool,
     /// The blocks around it, from the outside in.
     pub blocks: Vec<SmolStr>,
+}
+
+impl<'m> Row<'m> {
+    /// The parameters and buffers that are made here, with their full names. A block that states its
+    /// cost is one row with all that is in it.
+    pub fn tensors(&self) -> Vec<(String, &'m ParameterTensor)> {
+        let mut tensors = Vec::new();
+        if !self.reused {
+            own_tensors(self.step, &self.path, &mut tensors);
+        }
+        tensors
+    }
+}
+
+fn own_tensors<'m>(step: &'m Step, path: &str, out: &mut Vec<(String, &'m ParameterTensor)>) {
+    let named = |tensor: &'m ParameterTensor| {
+        let dot = if tensor.name.is_empty() || path.is_empty() { "" } else { "." };
+        (format!("{path}{dot}{}", tensor.name), tensor)
+    };
+    match &step.what {
+        What::Layer(layer) => out.extend(layer.parameters.iter().map(named)),
+        What::Declared(tensor) => out.push(named(tensor)),
+        What::Part(part) => tensors_below(&part.steps, path, path, out),
+        What::Group(_) | What::Splice(_) => {}
+    }
+}
+
+fn tensors_below<'m>(
+    steps: &'m [Arc<Step>],
+    group: &str,
+    part: &str,
+    out: &mut Vec<(String, &'m ParameterTensor)>,
+) {
+    for step in steps.iter().filter(|step| !step.reused) {
+        let path = extend(if step.path.from_part { part } else { group }, &step.path);
+        match &step.what {
+            What::Group(inner) => tensors_below(inner, &path, part, out),
+            What::Splice(inner) => tensors_below(inner, group, part, out),
+            _ => own_tensors(step, &path, out),
+        }
+    }
 }
 
 /// Visits every row, until the visitor breaks off.

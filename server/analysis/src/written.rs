@@ -142,6 +142,9 @@ pub struct Step {
     pub inputs: Vec<Taken>,
     /// The tensors it gives, as far as they are known.
     pub outputs: Vec<Flowing>,
+    /// It goes on with what the step before it of the same node does, as the second sum of
+    /// `a + b + c`.
+    pub continued: bool,
     /// Its parameters were made by an earlier step.
     pub reused: bool,
     /// Its parameters exist, and no work is done: an expert that is not chosen.

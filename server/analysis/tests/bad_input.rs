@@ -77,7 +77,28 @@ fn endless_repetition() {
     let range = "range(10 ** 12)";
     one(&model("for i in range(10 ** 12) { ReLU }"), Code::TooLarge, range, "at most 100000");
     let nested = model("repeat 1000 { repeat 1000 { ReLU } }");
-    one(&nested, Code::TooLarge, "ReLU", "more than 100000 steps");
+    one(&nested, Code::TooLarge, "repeat 1000 { ReLU }", "more than 100000 steps");
+    for idle in ["", "let k = 1", "[N, 4, H, W]", "if false { ReLU }"] {
+        let nested = model(&format!("repeat 50000 {{ repeat 50000 {{ {idle} }} }}"));
+        one(&nested, Code::TooLarge, &format!("repeat 50000 {{ {idle} }}"), "more than 100000");
+    }
+    let doubled = format!("{}ReLU{}", "repeat 2 { ".repeat(60), " }".repeat(60));
+    assert_eq!(analyse(&model(&doubled)).diagnostics[0].code, Code::TooLarge);
+}
+
+#[test]
+fn scalars_that_double() {
+    let doubling = |first: &str, next: &str| {
+        let lets =
+            (1..60).map(|n| format!("let s{n} = {}", next.replace('s', &format!("s{}", n - 1))));
+        format!("let s0 = {first}; {}; ReLU", lets.collect::<Vec<_>>().join("; "))
+    };
+    for (first, next) in
+        [("\"a\"", "s + s"), ("[1]", "[s, s]"), ("[1]", "s + s"), ("[1, 2]", "s * 9")]
+    {
+        let analysis = analyse(&model(&doubling(first, next)));
+        assert_eq!(analysis.diagnostics[0].code, Code::TooLarge, "{next}");
+    }
 }
 
 #[test]

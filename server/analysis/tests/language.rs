@@ -4,7 +4,7 @@
 
 use std::ops::ControlFlow;
 
-use analysis::{Analysis, Code, Model, Options, What, Workspace};
+use analysis::{Analysis, Code, Model, Options, Workspace};
 
 fn analyse(text: &str) -> Analysis {
     analyse_with(text, &[])
@@ -29,16 +29,8 @@ fn model(text: &str) -> Model {
 fn parameters(model: &Model) -> Vec<String> {
     let mut names = Vec::new();
     model.rows(|row| {
-        let own: &[layers::ParameterTensor] = match &row.step.what {
-            _ if row.reused => &[],
-            What::Layer(layer) => &layer.parameters,
-            What::Declared(tensor) => std::slice::from_ref(tensor),
-            _ => &[],
-        };
-        names.extend(own.iter().map(|tensor| {
-            let dot = if tensor.name.is_empty() { "" } else { "." };
-            format!("{}{dot}{} {}", row.path, tensor.name, tensor.shape)
-        }));
+        let own = row.tensors();
+        names.extend(own.iter().map(|(name, tensor)| format!("{name} {}", tensor.shape)));
         ControlFlow::Continue(())
     });
     names
@@ -322,4 +314,112 @@ fn a_recipe_with_the_name_of_a_layer_is_that_of_its_call() {
         kinds.iter().filter(|row| !row.contains("Linear")).collect::<Vec<_>>(),
         ["a.1 ReLU N 8", "b.1 GELU N 8", "c.1 Softmax N 8"]
     );
+}
+
+#[test]
+fn two_parameters_have_two_paths() {
+    let m8 = |steps: &str| format!("model M {{ input x: f32[N = 1, 8]; {steps} }}");
+    for steps in [
+        "a: Linear(8); param a.weight: [8]",
+        "param a.weight: [8]; a: Linear(8)",
+        "0: Linear(8); Linear(8)",
+        "a.0: Linear(8); a: { Linear(8) }",
+        "a.0: Linear(8); a: { Linear(8); ReLU }",
+    ] {
+        assert_eq!(analyse(&m8(steps)).diagnostics[0].code, Code::GivenTwice, "{steps}");
+    }
+    let block = "block B { Linear(8); ReLU }\n";
+    assert_eq!(mistake(&format!("{block}{}", m8("a.0: Linear(8); a: B"))).0, Code::GivenTwice);
+    assert_eq!(
+        parameters(&model(&m8("_: Linear(8); _: Linear(8)"))),
+        ["0.weight [8, 8]", "0.bias [8]", "1.weight [8, 8]", "1.bias [8]"]
+    );
+}
+
+#[test]
+fn the_steps_of_a_chain_are_one_use() {
+    let text = "model M { input x: f32[N = 1, 8]; param p: [8]; y: x + p + p - 1; repeat 2 { it * 2 * 3 } }";
+    let model = model(text);
+    let mut flops: Vec<(usize, Vec<(u128, u128)>)> = Vec::new();
+    for (at, _) in text.match_indices(['+', '*']) {
+        let range = syntax::TextRange::empty(syntax::TextSize::new(at as u32));
+        let tree = syntax::parse(text);
+        let node = tree.tree().nodes().filter(|node| {
+            matches!(node.kind(), syntax::Kind::Sum | syntax::Kind::Term)
+                && node.range().contains_range(range)
+        });
+        let node =
+            analysis::NodeRef { file: model.item.file, node: node.last().expect("a chain").id() };
+        flops
+            .push((at, model.uses(node).iter().map(|one| (one.totals.flops, one.times)).collect()));
+    }
+    let uses: Vec<_> = flops.into_iter().map(|(_, uses)| uses).collect();
+    assert_eq!(uses[0], [(24, 1)]);
+    assert_eq!(uses[2], [(16, 1), (16, 1)]);
+}
+
+#[test]
+fn a_group_used_again_has_its_paths() {
+    let text = "model M { input x: f32[N = 1, 8]; a: { Linear(8); ReLU }; x -> a; b: Flatten -> Linear(8) -> ReLU; x -> b }";
+    let rows = rows(&model(text));
+    let paths: Vec<&str> =
+        rows.iter().map(|row| row.split(' ').next().unwrap_or_default()).collect();
+    assert_eq!(paths, ["a.0", "a.1", "a.0", "a.1", "b@0", "b", "b@2", "b@0", "b", "b@2"]);
+}
+
+#[test]
+fn symbols_that_keep_their_distance_are_told_apart() {
+    let text = "model M { input x: f32[N = 1, 4, H = 7, W = 9]; Conv2d(8, 3) }";
+    assert_eq!(rows(&model(text)), ["0 Conv2d N 8 5 7"]);
+    let text = "model M { input a: f32[N = 1, H = 8]; input b: f32[N, W = 9]; b[:, 1:] + a }";
+    assert_eq!(mistake(text).0, Code::Promise);
+}
+
+#[test]
+fn a_block_that_states_its_cost_has_its_parameters() {
+    let text = "block S { input x: [N, C]; fc: Linear(3); param gain: [C]; macs = 7 }
+        model M { input x: f32[N = 1, 4]; s: S }";
+    let model = model(text);
+    assert_eq!(parameters(&model), ["s.fc.weight [3, 4]", "s.fc.bias [3]", "s.gain [4]"]);
+}
+
+#[test]
+fn pytorch_arguments_without_meaning_are_ignored() {
+    let text = "model M { input x: f32[N = 1, 8]; Linear(4, device=\"cpu\", dtype=none); ReLU(inplace=true) }";
+    assert_eq!(model(text).totals().params, 36);
+}
+
+#[test]
+fn nothing_given_leaves_a_layer_its_own_parameter() {
+    let text = "model M { input x: f32[N = 1, 8]; Linear(8, bias=none, weight=none) }";
+    assert_eq!(model(text).totals().params, 72);
+}
+
+#[test]
+fn computed_paths_tie() {
+    let text = "model M { input x: f32[N = 1, 8]; l0: Linear(8, bias=false)
+        for i in range(1) { \"m{i}\": Linear(8, bias=false, weight=\"l{i}.weight\" if i == 0 else none) } }";
+    assert_eq!(model(text).totals().params, 64);
+}
+
+#[test]
+fn conditions_are_about_scalars() {
+    let m8 = |steps: &str| format!("model M {{ input x: f32[N = 1, 8]; {steps} }}");
+    for steps in ["if x { Linear(3) }", "let k = 3 if x else 4", "expect x", "expect ReLU"] {
+        assert_eq!(mistake(&m8(steps)).0, Code::WrongValue, "{steps}");
+    }
+    assert_eq!(mistake(&m8("let k = 1K; Linear(k)")).0, Code::WrongValue);
+    assert_eq!(mistake(&m8("Dropout(inplace=true, 0.5)")).0, Code::UnknownArgument);
+    assert_eq!(mistake("model M { Linear(2) }").0, Code::NotATensor);
+    assert_eq!(mistake(&m8("let k = (-8.0) ** 0.5; Linear(3)")).0, Code::Arithmetic);
+    assert_eq!(mistake(&m8("expect N == 2; ReLU")).0, Code::Expectation);
+}
+
+#[test]
+fn scalars_are_pythons() {
+    let text = "model M { input x: f32[N = 1, 8]
+        expect ([0] * 3) == [0, 0, 0] and \"ab\" * 2 == \"abab\" and round(2.567, 2) == 2.57
+        expect int(\"42\") == 42 and float(\"1e3\") == 1000.0 and enumerate([5], 1) == [[1, 5]]
+        ReLU }";
+    assert_eq!(model(text).totals().params, 0);
 }

@@ -92,7 +92,7 @@ fn step_label(line: &StepLine<'_>) -> String {
     let mut parts: Vec<String> = outputs(line.model, line.last()).into_iter().collect();
     let (params, _, flops) = line.once();
     if params > 0 {
-        let active = line.stages.iter().map(|uses| uses[0].step.totals.active_params).sum();
+        let active = line.stages.iter().map(|uses| uses[0].totals.active_params).sum();
         parts.push(params_label(params, active));
     }
     if flops > 0 {
@@ -102,8 +102,9 @@ fn step_label(line: &StepLine<'_>) -> String {
     if times > 1 {
         parts.push(format!("×{times}"));
     }
-    if flops > 0 {
-        parts.push(percent(line.flops_of_all(), line.model.totals().flops));
+    let all = line.flops_of_all();
+    if all > 0 {
+        parts.push(percent(all, line.model.totals().flops));
     }
     parts.join(" · ")
 }
@@ -210,7 +211,7 @@ fn tooltip_of_line(line: &StepLine<'_>) -> String {
         let step: &Step = &uses[0].step;
         let kind = if step.kind().is_empty() { "steps" } else { step.kind() };
         let shape = outputs(line.model, step).unwrap_or_default();
-        let Totals { params, macs, flops, activation_bytes, .. } = step.totals;
+        let Totals { params, macs, flops, activation_bytes, .. } = uses[0].totals;
         out.push_str(&format!(
             "| {kind} | {shape} | {} | {} | {} | {} |\n",
             grouped(params),
@@ -228,8 +229,8 @@ fn shares(model: &Model, line: &StepLine<'_>) -> String {
     let totals = model.totals();
     let times = line.times();
     let mut out = String::new();
-    if flops > 0 {
-        let all = line.flops_of_all();
+    let all = line.flops_of_all();
+    if all > 0 {
         out.push_str(&format!("\n{} of the FLOPs of `{}`", percent(all, totals.flops), model.name));
         if times > 1 {
             out.push_str(&format!(

@@ -387,7 +387,7 @@ fn cost_markdown(cost: &Cost) -> Result<String, Overflow> {
 
 fn share_markdown(model: &Model, uses: &[Use]) -> String {
     let times: u128 = uses.iter().map(|one| one.times).sum();
-    let flops: u128 = uses.iter().map(|one| one.times.saturating_mul(one.step.totals.flops)).sum();
+    let flops: u128 = uses.iter().map(|one| one.times.saturating_mul(one.totals.flops)).sum();
     let mut out = String::new();
     if flops > 0 {
         out.push_str(&format!(
@@ -401,7 +401,7 @@ fn share_markdown(model: &Model, uses: &[Use]) -> String {
         out.push_str("\n| uses | output | params | FLOPs |\n|--:|---|--:|--:|\n");
         for one in uses.iter().take(MAX_USES) {
             let shape = outputs(model, &one.step).unwrap_or_default();
-            let Totals { params, flops, .. } = one.step.totals;
+            let Totals { params, flops, .. } = one.totals;
             out.push_str(&format!(
                 "| {} | {shape} | {} | {} |\n",
                 one.times,

@@ -25,7 +25,7 @@ impl<'s> StepLine<'s> {
     /// One use of all stages of the line: parameters, MACs, FLOPs.
     pub fn once(&self) -> (u128, u128, u128) {
         self.stages.iter().fold((0, 0, 0), |(params, macs, flops), uses| {
-            let totals = &uses[0].step.totals;
+            let totals = &uses[0].totals;
             (params + totals.params, macs + totals.macs, flops + totals.flops)
         })
     }
@@ -33,7 +33,7 @@ impl<'s> StepLine<'s> {
     /// FLOPs of all uses.
     pub fn flops_of_all(&self) -> u128 {
         let uses = self.stages.iter().flat_map(|uses| uses.iter());
-        uses.fold(0, |sum, one| sum.saturating_add(one.times.saturating_mul(one.step.totals.flops)))
+        uses.fold(0, |sum, one| sum.saturating_add(one.times.saturating_mul(one.totals.flops)))
     }
 
     /// How often the model does it.

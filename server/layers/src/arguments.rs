@@ -47,7 +47,7 @@ impl fmt::Display for Arg {
             Arg::Bool(value) => write!(f, "{value}"),
             Arg::Int(value) => write!(f, "{value}"),
             Arg::Float(value) => write!(f, "{value:?}"),
-            Arg::Text(value) => write!(f, "\"{value}\""),
+            Arg::Text(value) => write!(f, "\"{}\"", value.escape_debug()),
             Arg::List(items) => {
                 f.write_str("[")?;
                 for (index, item) in items.iter().enumerate() {
@@ -70,6 +70,9 @@ pub struct Arguments {
     /// The dtype that the model's weights have.
     pub dtype: DType,
 }
+
+/// What PyTorch's layers and functions take and has no meaning here.
+const IGNORED: &[&str] = &["inplace", "device", "dtype"];
 
 impl Arguments {
     /// Binds positional and named arguments to the signature, as Python does.
@@ -98,6 +101,9 @@ impl Arguments {
         }
         for (name, value) in named {
             let Some(index) = entry.params.iter().position(|param| param.name == *name) else {
+                if IGNORED.contains(name) {
+                    continue;
+                }
                 return Err(unknown(entry, name));
             };
             if values[index].is_some() {

@@ -109,7 +109,7 @@ fn space_between(left: Placed<'_>, right: Placed<'_>) -> &'static str {
     let tight = match after {
         Kind::Comma | Kind::Semicolon | Kind::RightParen | Kind::RightBracket | Kind::Dot => true,
         Kind::StringMid | Kind::StringTail => true,
-        Kind::Colon => left.parent != Kind::Slice || right.parent == Kind::Slice,
+        Kind::Colon => before != Kind::Comma,
         Kind::LeftParen => matches!(right.parent, Kind::Call | Kind::Parameters),
         Kind::LeftBracket => right.parent == Kind::Index || left.parent == Kind::Dtype,
         Kind::RightBrace => before == Kind::LeftBrace,

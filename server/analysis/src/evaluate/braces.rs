@@ -66,7 +66,6 @@ impl<'w> Run<'w> {
         let inputs = taken(&input);
         let (container, number) = match own {
             Some(own) => (own, None),
-            None if frame.reusing => (frame.detached_label(), None),
             None => {
                 let number = frame.level.next_number.to_smolstr();
                 frame.level.next_number += 1;
@@ -138,6 +137,7 @@ impl<'w> Run<'w> {
             what: if is_group { What::Group(level.steps) } else { What::Splice(level.steps) },
             inputs,
             outputs: flowing(value),
+            continued: false,
             reused: frame.reusing,
             idle: frame.idle,
             totals,
@@ -182,7 +182,7 @@ impl<'w> Run<'w> {
         };
         let Some(count) = self.countable(count, node) else { return };
         for _ in 0..count {
-            if self.too_large {
+            if !self.count_steps(1, node) {
                 return;
             }
             self.spliced_braces(frame, body, Vec::new());
@@ -224,7 +224,7 @@ impl<'w> Run<'w> {
             }
         };
         for item in items.iter() {
-            if self.too_large {
+            if !self.count_steps(1, node) {
                 return;
             }
             let names = self.unpack(frame, targets, item, sized);
@@ -311,12 +311,12 @@ impl<'w> Run<'w> {
                     false
                 }
                 (false, true) => true,
-                (false, false) => match self.eval_scalar(frame, branch.condition()) {
-                    Value::Unknown => {
+                (false, false) => match self.eval_condition(frame, branch.condition()) {
+                    None => {
                         unknown = true;
                         false
                     }
-                    condition => condition.is_true(),
+                    Some(holds) => holds,
                 },
             };
             if holds {
@@ -394,7 +394,8 @@ impl<'w> Run<'w> {
         let Some((tokens, routing)) = self.routed_tokens(node, &input, chosen) else {
             return Value::Unknown;
         };
-        let sum_node = node;
+        // The sum belongs to the braces, as the experts do; the node of the stage is the whole.
+        let sum_node = NodeRef { file: frame.file, node: body.id() };
         self.group(frame, node, input, own, made, |run, frame| {
             let mut outputs = Vec::new();
             for expert in 0..experts {

@@ -35,8 +35,7 @@ impl<'w> Run<'w> {
             return;
         }
         let Some(expr) = line.expr() else { return };
-        let holds = self.eval_scalar(frame, Some(expr));
-        if !holds.is_unknown() && !holds.is_true() {
+        if self.eval_condition(frame, Some(expr)) == Some(false) {
             self.expectation_failed = true;
             self.fails(frame, line, expr);
         }
@@ -67,8 +66,7 @@ impl<'w> Run<'w> {
                 self.report(Diagnostic { severity: Severity::Hint, ..diagnostic });
                 continue;
             }
-            let holds = self.eval_scalar(frame, Some(expr));
-            if !holds.is_unknown() && !holds.is_true() {
+            if self.eval_condition(frame, Some(expr)) == Some(false) {
                 self.fails(frame, line, expr);
             }
         }

@@ -9,7 +9,7 @@ use crate::{
         frame::{Frame, LabelRef},
         functions::{Mistake, int, overflow, wrong},
         names::Resolved,
-        scalars::{binary, compare, magnitude, unescape},
+        scalars::{binary, compare, magnitude, small_list, unescape},
         value::{Callee, Value},
     },
 };
@@ -27,7 +27,12 @@ impl<'w> Run<'w> {
                 frame.it.clone()
             }
             Kind::Paren => self.operand(frame, expr),
-            Kind::List => Value::list(expr.operands().map(|item| self.eval(frame, item)).collect()),
+            Kind::List => {
+                let items: Vec<Value> =
+                    expr.operands().map(|item| self.eval(frame, item)).collect();
+                let result = small_list(items);
+                self.or_report(frame, expr, result)
+            }
             Kind::Postfix if names_a_layer(expr) => self.constant(frame, expr, Run::postfix),
             Kind::Postfix => self.postfix(frame, expr),
             Kind::Unary => self.unary(frame, expr),
@@ -106,6 +111,24 @@ impl<'w> Run<'w> {
         }
     }
 
+    /// Whether a condition on scalars holds; `None` if that is not known or an error was reported.
+    pub(crate) fn eval_condition(
+        &mut self,
+        frame: &mut Frame,
+        expr: Option<ast::Expr<'w>>,
+    ) -> Option<bool> {
+        match self.eval_scalar(frame, expr) {
+            Value::Unknown => None,
+            value @ (Value::Tensor(_) | Value::Tensors(_) | Value::Layer(_)) => {
+                let message =
+                    format!("a condition is about scalars and sizes, not {}", value.describe());
+                self.error(Code::WrongValue, frame.node(expr?), message);
+                None
+            }
+            value => Some(value.is_true()),
+        }
+    }
+
     fn operand(&mut self, frame: &mut Frame, expr: ast::Expr<'w>) -> Value {
         self.eval_opt(frame, expr.operand())
     }
@@ -146,7 +169,14 @@ impl<'w> Run<'w> {
             },
             Kind::Float => Value::Float(token.text().replace('_', "").parse().unwrap_or(f64::NAN)),
             Kind::Magnitude => {
-                let result = magnitude(token.text());
+                let expects = |node| ast::Expect::cast(node).is_some();
+                let result = match expr.syntax().ancestors().any(expects) {
+                    true => magnitude(token.text()),
+                    false => wrong(format!(
+                        "`{}` is a figure of an `expect`; elsewhere digits are written out",
+                        token.text()
+                    )),
+                };
                 self.or_report(frame, expr, result)
             }
             Kind::String if frame.texts_are_labels => {
@@ -198,19 +228,40 @@ impl<'w> Run<'w> {
     }
 
     fn read_label_text(&mut self, frame: &mut Frame, expr: ast::Expr<'w>, path: &str) -> Value {
-        match self.find_label_text(frame, expr, path) {
-            Some(label) => self.label_value(frame, &label, frame.node(expr)),
-            None => Value::Unknown,
+        if let Some(label) = self.label_text(frame, path) {
+            return self.label_value(frame, &label, frame.node(expr));
         }
+        // Or a parameter: `"layer{i}.weight"`.
+        let parameter = path.rsplit_once('.').and_then(|(path, name)| {
+            let label = self.label_text(frame, path)?;
+            self.label_parameter(frame, &label, name)
+        });
+        parameter.unwrap_or_else(|| {
+            self.no_label_text(frame, expr, path);
+            Value::Unknown
+        })
     }
 
-    /// The label that a text names: in these braces or those around them.
+    /// The label that a text names: in these braces or those around them. Reports that there is none.
     pub(crate) fn find_label_text(
         &mut self,
         frame: &mut Frame,
         expr: ast::Expr<'w>,
         path: &str,
     ) -> Option<LabelRef> {
+        let found = self.label_text(frame, path);
+        if found.is_none() {
+            self.no_label_text(frame, expr, path);
+        }
+        found
+    }
+
+    fn no_label_text(&mut self, frame: &Frame, expr: ast::Expr<'w>, path: &str) {
+        let message = format!("no label is called `{path}` here");
+        self.error(Code::UnknownName, frame.node(expr), message);
+    }
+
+    fn label_text(&self, frame: &Frame, path: &str) -> Option<LabelRef> {
         let mut container = Some(frame.container);
         while let Some(id) = container {
             let found = path
@@ -221,8 +272,6 @@ impl<'w> Run<'w> {
             }
             container = frame.label(id).parent;
         }
-        let message = format!("no label is called `{path}` here");
-        self.error(Code::UnknownName, frame.node(expr), message);
         None
     }
 
@@ -248,6 +297,7 @@ impl<'w> Run<'w> {
 
     /// `a + b - c`, from the left; `**` has two operands.
     fn arithmetic_chain(&mut self, frame: &mut Frame, expr: ast::Expr<'w>) -> Value {
+        let first = frame.pending.len();
         let mut operands = expr.operands();
         let mut value = self.eval_opt(frame, operands.next());
         for operator in expr.operators() {
@@ -263,6 +313,9 @@ impl<'w> Run<'w> {
                 }
             };
         }
+        let node = frame.node(expr);
+        let own = frame.pending[first..].iter_mut().filter(|pending| pending.step.node == node);
+        own.skip(1).for_each(|pending| pending.step.continued = true);
         value
     }
 
@@ -298,10 +351,13 @@ impl<'w> Run<'w> {
     fn conditional(&mut self, frame: &mut Frame, expr: ast::Expr<'w>) -> Value {
         let operands: Vec<ast::Expr<'w>> = expr.operands().collect();
         let [value, condition, other] = operands[..] else { return Value::Unknown };
-        match self.eval(frame, condition) {
-            Value::Unknown => Value::Unknown,
-            condition if condition.is_true() => self.eval(frame, value),
-            _ => self.eval(frame, other),
+        let texts = std::mem::replace(&mut frame.texts_are_labels, false);
+        let holds = self.eval_condition(frame, Some(condition));
+        frame.texts_are_labels = texts;
+        match holds {
+            None => Value::Unknown,
+            Some(true) => self.eval(frame, value),
+            Some(false) => self.eval(frame, other),
         }
     }
 }

@@ -57,6 +57,19 @@ pub(crate) fn call(name: &str, arguments: &[Value]) -> Result<Value, Mistake> {
         ("floor", [Value::Float(value)]) => whole(value.floor()),
         ("round", [Value::Float(value)]) => whole(value.round_ties_even()),
         ("int", [Value::Float(value)]) => whole(value.trunc()),
+        ("int", [Value::Text(text)]) => match text.trim().replace('_', "").parse() {
+            Ok(value) => Ok(Value::Int(value)),
+            Err(_) => wrong(format!("\"{text}\" is no whole number")),
+        },
+        ("float", [Value::Text(text)]) => match text.trim().replace('_', "").parse() {
+            Ok(value) => Ok(Value::Float(value)),
+            Err(_) => wrong(format!("\"{text}\" is no number")),
+        },
+        ("round", [value, Value::Int(digits @ 0..=15)]) if number(value).is_some() => {
+            // As Python: to the nearest, and the number itself where it has no more digits.
+            let written = format!("{:.*}", *digits as usize, number(value).unwrap_or(0.0));
+            Ok(Value::Float(written.parse().unwrap_or(f64::NAN)))
+        }
         ("float", [value]) => {
             number(value).map_or_else(|| refuse(name, arguments), |value| Ok(Value::Float(value)))
         }
@@ -75,10 +88,14 @@ pub(crate) fn call(name: &str, arguments: &[Value]) -> Result<Value, Mistake> {
         ("range", [Value::Int(start), Value::Int(stop), Value::Int(step)]) => {
             range(*start, *stop, *step)
         }
-        ("enumerate", [Value::List(items)]) => {
+        ("enumerate", [Value::List(items), rest @ ..]) if matches!(rest, [] | [Value::Int(_)]) => {
+            let start = rest.first().and_then(int).unwrap_or(0);
+            if start.checked_add(items.len() as i64).is_none() {
+                return overflow();
+            }
             let pairs = items
                 .iter()
-                .zip(0..)
+                .zip(start..)
                 .map(|(item, index)| Value::list(vec![Value::Int(index), item.clone()]));
             Ok(Value::list(pairs.collect()))
         }

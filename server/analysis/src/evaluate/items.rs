@@ -117,6 +117,10 @@ impl<'w> Run<'w> {
         let outer_dtype = self.dtype;
         if is_root {
             self.dtype = self.model_dtype(&mut frame, body);
+            let has_input = body.lines().any(|line| matches!(line, ast::Line::Input(_)));
+            if self.checking == 0 && syntax.is_model() && !has_input {
+                frame.it = Value::None;
+            }
         }
         frame.dtype = self.dtype;
         self.lines(&mut frame, body);
@@ -387,6 +391,7 @@ impl<'w> Run<'w> {
                 .iter()
                 .filter_map(Tensor::flowing)
                 .collect(),
+            continued: false,
             reused: frame.reusing,
             idle: frame.idle,
         };

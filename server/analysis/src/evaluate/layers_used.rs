@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use layers::{
-    Arguments, At, Cost, DType, Entry, Layer, ParameterTensor, Reason, Refusal, TensorType,
+    Arguments, At, Cost, DType, Entry, Kind, Layer, ParameterTensor, Reason, Refusal, TensorType,
 };
 use syntax::ast;
 
@@ -48,6 +48,14 @@ impl<'w> Run<'w> {
         let tensors: &[Tensor] = match input {
             _ if none => &[],
             Value::Unknown => return Value::Unknown,
+            Value::None => {
+                let message = format!(
+                    "there is no tensor for `{}` to take: the model has no `input`",
+                    entry.name
+                );
+                self.error(Code::NotATensor, node, message);
+                return Value::Unknown;
+            }
             other => match other.as_tensors() {
                 Some(tensors) => tensors,
                 None => {
@@ -111,10 +119,13 @@ impl<'w> Run<'w> {
                 (Value::Tensor(tensor), Some(name)) => {
                     given.push((name.to_string(), tensor.clone()))
                 }
-                // `weight=none` gives nothing.
+                // `weight=none` and `bias=none` give nothing.
                 (Value::None, Some(name))
-                    if entry.params.iter().all(|param| param.name != *name)
-                        && is_parameter_name(name) => {}
+                    if is_parameter_name(name)
+                        && entry
+                            .params
+                            .iter()
+                            .all(|param| param.name != *name || param.kind == Kind::Bool) => {}
                 (value, name) => match (value.to_arg(), name) {
                     (Some(value), Some(name)) => named.push((name.as_str(), value)),
                     (Some(value), None) => positional.push(value),
@@ -253,6 +264,7 @@ impl<'w> Run<'w> {
             what: What::Layer(Box::new(layer)),
             inputs: tensors.iter().map(Tensor::taken).collect(),
             outputs: made.iter().filter_map(Tensor::flowing).collect(),
+            continued: false,
             reused: frame.reusing,
             idle: frame.idle,
             totals: adjusted(totals, frame.reusing, frame.idle),
@@ -362,7 +374,7 @@ impl<'w> Run<'w> {
 }
 
 /// Whether a layer could have a parameter of this name, as `weight` or `bias_hh_l0`.
-fn is_parameter_name(name: &str) -> bool {
+pub(crate) fn is_parameter_name(name: &str) -> bool {
     name.contains("weight") || name.contains("bias")
 }
 

@@ -106,11 +106,19 @@ impl<'w> Run<'w> {
                 None => Value::Unknown,
             }
         } else {
-            let value = frame.unread_inputs.pop_front().unwrap_or(Value::Unknown);
-            match &value {
+            let first = frame.unread_inputs.len() == frame.inputs.len();
+            let mut value = frame.unread_inputs.pop_front().unwrap_or(Value::Unknown);
+            match value.clone() {
                 Value::Tensor(tensor) => {
-                    self.match_pattern(frame, pattern, &tensor.ty, false);
-                    self.check_input_dtype(node, dtype, &tensor.ty);
+                    let fits = self.match_pattern(frame, pattern, &tensor.ty, false)
+                        && self.check_input_dtype(node, dtype, &tensor.ty);
+                    // What follows from the mistake is not told again.
+                    if !fits {
+                        value = Value::Unknown;
+                        if first {
+                            frame.it = Value::Unknown;
+                        }
+                    }
                 }
                 _ => self.bind_unknown_sizes(frame, pattern, false),
             }
@@ -124,15 +132,22 @@ impl<'w> Run<'w> {
     }
 
     /// A written integer dtype must be met; floats follow the model's dtype.
-    fn check_input_dtype(&mut self, node: NodeRef, written: Option<DType>, ty: &TensorType) {
-        let Some(written) = written else { return };
-        if written != ty.dtype && !(written.is_float() && ty.dtype.is_float()) {
+    fn check_input_dtype(
+        &mut self,
+        node: NodeRef,
+        written: Option<DType>,
+        ty: &TensorType,
+    ) -> bool {
+        let Some(written) = written else { return true };
+        let fits = written == ty.dtype || (written.is_float() && ty.dtype.is_float());
+        if !fits {
             self.error(
                 Code::WrongDtype,
                 node,
                 format!("this input is {written}; here comes {}", ty.dtype),
             );
         }
+        fits
     }
 
     /// `output` of a block without steps says what comes out; after steps it checks that.
@@ -222,6 +237,7 @@ impl<'w> Run<'w> {
             what: What::Declared(tensor),
             inputs: Vec::new(),
             outputs: Vec::new(),
+            continued: false,
             reused: frame.reusing,
             idle: frame.idle,
             totals: adjusted(totals, frame.reusing, frame.idle),
@@ -233,10 +249,20 @@ impl<'w> Run<'w> {
 
     /// The dtype of a model: that of `--dtype`, of its `dtype` line, or f32.
     pub(crate) fn model_dtype(&mut self, frame: &mut Frame, body: ast::Body<'w>) -> DType {
-        let line = body.lines().find_map(|line| match line {
+        let mut lines = body.lines().filter_map(|line| match line {
             ast::Line::Dtype(line) => Some(line),
             _ => None,
         });
+        let line = lines.next();
+        if let (Some(first), Some(second)) = (line, lines.next()) {
+            let node =
+                |line: ast::DtypeLine<'w>| NodeRef { file: frame.file, node: line.syntax().id() };
+            let (place, first) = (self.place(node(second)), self.place(node(first)));
+            let message = "a model has one dtype";
+            self.report(
+                Diagnostic::new(Code::GivenTwice, place, message).related(first, "given here"),
+            );
+        }
         let written = line.and_then(|line| {
             let expr = line.expr()?;
             let plain = expr.as_name().filter(|name| !self.is_bound(frame, name.text()));

@@ -303,7 +303,7 @@ impl Run<'_> {
     }
 
     /// A parameter of the layer of a label, by the rest of its name.
-    fn label_parameter(
+    pub(crate) fn label_parameter(
         &mut self,
         frame: &mut Frame,
         label: &LabelRef,

@@ -28,6 +28,10 @@ pub(crate) struct Labels {
 impl<'w> Run<'w> {
     pub(crate) fn labels(&mut self, frame: &mut Frame, step: ast::Step<'w>) -> Labels {
         let mut labels = Labels { paths: SmallVec::new(), broken: false };
+        // A step whose values are all dropped has no label.
+        if step.labels().all(|label| label.text() == "_") {
+            return labels;
+        }
         for label in step.labels() {
             let node = frame.node(label);
             let text = match label.kind() {

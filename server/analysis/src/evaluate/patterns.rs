@@ -98,8 +98,21 @@ impl<'w> Run<'w> {
         Some(size)
     }
 
-    /// Matches a tensor's shape with a pattern: unknown names are bound, the rest is compared.
+    /// Matches a tensor's shape with a pattern: unknown names are bound, the rest is compared. Whether
+    /// it fits; if not, that was said.
     pub(crate) fn match_pattern(
+        &mut self,
+        frame: &mut Frame,
+        pattern: ast::Pattern<'w>,
+        ty: &TensorType,
+        is_step: bool,
+    ) -> bool {
+        let before = self.diagnostics.len();
+        self.match_dims(frame, pattern, ty, is_step);
+        self.diagnostics.len() == before
+    }
+
+    fn match_dims(
         &mut self,
         frame: &mut Frame,
         pattern: ast::Pattern<'w>,
@@ -160,17 +173,13 @@ impl<'w> Run<'w> {
                     Value::Unknown => {}
                     Value::Int(expected) if i128::from(expected) == i128::from(size) => {}
                     value => {
-                        let text = expr.text();
-                        let shown = if text == value.to_string() {
-                            String::new()
-                        } else {
-                            format!("`{text}` is ")
+                        let (text, value) = (expr.text(), value.describe());
+                        let expected = match text == value {
+                            true => format!("the pattern says {value}"),
+                            false => format!("`{text}` is {value}"),
                         };
-                        let message = format!(
-                            "{shown}{}; here the size is {size}, of {}",
-                            value.describe(),
-                            ty.shape
-                        );
+                        let message =
+                            format!("{expected}; here the size is {size}, of {}", ty.shape);
                         self.report(Diagnostic::new(Code::Pattern, place, message));
                     }
                 }

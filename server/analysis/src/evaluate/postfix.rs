@@ -11,6 +11,7 @@ use crate::{
         Run,
         frame::{Frame, LabelRef},
         functions::{self, FUNCTIONS, int},
+        layers_used::is_parameter_name,
         names::Resolved,
         scalars::unescape,
         value::{Argument, Callee, Recipe, Value},
@@ -276,12 +277,31 @@ impl<'w> Run<'w> {
     }
 
     fn arguments(&mut self, frame: &mut Frame, call: ast::Call<'w>) -> Vec<Argument> {
-        let arguments = call.arguments().map(|argument| Argument {
-            name: argument.name().map(|name| SmolStr::new(name.text())),
-            value: self.eval_scalar(frame, argument.value()),
-            node: NodeRef { file: frame.file, node: argument.id() },
-        });
-        arguments.collect()
+        let mut arguments: Vec<Argument> = Vec::new();
+        for argument in call.arguments() {
+            let name = argument.name().map(|name| SmolStr::new(name.text()));
+            let node = NodeRef { file: frame.file, node: argument.id() };
+            if name.is_none() && arguments.iter().any(|before| before.name.is_some()) {
+                let message = "an argument without a name stands before those with one";
+                self.error(Code::UnknownArgument, node, message);
+            }
+            let value = match &name {
+                // A tensor is given; a text is the computed path of one.
+                Some(name) if is_parameter_name(name) => self.eval_tensor(frame, argument.value()),
+                _ => self.eval_scalar(frame, argument.value()),
+            };
+            arguments.push(Argument { name, value, node });
+        }
+        arguments
+    }
+
+    /// A tensor that is there already; no step is made.
+    fn eval_tensor(&mut self, frame: &mut Frame, expr: Option<ast::Expr<'w>>) -> Value {
+        let may_compute = std::mem::replace(&mut frame.may_compute, false);
+        let texts = std::mem::replace(&mut frame.texts_are_labels, true);
+        let value = self.eval_opt(frame, expr);
+        (frame.may_compute, frame.texts_are_labels) = (may_compute, texts);
+        value
     }
 
     fn index(&mut self, frame: &mut Frame, value: Value, index: ast::Index<'w>) -> Value {

@@ -11,6 +11,34 @@ use crate::{
     },
 };
 
+/// The longest text that is computed.
+const MAX_TEXT: usize = 1 << 16;
+
+/// A list, unless it and the lists in it are too large together.
+pub(crate) fn small_list(items: Vec<Value>) -> Result<Value, Mistake> {
+    fn count(items: &[Value], left: &mut usize) {
+        for item in items {
+            *left = left.saturating_sub(1);
+            if let (Value::List(items), true) = (item, *left > 0) {
+                count(items, left);
+            }
+        }
+    }
+    let mut left = MAX_STEPS;
+    count(&items, &mut left);
+    match left {
+        0 => Err((Code::TooLarge, format!("a list of more than {MAX_STEPS} items"))),
+        _ => Ok(Value::list(items)),
+    }
+}
+
+fn small_text(text: String) -> Result<Value, Mistake> {
+    match text.len() <= MAX_TEXT {
+        true => Ok(Value::text(&text)),
+        false => Err((Code::TooLarge, format!("a text of more than {MAX_TEXT} bytes"))),
+    }
+}
+
 /// An operator between two scalars, as Python has it.
 pub(crate) fn binary(
     kind: Kind,
@@ -19,14 +47,30 @@ pub(crate) fn binary(
     right: &Value,
 ) -> Result<Value, Mistake> {
     match (kind, left, right) {
-        (Kind::Plus, Value::Text(left), Value::Text(right)) => {
-            Ok(Value::text(&format!("{left}{right}")))
+        (Kind::Plus, Value::Text(left), Value::Text(right)) => small_text(format!("{left}{right}")),
+        (Kind::Star, Value::List(items), times) | (Kind::Star, times, Value::List(items))
+            if int(times).is_some() =>
+        {
+            let times = int(times).unwrap_or(0).max(0) as usize;
+            if items.len().saturating_mul(times) > MAX_STEPS {
+                return Err((Code::TooLarge, format!("a list of more than {MAX_STEPS} items")));
+            }
+            small_list(items.iter().cycle().take(items.len() * times).cloned().collect())
+        }
+        (Kind::Star, Value::Text(text), times) | (Kind::Star, times, Value::Text(text))
+            if int(times).is_some() =>
+        {
+            let times = int(times).unwrap_or(0).max(0) as usize;
+            if text.len().saturating_mul(times) > MAX_TEXT {
+                return small_text(" ".repeat(MAX_TEXT + 1));
+            }
+            small_text(text.repeat(times))
         }
         (Kind::Plus, Value::List(left), Value::List(right)) => {
             if left.len() + right.len() > MAX_STEPS {
                 return Err((Code::TooLarge, format!("a list of more than {MAX_STEPS} items")));
             }
-            Ok(Value::list(left.iter().chain(right.iter()).cloned().collect()))
+            small_list(left.iter().chain(right.iter()).cloned().collect())
         }
         _ => match (int(left), int(right), number(left), number(right)) {
             (Some(left), Some(right), ..) => int_arithmetic(kind, symbol, left, right),
@@ -74,7 +118,7 @@ fn int_arithmetic(kind: Kind, symbol: &str, left: i64, right: i64) -> Result<Val
 }
 
 fn float_arithmetic(kind: Kind, symbol: &str, left: f64, right: f64) -> Result<Value, Mistake> {
-    Ok(Value::Float(match kind {
+    let value = match kind {
         Kind::Plus => left + right,
         Kind::Minus => left - right,
         Kind::Star => left * right,
@@ -86,7 +130,11 @@ fn float_arithmetic(kind: Kind, symbol: &str, left: f64, right: f64) -> Result<V
         Kind::Percent => left - right * (left / right).floor(),
         Kind::StarStar => left.powf(right),
         _ => return wrong(format!("`{symbol}` multiplies tensors, not numbers")),
-    }))
+    };
+    if value.is_nan() {
+        return no_result(format!("`{left} {symbol} {right}` is no number"));
+    }
+    Ok(Value::Float(value))
 }
 
 pub(crate) fn compare(

@@ -107,7 +107,9 @@ impl<'w> Run<'w> {
             ast::Stage::Layer(stage) => self.layer_stage(frame, stage, input, own, made),
             ast::Stage::Pattern(pattern) => {
                 match &input {
-                    Value::Tensor(tensor) => self.match_pattern(frame, pattern, &tensor.ty, true),
+                    Value::Tensor(tensor) => {
+                        self.match_pattern(frame, pattern, &tensor.ty, true);
+                    }
                     Value::Tensors(tensors) => {
                         let message =
                             format!("a pattern checks one tensor; here are {}", tensors.len());
@@ -176,7 +178,7 @@ impl<'w> Run<'w> {
         if is_module {
             made.is_module = true;
             made.stages.push(Stage::Layer(recipe.clone()));
-            if own.is_none() && !frame.reusing {
+            if own.is_none() {
                 self.number(frame, node, first, &value, made);
             }
         }
@@ -264,8 +266,23 @@ impl<'w> Run<'w> {
             };
         }
         frame.reusing = reusing;
-        for pending in &mut frame.pending[first..] {
-            pending.step.path = StepPath { segments: path.as_slice().into(), from_part: true };
+        // The stage that has the parameters lives at the path, the others at their places.
+        let count = frame.pending.len() - first;
+        let owner = match &first_step {
+            _ if count == 1 => Some(0),
+            Some(made) => {
+                frame.pending[first..].iter().position(|one| one.step.kind() == made.kind())
+            }
+            None => None,
+        };
+        for (index, pending) in frame.pending[first..].iter_mut().enumerate() {
+            let mut segments: crate::Segments = path.as_slice().into();
+            if Some(index) != owner
+                && let Some(last) = segments.last_mut()
+            {
+                *last = format!("{last}@{index}").into();
+            }
+            pending.step.path = StepPath { segments, from_part: true };
             pending.has_path = true;
             pending.is_module = false;
         }

@@ -2,8 +2,7 @@
 
 use std::{collections::BTreeMap, ops::ControlFlow};
 
-use analysis::{Analysis, Flowing, Model, Row, What, Workspace};
-use layers::ParameterTensor;
+use analysis::{Analysis, Flowing, Model, Row, Workspace};
 use serde::Serialize;
 
 use crate::report;
@@ -133,19 +132,15 @@ impl Summary {
 impl Layer {
     fn new(row: &Row<'_>) -> Layer {
         let step = row.step;
-        let tensor = |tensor: &ParameterTensor| {
-            let dot = if tensor.name.is_empty() || row.path.is_empty() { "" } else { "." };
-            Tensor {
-                name: format!("{}{dot}{}", row.path, tensor.name),
+        let tensors = row.tensors();
+        let of_kind = |is_buffer: bool| -> Vec<Tensor> {
+            let own = tensors.iter().filter(|(_, tensor)| tensor.is_buffer == is_buffer);
+            own.map(|(name, tensor)| Tensor {
+                name: name.clone(),
                 dtype: tensor.dtype.to_string(),
                 shape: tensor.shape.to_vec(),
-            }
-        };
-        let own: &[ParameterTensor] = match &step.what {
-            _ if row.reused => &[],
-            What::Layer(layer) => &layer.parameters,
-            What::Declared(declared) => std::slice::from_ref(declared),
-            _ => &[],
+            })
+            .collect()
         };
         Layer {
             path: row.path.clone(),
@@ -157,8 +152,8 @@ impl Layer {
             macs: row.totals.macs,
             flops: row.totals.flops,
             activation_bytes: row.totals.activation_bytes,
-            tensors: own.iter().filter(|one| !one.is_buffer).map(tensor).collect(),
-            buffers: own.iter().filter(|one| one.is_buffer).map(tensor).collect(),
+            tensors: of_kind(false),
+            buffers: of_kind(true),
         }
     }
 }
