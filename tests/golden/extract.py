@@ -39,6 +39,7 @@ def huggingface(name, sequence, settings=()):
     tensors = json.loads((folder / "tensors.json").read_text())
     return {
         "source": f"transformers {name}, {info['flops'][f'seq{sequence}']['inputs']}: saved tensors, FlopCounterMode",
+        "architecture": info["architecture"],
         "settings": dict(settings),
         "params": info["total_params_unique"],
         "flops": info["flops"][f"seq{sequence}"]["flops"],
@@ -53,7 +54,21 @@ def write(name, table):
     (TARGET / f"{name}.json").write_text(text + "\n")
 
 
-for name in ["alexnet", "vgg16", "resnet18", "resnet50", "densenet121", "vit_b_16", "swin_t"]:
+def config(name, drop=()):
+    """The keys of a config, as a model's parameters; those of nested objects with a dot between."""
+    def flat(values, prefix=""):
+        for key, value in values.items():
+            if isinstance(value, dict):
+                yield from flat(value, f"{prefix}{key}.")
+            elif key not in drop and not key.endswith(("_token_id", "id2label", "label2id")):
+                yield prefix + key, value
+    return dict(flat(json.loads((SOURCE / "hf" / name / "config.json").read_text())))
+
+
+for name in [
+    "alexnet", "vgg16", "resnet18", "resnet50", "densenet121", "vit_b_16", "swin_t", "squeezenet1_1", "googlenet",
+    "inception_v3", "mobilenet_v2", "mobilenet_v3_small", "efficientnet_b0", "convnext_tiny", "unet",
+]:
     write(name, torchvision(name))
 write("gpt2", huggingface("gpt2", 2048))
 write("llama2_7b", huggingface("llama-2-7b", 128))
@@ -65,3 +80,10 @@ write("llama3_1b", huggingface("llama-3.2-1b", 128, {
     "max_position_embeddings": 131072, "tie_word_embeddings": "true",
 }))
 write("mixtral_8x7b", huggingface("mixtral-8x7b", 128))
+write("bert_base", huggingface("bert-base-uncased", 128))
+write("t5_small", huggingface("t5-small", 128))
+write("whisper_base", huggingface("whisper-base", 128))
+write("clip_vit_b_32", huggingface("clip-vit-base-patch32", 128))
+write("mamba_130m", huggingface("mamba-130m", 128))
+for name in ["llama-2-13b", "qwen2-7b", "qwen3-0.6b", "phi-2"]:
+    write(name, huggingface(name, 128, config(name)))

@@ -3,27 +3,20 @@
 
 #![allow(clippy::panic, clippy::print_stdout)] // A test says what it compares.
 
+#[path = "../files/mod.rs"]
+mod files;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     ops::ControlFlow,
-    path::{Path, PathBuf},
 };
 
-use analysis::{Model, What, Workspace};
+use analysis::{Model, What};
 use serde_json::Value;
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
 fn analyse(path: &str, settings: &Value) -> analysis::Analysis {
-    let text = std::fs::read_to_string(root().join(path)).expect("the model's file");
-    let mut workspace = Workspace::default();
-    let file = workspace.insert(path, syntax::parse(&text));
-    let set = settings.as_object().into_iter().flatten().map(|(name, value)| {
-        (name.clone(), value.as_str().map_or_else(|| value.to_string(), str::to_owned))
-    });
-    let options = analysis::Options { set: set.collect(), dtype: None };
+    let (workspace, file) = files::load(path);
+    let options = analysis::Options { set: files::settings(settings), dtype: None };
     analysis::analyse(&workspace, file, &options)
 }
 
@@ -77,7 +70,7 @@ fn rotary_flops(table: &Value) -> u128 {
 }
 
 fn check(golden: &str, path: &str, compares_outputs: bool) {
-    let text = std::fs::read_to_string(root().join(format!("tests/golden/{golden}.json")));
+    let text = std::fs::read_to_string(files::root().join(format!("tests/golden/{golden}.json")));
     let table: Value = serde_json::from_str(&text.expect("the table")).expect("JSON");
     let analysis = analyse(path, &table["settings"]);
     // A conformance file expects the parameters of its defaults; with settings they are others.
@@ -87,7 +80,9 @@ fn check(golden: &str, path: &str, compares_outputs: bool) {
         "{path}: {:?}",
         analysis.diagnostics
     );
-    let model = &analysis.models[0];
+    let named = table["settings"]["architectures"][0].as_str();
+    let named = named.or(table["architecture"].as_str()).and_then(|name| analysis.model(name));
+    let model = named.unwrap_or(&analysis.models[0]);
 
     let (ours, theirs) = (stored(model), golden_tensors(&table));
     for (name, tensor) in &theirs {
@@ -171,6 +166,22 @@ models! {
     gpt2: "gpt2" "examples/gpt2.taper";
     llama2_7b: "llama2_7b" "examples/llama2_7b.taper";
     mixtral_8x7b: "mixtral_8x7b" "examples/mixtral_8x7b.taper";
+    squeezenet1_1: "squeezenet1_1" "examples/squeezenet1_1.taper";
+    googlenet: "googlenet" "examples/googlenet.taper";
+    inception_v3: "inception_v3" "examples/inception_v3.taper";
+    mobilenet_v2: "mobilenet_v2" "examples/mobilenet_v2.taper";
+    mobilenet_v3_small: "mobilenet_v3_small" "tests/golden/mobilenet_v3_small.taper";
+    efficientnet_b0: "efficientnet_b0" "examples/efficientnet_b0.taper";
+    unet: "unet" "examples/unet.taper";
+    bert_base: "bert_base" "examples/bert_base.taper";
+    t5_small: "t5_small" "examples/t5_small.taper";
+    whisper_base: "whisper_base" "examples/whisper_base.taper";
+    clip_vit_b_32: "clip_vit_b_32" "examples/clip_vit_b_32.taper";
+    mamba_130m: "mamba_130m" "examples/mamba_130m.taper";
+    library_llama2_13b: "llama-2-13b" "server/library/huggingface/llama.taper";
+    library_qwen2_7b: "qwen2-7b" "server/library/huggingface/qwen2.taper";
+    library_qwen3_0_6b: "qwen3-0.6b" "server/library/huggingface/qwen3.taper";
+    library_phi2: "phi-2" "server/library/huggingface/phi.taper";
     conformance_alexnet: "alexnet" "tests/conformance/alexnet.taper";
     conformance_gpt2: "gpt2" "tests/conformance/gpt2.taper";
     conformance_llama3_70b: "llama3_70b" "tests/conformance/llama3_8b.taper";
@@ -186,6 +197,8 @@ models! {
 fn conformance_with_functions_as_layers() {
     check("densenet121", "tests/conformance/densenet121.taper", false);
     check("swin_t", "tests/conformance/swin_t.taper", false);
+    check("swin_t", "examples/swin_t.taper", false);
+    check("convnext_tiny", "examples/convnext_tiny.taper", false);
 }
 
 /// Every example and conformance file checks without an error, warning or hint.
@@ -193,7 +206,7 @@ fn conformance_with_functions_as_layers() {
 fn all_files_check() {
     let mut checked = 0;
     for folder in ["examples", "tests/conformance"] {
-        for entry in std::fs::read_dir(root().join(folder)).expect("a folder") {
+        for entry in std::fs::read_dir(files::root().join(folder)).expect("a folder") {
             let name = entry.expect("a file").file_name().into_string().expect("a name");
             let analysis = analyse(&format!("{folder}/{name}"), &Value::Null);
             assert_eq!(analysis.diagnostics, [], "{folder}/{name}");
@@ -202,5 +215,5 @@ fn all_files_check() {
         }
     }
     println!("{checked} files check");
-    assert_eq!(checked, 18);
+    assert_eq!(checked, 40);
 }

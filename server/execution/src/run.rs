@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use analysis::{Inner, Source, TensorId};
+use analysis::{Inner, Source, TensorId, What};
 use candle_core::{Result, Tensor};
 
 use crate::build::{Body, BuiltPart, BuiltStep, Executable, at};
@@ -78,8 +78,11 @@ fn run_step(
         Body::Declared => return Ok(()),
         Body::Steps(steps) => {
             run_steps(steps, built, tensors, observer)?;
-            let outputs = step.outputs.iter().map(|output| find(tensors, output.id));
-            observer(&one.path, &outputs.collect::<Result<Vec<_>>>()?);
+            // A loop or condition without a label has no path of its own.
+            if matches!(step.what, What::Group(_)) {
+                let outputs = step.outputs.iter().map(|output| find(tensors, output.id));
+                observer(&one.path, &outputs.collect::<Result<Vec<_>>>()?);
+            }
             return Ok(());
         }
         Body::Module(module) => module.forward(&taken(one, built, tensors)?)?,

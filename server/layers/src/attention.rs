@@ -6,7 +6,7 @@ use candle_nn::{VarBuilder, ops};
 use crate::{
     Arg, Arguments, Cost, Entry, Inputs, Kind, Layer, Module, Param, Reason, Refusal, TensorType,
     arguments::{first_input, float_input},
-    module::{first, many_to_many, one_to_one},
+    module::{first, many_to_many, one_to_one, unbuilt},
     refusal::At,
 };
 
@@ -59,13 +59,51 @@ pub(crate) static ENTRIES: &[Entry] = &[
             Param::optional("theta", Kind::Float, "10000.0"),
             Param::optional("interleaved", Kind::Bool, "false"),
             Param::optional("offset", Kind::Int, "0"),
+            Param::optional("rope_type", Kind::Text, "\"default\""),
+            Param::optional("factor", Kind::Float, "1.0"),
+            Param::optional("low_freq_factor", Kind::Float, "1.0"),
+            Param::optional("high_freq_factor", Kind::Float, "4.0"),
+            Param::optional("original_max_position_embeddings", Kind::Int, "8192"),
         ],
         inputs: Inputs::Named(&["input"]),
         summary: "Turns pairs of features by an angle that grows with the position.",
         doc: "`[*, T, D]` → `[*, T, D]`; positions begin at `offset`. Halves are paired, or neighbours with \
-              `interleaved`.\n\n3 FLOPs per element: two products and a sum. From RoFormer (Su et al., 2021).",
+              `interleaved`. The other arguments are those of `rope_scaling` in Hugging Face's configs: \
+              \"linear\" and \"llama3\" change the angles when it is built, the others cost the same.\n\n3 FLOPs per element: two products and a sum. From RoFormer (Su et al., 2021).",
         source: "https://arxiv.org/abs/2104.09864",
         bind: RotaryEmbedding::bind,
+    },
+    Entry {
+        name: "RelativePositionBuckets",
+        function: None,
+        params: &[
+            Param::required("query_length", Kind::Int),
+            Param::required("key_length", Kind::Int),
+            Param::optional("bidirectional", Kind::Bool, "true"),
+            Param::optional("num_buckets", Kind::Int, "32"),
+            Param::optional("max_distance", Kind::Int, "128"),
+        ],
+        inputs: Inputs::None,
+        summary: "T5's bucket for the distance of each key from each query.",
+        doc: "Nothing → `i64[query_length, key_length]`, to look up a learnt bias. Near distances have a bucket \
+              each, far ones share. It costs no FLOP. From T5 (Raffel et al., 2019).",
+        source: "https://arxiv.org/abs/1910.10683",
+        bind: |arguments, _| {
+            let num_buckets = arguments.size("num_buckets", 4)?;
+            let max_distance = arguments.size("max_distance", 1)?;
+            if max_distance <= num_buckets / 2 {
+                let message =
+                    format!("`max_distance={max_distance}` is more than half of the buckets");
+                return Err(Refusal::argument("max_distance", message));
+            }
+            Ok(Box::new(RelativePositionBuckets {
+                query_length: arguments.size("query_length", 0)?,
+                key_length: arguments.size("key_length", 0)?,
+                bidirectional: arguments.bool("bidirectional")?,
+                num_buckets,
+                max_distance,
+            }))
+        },
     },
     Entry {
         name: "KvCache",
@@ -461,6 +499,55 @@ struct RotaryEmbedding {
     theta: f64,
     interleaved: bool,
     offset: i64,
+    scaling: Scaling,
+}
+
+/// How the frequencies of rotary embeddings are changed for longer sequences.
+#[derive(Debug, Clone, PartialEq)]
+enum Scaling {
+    None,
+    /// Positions are divided.
+    Linear {
+        factor: f64,
+    },
+    /// Llama 3.1: low frequencies are divided, high ones kept.
+    Llama3 {
+        factor: f64,
+        low: f64,
+        high: f64,
+        length: f64,
+    },
+    /// Angles that depend on the sequence.
+    Other,
+}
+
+impl Scaling {
+    fn of(arguments: &Arguments) -> Result<Scaling, Refusal> {
+        let factor = arguments.float("factor")?;
+        Ok(match arguments.text("rope_type")?.as_str() {
+            "default" => Scaling::None,
+            "linear" => Scaling::Linear { factor },
+            "llama3" => Scaling::Llama3 {
+                factor,
+                low: arguments.float("low_freq_factor")?,
+                high: arguments.float("high_freq_factor")?,
+                length: arguments.size("original_max_position_embeddings", 1)? as f64,
+            },
+            _ => Scaling::Other,
+        })
+    }
+
+    fn apply(&self, frequency: f64) -> f64 {
+        match self {
+            Scaling::None | Scaling::Other => frequency,
+            Scaling::Linear { factor } => frequency / factor,
+            Scaling::Llama3 { factor, low, high, length } => {
+                let wavelength = std::f64::consts::TAU / frequency;
+                let smooth = ((length / wavelength - low) / (high - low)).clamp(0.0, 1.0);
+                (1.0 - smooth) * frequency / factor + smooth * frequency
+            }
+        }
+    }
 }
 
 impl RotaryEmbedding {
@@ -475,6 +562,7 @@ impl RotaryEmbedding {
             theta: arguments.float("theta")?,
             interleaved: arguments.bool("interleaved")?,
             offset: arguments.int("offset")?,
+            scaling: Scaling::of(arguments)?,
         }))
     }
 }
@@ -489,6 +577,9 @@ impl Layer for RotaryEmbedding {
     }
 
     fn build(&self, _: VarBuilder<'_>) -> CandleResult<Box<dyn Module>> {
+        if self.scaling == Scaling::Other {
+            return unbuilt("these rotary angles depend on the sequence");
+        }
         let rotary = self.clone();
         one_to_one(move |input| {
             let (length, width) = (input.dim(D::Minus2)?, input.dim(D::Minus1)?);
@@ -497,6 +588,7 @@ impl Layer for RotaryEmbedding {
                 .flat_map(|position| (0..half).map(move |pair| (position, pair)))
                 .map(|(position, pair)| {
                     let frequency = rotary.theta.powf(-2.0 * pair as f64 / width as f64);
+                    let frequency = rotary.scaling.apply(frequency);
                     ((position as i64 + rotary.offset) as f64 * frequency) as f32
                 })
                 .collect();
@@ -545,6 +637,61 @@ impl Layer for KvCache {
                 let cached = Tensor::zeros(shape, input.dtype(), input.device())?;
                 Tensor::cat(&[&cached, input], dim)
             }
+        })
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct RelativePositionBuckets {
+    query_length: u64,
+    key_length: u64,
+    bidirectional: bool,
+    num_buckets: u64,
+    max_distance: u64,
+}
+
+impl RelativePositionBuckets {
+    fn bucket(&self, query: i64, key: i64) -> i64 {
+        let (distance, mut buckets, mut first) = (key - query, self.num_buckets as i64, 0);
+        let distance = if self.bidirectional {
+            buckets /= 2;
+            if distance > 0 {
+                first = buckets;
+            }
+            distance.abs()
+        } else {
+            (-distance).max(0)
+        };
+        let exact = buckets / 2;
+        if distance < exact {
+            return first + distance;
+        }
+        // In single precision, as PyTorch computes it.
+        let far = (distance as f32 / exact as f32).ln()
+            / (self.max_distance as f32 / exact as f32).ln()
+            * (buckets - exact) as f32;
+        first + (exact + far as i64).min(buckets - 1)
+    }
+}
+
+impl Layer for RelativePositionBuckets {
+    fn outputs(&self, _: &[TensorType]) -> Result<Vec<TensorType>, Refusal> {
+        Ok(vec![TensorType::new(crate::DType::I64, [self.query_length, self.key_length])])
+    }
+
+    fn cost(&self, _: &[TensorType], _: &[TensorType]) -> Cost {
+        Cost::free()
+    }
+
+    fn build(&self, weights: VarBuilder<'_>) -> CandleResult<Box<dyn Module>> {
+        let (buckets, device) = (self.clone(), weights.device().clone());
+        many_to_many(move |_| {
+            let (queries, keys) = (buckets.query_length as i64, buckets.key_length as i64);
+            let numbers: Vec<i64> = (0..queries)
+                .flat_map(|query| (0..keys).map(move |key| (query, key)))
+                .map(|(query, key)| buckets.bucket(query, key))
+                .collect();
+            Ok(vec![Tensor::from_vec(numbers, (queries as usize, keys as usize), &device)?])
         })
     }
 }

@@ -77,21 +77,34 @@ pub fn broadcast(left: &[u64], right: &[u64]) -> Option<Shape> {
 pub struct Arithmetic {
     /// What it computes.
     pub operator: Operator,
-    /// The number in the place of a tensor, and whether it stands first.
-    pub number: Option<(f64, bool)>,
+    /// The number in the place of a tensor.
+    pub number: Option<Number>,
+}
+
+/// A number beside a tensor.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Number {
+    /// Its value.
+    pub value: f64,
+    /// It makes whole numbers floating-point ones, as `1.0` does.
+    pub is_float: bool,
+    /// It stands before the tensor.
+    pub is_first: bool,
+}
+
+impl Arithmetic {
+    /// The dtype of an operation on one tensor.
+    fn dtype_with_number(&self, dtype: DType) -> DType {
+        let float = self.operator == Operator::Div || self.number.is_some_and(|one| one.is_float);
+        if float && !dtype.is_float() { DType::F32 } else { dtype }
+    }
 }
 
 impl Layer for Arithmetic {
     fn outputs(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, Refusal> {
         let left = first_input(inputs)?;
         let Some(right) = inputs.get(1) else {
-            let divides = matches!(self.operator, Operator::Div);
-            let fractional = self.number.is_some_and(|(number, _)| number.fract() != 0.0);
-            let dtype = if (divides || fractional) && !left.dtype.is_float() {
-                DType::F32
-            } else {
-                left.dtype
-            };
+            let dtype = self.dtype_with_number(left.dtype);
             return Ok(vec![TensorType::new(dtype, left.shape.clone())]);
         };
         if self.operator == Operator::MatMul {
@@ -128,16 +141,16 @@ impl Layer for Arithmetic {
             }
             let right = match (inputs.get(1), number) {
                 (Some(right), _) => right.clone(),
-                (None, Some((number, _))) => {
-                    let fractional = number.fract() != 0.0 && !left.dtype().is_float();
-                    let dtype = if fractional { CandleDType::F32 } else { left.dtype() };
-                    Tensor::full(number, (), left.device())?.to_dtype(dtype)?
+                (None, Some(number)) => {
+                    let makes_float = number.is_float && !left.dtype().is_float();
+                    let dtype = if makes_float { CandleDType::F32 } else { left.dtype() };
+                    Tensor::full(number.value, (), left.device())?.to_dtype(dtype)?
                 }
                 (None, None) => candle_core::bail!("`{}` takes two operands", operator.symbol()),
             };
             let common = common_dtype(left.dtype(), right.dtype(), operator);
             let (left, right) = (&left.to_dtype(common)?, &right.to_dtype(common)?);
-            let number_first = number.is_some_and(|(_, first)| first);
+            let number_first = number.is_some_and(|number| number.is_first);
             let (left, right) = if number_first { (right, left) } else { (left, right) };
             let output = match operator {
                 Operator::Add => left.broadcast_add(right)?,

@@ -119,7 +119,7 @@ impl<'w> Run<'w> {
     ) -> Option<bool> {
         match self.eval_scalar(frame, expr) {
             Value::Unknown => None,
-            value @ (Value::Tensor(_) | Value::Tensors(_) | Value::Layer(_)) => {
+            value @ (Value::Tensor(_) | Value::Tensors(_)) => {
                 let message =
                     format!("a condition is about scalars and sizes, not {}", value.describe());
                 self.error(Code::WrongValue, frame.node(expr?), message);

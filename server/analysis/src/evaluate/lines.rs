@@ -8,7 +8,7 @@ use crate::{
     Code, Diagnostic, NodeRef, Step, Totals, What,
     evaluate::{
         Run,
-        frame::{Frame, Pending},
+        frame::{Frame, Pending, label_path},
         items::of_model_dtype,
         layers_used::adjusted,
         scope::{Binding, How, Named},
@@ -195,7 +195,9 @@ impl<'w> Run<'w> {
         let mut value = Value::Unknown;
         let mut step = None;
         if let Some(ty) = declared {
-            let origin = Origin::Parameter(path.text().into());
+            // Its path in the part, through the braces around it.
+            let label = frame.label_at(&segments);
+            let origin = Origin::Parameter(label_path(&frame.labels, label).join(".").into());
             value = Value::Tensor(Tensor { ty: std::sync::Arc::new(ty.clone()), origin });
             step = self.declared_step(frame, node, &segments, ty, is_buffer);
         }

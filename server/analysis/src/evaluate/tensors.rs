@@ -2,7 +2,7 @@
 
 use layers::{
     DType, Layer, TensorType,
-    operators::{Arithmetic, Index, IndexItem, Operator},
+    operators::{Arithmetic, Index, IndexItem, Number, Operator},
 };
 use syntax::{Kind, SyntaxToken, ast};
 
@@ -50,10 +50,10 @@ impl<'w> Run<'w> {
                 (vec![left.clone(), right.clone()], None)
             }
             (Value::Tensor(tensor), other) if number(other).is_some() => {
-                (vec![tensor.clone()], number(other).zip(Some(false)))
+                (vec![tensor.clone()], number_beside(other, false))
             }
             (other, Value::Tensor(tensor)) if number(other).is_some() => {
-                (vec![tensor.clone()], number(other).zip(Some(true)))
+                (vec![tensor.clone()], number_beside(other, true))
             }
             _ => {
                 let message = format!(
@@ -186,6 +186,11 @@ impl<'w> Run<'w> {
         frame.may_compute = may_compute;
         value
     }
+}
+
+fn number_beside(value: &Value, is_first: bool) -> Option<Number> {
+    let is_float = matches!(value, Value::Float(_));
+    Some(Number { value: number(value)?, is_float, is_first })
 }
 
 /// The dtype that an expression names: `bf16`, or PyTorch's spelling in a text.
