@@ -164,3 +164,45 @@ fn the_pictures_are_current() {
     expect_file!["../../docs/pictures/error.svg"]
         .assert_eq(&picture(&["check", "tests/docs/error.taper"]));
 }
+
+/// The names in the lists of §7: what stands in backticks and begins with a capital, without its
+/// arguments; `MaxPool1d/2d/3d` is three.
+fn listed_layers(markdown: &str) -> std::collections::BTreeSet<String> {
+    let section = markdown.split("## 7. Layers").nth(1).and_then(|rest| rest.split("\n## ").next());
+    let lists = section.unwrap_or_default().lines().filter(|line| line.starts_with("- "));
+    let mut names = std::collections::BTreeSet::new();
+    for span in lists.flat_map(|line| line.split('`').skip(1).step_by(2)) {
+        let mut depth = 0;
+        let outside: String = span
+            .chars()
+            .filter(|char| {
+                depth += i32::from(*char == '(') - i32::from(*char == ')');
+                depth == 0 && *char != ')'
+            })
+            .collect();
+        for word in outside.split_whitespace().filter(|word| word.starts_with(char::is_uppercase)) {
+            let mut parts = word.split('/');
+            let first = parts.next().unwrap_or_default();
+            names.insert(first.to_owned());
+            names.extend(parts.map(|axes| format!("{}{axes}", first.trim_end_matches("1d"))));
+        }
+    }
+    names
+}
+
+#[test]
+fn the_language_lists_every_layer() {
+    let page = std::fs::read_to_string(root().join("docs/language.md")).expect("the page");
+    let catalogue = layers::all().map(|entry| entry.name.to_owned()).collect();
+    assert_eq!(listed_layers(&page), catalogue);
+}
+
+/// What is counted and cannot be built says so, with the reason.
+#[test]
+fn few_layers_are_not_built() {
+    let unbuilt: Vec<&str> = layers::all()
+        .filter(|entry| entry.doc.contains("Counted, not built: "))
+        .map(|entry| entry.name)
+        .collect();
+    assert_eq!(unbuilt, ["GridSample", "RoIAlign"]);
+}

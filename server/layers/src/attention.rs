@@ -6,7 +6,7 @@ use candle_nn::{VarBuilder, ops};
 use crate::{
     Arg, Arguments, Cost, Entry, Inputs, Kind, Layer, Module, Param, Reason, Refusal, TensorType,
     arguments::{first_input, float_input},
-    module::{first, many_to_many, one_to_one, unbuilt},
+    module::{first, many_to_many, matmul, one_to_one, unbuilt},
     refusal::At,
 };
 
@@ -439,8 +439,8 @@ impl Layer for Attention {
             let (key, value) = (repeat_heads(key, repeats)?, repeat_heads(value, repeats)?);
             let width = query.dim(D::Minus1)? as f64;
             let scale = attention.scale.unwrap_or(1.0 / width.sqrt());
-            let keys = key.transpose(D::Minus2, D::Minus1)?.contiguous()?;
-            let mut scores = (query.contiguous()?.matmul(&keys)? * scale)?;
+            let keys = key.transpose(D::Minus2, D::Minus1)?;
+            let mut scores = (matmul(query, &keys)? * scale)?;
             if let Some(cap) = attention.softcap {
                 scores = ((scores / cap)?.tanh()? * cap)?;
             }
@@ -454,7 +454,7 @@ impl Layer for Attention {
                 scores = scores.broadcast_add(&mask)?;
             }
             let weights = ops::softmax_last_dim(&scores.contiguous()?)?;
-            Ok(vec![weights.matmul(&value.contiguous()?)?])
+            Ok(vec![matmul(&weights, &value)?])
         })
     }
 }

@@ -143,10 +143,16 @@ impl Layer for Linear {
     fn build(&self, weights: VarBuilder<'_>) -> CandleResult<Box<dyn Module>> {
         let (inputs, outputs) = (self.in_features as usize, self.out_features as usize);
         let linear = candle_nn::linear_b(inputs, outputs, self.bias, weights)?;
-        // Candle multiplies matrices only.
+        // Candle multiplies matrices, and batches of them up to two dimensions.
         one_to_one(move |input| match input.rank() {
-            1 => linear.forward(&input.unsqueeze(0)?)?.squeeze(0),
-            _ => linear.forward(input),
+            2..=4 => linear.forward(&input.contiguous()?),
+            _ => {
+                let rows = linear.forward(&input.reshape(((), inputs))?)?;
+                let mut shape = input.dims().to_vec();
+                shape.pop();
+                shape.push(outputs);
+                rows.reshape(shape)
+            }
         })
     }
 }

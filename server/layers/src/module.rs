@@ -51,3 +51,33 @@ pub(crate) fn first(inputs: &[Tensor]) -> Result<&Tensor> {
 pub(crate) fn unbuilt(reason: &'static str) -> Result<Box<dyn Module>> {
     many_to_many(move |_| candle_core::bail!("this layer is counted, not built: {reason}"))
 }
+
+/// `torch.matmul`: any number of batch dimensions, which broadcast, and vectors. Candle's takes at most
+/// two batch dimensions, no vector and no whole numbers.
+pub(crate) fn matmul(left: &Tensor, right: &Tensor) -> Result<Tensor> {
+    if !left.dtype().is_float() {
+        let double = |x: &Tensor| x.to_dtype(candle_core::DType::F64);
+        return matmul(&double(left)?, &double(right)?)?.to_dtype(left.dtype());
+    }
+    if left.rank() == 1 {
+        let product = matmul(&left.unsqueeze(0)?, right)?;
+        return product.squeeze(product.rank() - if right.rank() == 1 { 1 } else { 2 });
+    }
+    if right.rank() == 1 {
+        let product = matmul(left, &right.unsqueeze(1)?)?;
+        return product.squeeze(product.rank() - 1);
+    }
+    let split = |x: &Tensor| -> (Vec<usize>, [usize; 2]) {
+        let (batch, matrix) = x.dims().split_at(x.rank() - 2);
+        (batch.to_vec(), [matrix[0], matrix[1]])
+    };
+    let ((left_batch, [rows, inner]), (right_batch, [_, columns])) = (split(left), split(right));
+    let batch = candle_core::Shape::from(left_batch)
+        .broadcast_shape_binary_op(&candle_core::Shape::from(right_batch), "matmul")?;
+    let flat = |x: &Tensor, matrix: [usize; 2]| -> Result<Tensor> {
+        let full = [batch.dims(), &matrix].concat();
+        x.broadcast_as(full)?.reshape((batch.elem_count(), matrix[0], matrix[1]))?.contiguous()
+    };
+    let product = flat(left, [rows, inner])?.matmul(&flat(right, [inner, columns])?)?;
+    product.reshape([batch.dims(), &[rows, columns]].concat())
+}

@@ -8,7 +8,7 @@ use candle_nn::VarBuilder;
 use crate::{
     Arguments, Buffer, Cost, DType, Entry, Inputs, Kind, Layer, Module, Param, Refusal, TensorType,
     arguments::{first_input, float_input},
-    module::{candle, one_to_one},
+    module::one_to_one,
 };
 
 const BATCH_NORM: &[Param] = &[
@@ -674,17 +674,13 @@ impl Layer for GroupNorm {
     }
 
     fn build(&self, weights: VarBuilder<'_>) -> CandleResult<Box<dyn Module>> {
-        let (groups, channels) = (self.num_groups as usize, self.num_channels as usize);
-        if self.affine {
-            return candle(candle_nn::group_norm(groups, channels, self.eps, weights)?);
-        }
-        let ones = Tensor::ones(channels, weights.dtype(), weights.device())?;
-        candle(candle_nn::GroupNorm::new(
-            ones.clone(),
-            ones.zeros_like()?,
-            channels,
-            groups,
-            self.eps,
-        )?)
+        let (groups, eps) = (self.num_groups as usize, self.eps);
+        let affine = affine(self.num_channels as usize, self.affine, &weights)?;
+        // Candle's own takes no [N, C].
+        one_to_one(move |input| {
+            let rows = input.reshape((input.dim(0)? * groups, ()))?;
+            let output = standardized(&rows, eps)?.reshape(input.shape())?;
+            scale_and_shift(&output, affine.as_ref())
+        })
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     Cost, DType, Layer, Module, Refusal, Shape, TensorType,
     arguments::first_input,
     cost::sizes,
-    module::{first, many_to_many, one_to_one},
+    module::{first, many_to_many, matmul, one_to_one},
 };
 
 /// An operator between tensors, or a tensor and a number.
@@ -108,7 +108,7 @@ impl Layer for Arithmetic {
             return Ok(vec![TensorType::new(dtype, left.shape.clone())]);
         };
         if self.operator == Operator::MatMul {
-            return matmul(left, right).map(|shape| vec![left.with_shape(shape)]);
+            return product_shape(left, right).map(|shape| vec![left.with_shape(shape)]);
         }
         let Some(shape) = broadcast(&left.shape, &right.shape) else {
             let (symbol, left, right) = (self.operator.symbol(), &left.shape, &right.shape);
@@ -137,7 +137,8 @@ impl Layer for Arithmetic {
         many_to_many(move |inputs| {
             let left = first(inputs)?;
             if operator == Operator::Neg {
-                return Ok(vec![left.neg()?]);
+                // Candle negates no whole numbers.
+                return Ok(vec![(left.zeros_like()? - left)?]);
             }
             let right = match (inputs.get(1), number) {
                 (Some(right), _) => right.clone(),
@@ -157,9 +158,14 @@ impl Layer for Arithmetic {
                 Operator::Sub => left.broadcast_sub(right)?,
                 Operator::Mul => left.broadcast_mul(right)?,
                 Operator::Div => left.broadcast_div(right)?,
+                // Candle's power goes through a logarithm, which whole numbers have none of.
+                Operator::Pow if !common.is_float() => {
+                    let double = |x: &Tensor| x.to_dtype(CandleDType::F64);
+                    double(left)?.broadcast_pow(&double(right)?)?.round()?.to_dtype(common)?
+                }
                 Operator::Pow => left.broadcast_pow(right)?,
-                Operator::MatMul => left.contiguous()?.broadcast_matmul(&right.contiguous()?)?,
-                Operator::Neg => left.neg()?,
+                Operator::MatMul => matmul(left, right)?,
+                Operator::Neg => (left.zeros_like()? - left)?,
             };
             Ok(vec![output])
         })
@@ -197,7 +203,7 @@ fn differing(left: &[u64], right: &[u64]) -> String {
 }
 
 /// The shape of a matrix product, as `torch.matmul` has it.
-fn matmul(left: &TensorType, right: &TensorType) -> Result<Shape, Refusal> {
+fn product_shape(left: &TensorType, right: &TensorType) -> Result<Shape, Refusal> {
     let (l, r) = (&left.shape, &right.shape);
     if l.is_empty() || r.is_empty() {
         return Err(Refusal::shape(
@@ -400,7 +406,7 @@ impl Index {
                     let places: Vec<u32> =
                         (0..count).map(|index| (start + index * step) as u32).collect();
                     let places = Tensor::from_vec(places, count as usize, input.device())?;
-                    output = output.index_select(&places, dim)?;
+                    output = output.contiguous()?.index_select(&places, dim)?;
                     dim += 1;
                 }
                 Taken::New => {

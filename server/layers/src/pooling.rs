@@ -284,7 +284,8 @@ fn reduce_axis(
             .map(|place| place as u32)
             .collect();
         let count = places.len();
-        let values = x.index_select(&Tensor::from_vec(places, count, x.device())?, dim)?;
+        let values =
+            x.contiguous()?.index_select(&Tensor::from_vec(places, count, x.device())?, dim)?;
         reduced.push(match reduction {
             Reduction::Max => values.max_keepdim(dim)?,
             Reduction::Average { .. } => values.sum_keepdim(dim)?,

@@ -7,7 +7,7 @@ use crate::{
     Arg, Arguments, Cost, Entry, Inputs, Kind, Layer, MAX_SIZE, Module, Param, Refusal, TensorType,
     arguments::{first_input, float_input},
     cost::sizes,
-    module::{one_to_one, unbuilt},
+    module::{matmul, one_to_one, unbuilt},
 };
 
 const MODES: &[&str] =
@@ -344,7 +344,7 @@ impl Interpolate {
         let weights =
             Tensor::from_vec(weights, (size, outputs), x.device())?.to_dtype(x.dtype())?;
         let last = x.rank() - 1;
-        x.transpose(dim, last)?.contiguous()?.broadcast_matmul(&weights)?.transpose(dim, last)
+        matmul(&x.transpose(dim, last)?, &weights)?.transpose(dim, last)
     }
 }
 
