@@ -31,8 +31,12 @@ macro_rules! files {
 
 files! {
     "huggingface/gpt2.taper": "GPT2LMHeadModel";
+    "huggingface/gpt_neox.taper": "GPTNeoXForCausalLM";
     "huggingface/llama.taper": "LlamaForCausalLM";
     "huggingface/mixtral.taper": "MixtralForCausalLM";
+    "huggingface/phi.taper": "PhiForCausalLM";
+    "huggingface/qwen2.taper": "Qwen2ForCausalLM";
+    "huggingface/qwen3.taper": "Qwen3ForCausalLM", "Qwen3MoeForCausalLM";
 }
 
 /// The file with the model of an architecture.
