@@ -6,7 +6,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use crate::{NodeRef, Part, Step, What, rows::extend};
+use crate::{NodeRef, Part, Step, What, join_path};
 
 /// A parameter that has the path of an earlier one.
 pub(crate) struct Duplicate {
@@ -43,11 +43,11 @@ impl<'p> Places<'p> {
     fn add(&mut self, steps: &'p [Arc<Step>], group: &str) {
         // Parameters of an earlier step are not made again.
         for step in steps.iter().filter(|step| !step.reused) {
-            let path = extend(if step.path.from_part { "" } else { group }, &step.path);
+            let path = step.path.within(group, "");
             match &step.what {
                 What::Layer(layer) => {
                     let own = layer.parameters.iter();
-                    self.parameters.extend(own.map(|one| (join(&path, &one.name), step.node)));
+                    self.parameters.extend(own.map(|one| (join_path(&path, &one.name), step.node)));
                 }
                 What::Declared(_) => self.parameters.push((path, step.node)),
                 What::Group(inner) => self.add(inner, &path),
@@ -66,18 +66,10 @@ impl<'p> Places<'p> {
         }
         // Parameters inside a part can only meet what lives below its path.
         for (index, (prefix, part, node)) in self.parts.iter().enumerate() {
-            let below = |path: &str| {
-                path.strip_prefix(prefix.as_str()).is_some_and(|rest| {
-                    rest.is_empty() || prefix.is_empty() || rest.starts_with('.')
-                })
-            };
-            let meets = self.parameters.iter().any(|(path, _)| below(path))
-                || self.parts[..index].iter().any(|(other, ..)| {
-                    below(other)
-                        || prefix.strip_prefix(other.as_str()).is_some_and(|rest| {
-                            rest.is_empty() || other.is_empty() || rest.starts_with('.')
-                        })
-                });
+            let meets = self.parameters.iter().any(|(path, _)| is_below(path, prefix))
+                || self.parts[..index]
+                    .iter()
+                    .any(|(other, ..)| is_below(other, prefix) || is_below(prefix, other));
             if !meets {
                 continue;
             }
@@ -98,21 +90,20 @@ impl<'p> Places<'p> {
     }
 }
 
+/// Whether a path is another one or inside it.
+fn is_below(path: &str, outer: &str) -> bool {
+    let rest = path.strip_prefix(outer);
+    rest.is_some_and(|rest| rest.is_empty() || outer.is_empty() || rest.starts_with('.'))
+}
+
 /// The paths of all parameters of a part, as the step that uses it has them.
 fn list(part: &Part, prefix: &str, node: NodeRef, all: &mut HashMap<String, NodeRef>) {
     let mut places = Places::default();
     places.add(&part.steps, "");
     for (path, _) in places.parameters {
-        all.entry(join(prefix, &path)).or_insert(node);
+        all.entry(join_path(prefix, &path)).or_insert(node);
     }
     for (path, inner, _) in places.parts {
-        list(inner, &join(prefix, &path), node, all);
-    }
-}
-
-fn join(base: &str, name: &str) -> String {
-    match (base, name) {
-        ("", only) | (only, "") => only.to_owned(),
-        _ => format!("{base}.{name}"),
+        list(inner, &join_path(prefix, &path), node, all);
     }
 }

@@ -26,5 +26,5 @@ pub use rows::Row;
 pub use workspace::{FileId, NodeRef, Place, Workspace};
 pub use written::{
     Export, Flowing, Inner, LayerUse, Part, Segments, Source, Stated, Step, StepPath, Taken,
-    TensorId, Totals, What,
+    TensorId, Totals, What, join_path,
 };

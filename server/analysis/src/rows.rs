@@ -6,7 +6,7 @@ use layers::ParameterTensor;
 use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
-use crate::{Part, Step, StepPath, Totals, What, evaluate::adjusted};
+use crate::{Part, Step, Totals, What, evaluate::adjusted, join_path};
 
 /// A leaf of a written-out model: a layer, an operation, a block that states its cost, or a tensor
 /// that is declared.
@@ -41,10 +41,7 @@ impl<'m> Row<'m> {
 }
 
 fn own_tensors<'m>(step: &'m Step, path: &str, out: &mut Vec<(String, &'m ParameterTensor)>) {
-    let named = |tensor: &'m ParameterTensor| {
-        let dot = if tensor.name.is_empty() || path.is_empty() { "" } else { "." };
-        (format!("{path}{dot}{}", tensor.name), tensor)
-    };
+    let named = |tensor: &'m ParameterTensor| (join_path(path, &tensor.name), tensor);
     match &step.what {
         What::Layer(layer) => out.extend(layer.parameters.iter().map(named)),
         What::Declared(tensor) => out.push(named(tensor)),
@@ -60,7 +57,7 @@ fn tensors_below<'m>(
     out: &mut Vec<(String, &'m ParameterTensor)>,
 ) {
     for step in steps.iter().filter(|step| !step.reused) {
-        let path = extend(if step.path.from_part { part } else { group }, &step.path);
+        let path = step.path.within(group, part);
         match &step.what {
             What::Group(inner) => tensors_below(inner, &path, part, out),
             What::Splice(inner) => tensors_below(inner, group, part, out),
@@ -93,7 +90,7 @@ struct Walk<'v, 'm> {
 impl<'m> Walk<'_, 'm> {
     fn steps(&mut self, steps: &'m [Arc<Step>], group: &str, part: &str) -> ControlFlow<()> {
         for step in steps {
-            let path = extend(if step.path.from_part { part } else { group }, &step.path);
+            let path = step.path.within(group, part);
             match &step.what {
                 What::Splice(inner) => self.steps(inner, group, part)?,
                 What::Group(inner) => self.steps(inner, &path, part)?,
@@ -120,16 +117,4 @@ impl<'m> Walk<'_, 'm> {
         let totals = adjusted(step.totals, reused, idle);
         (self.visitor)(Row { path, call, step, totals, idle, reused, blocks: self.blocks.clone() })
     }
-}
-
-/// A path with the segments of a step. A place, `@3`, is no segment of its own.
-pub(crate) fn extend(base: &str, path: &StepPath) -> String {
-    let mut out = base.to_owned();
-    for segment in &path.segments {
-        if !out.is_empty() && !segment.starts_with('@') {
-            out.push('.');
-        }
-        out.push_str(segment);
-    }
-    out
 }

@@ -127,6 +127,28 @@ pub struct StepPath {
     pub from_part: bool,
 }
 
+impl StepPath {
+    /// The whole path, in a group and a part with these paths. A place, `@3`, is no segment of its own.
+    pub fn within(&self, group: &str, part: &str) -> String {
+        let mut out = if self.from_part { part } else { group }.to_owned();
+        for segment in &self.segments {
+            if !out.is_empty() && !segment.starts_with('@') {
+                out.push('.');
+            }
+            out.push_str(segment);
+        }
+        out
+    }
+}
+
+/// The path of a parameter below another path; either may be empty.
+pub fn join_path(base: &str, name: &str) -> String {
+    match (base, name) {
+        ("", only) | (only, "") => only.to_owned(),
+        _ => format!("{base}.{name}"),
+    }
+}
+
 /// Something that is done once, or a group of such.
 #[derive(Debug)]
 pub struct Step {

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use analysis::{LayerUse, Model, Part, Step, StepPath, What};
+use analysis::{LayerUse, Model, Part, Step, What, join_path};
 use candle_core::{Result, Tensor};
 use candle_nn::{Init, VarBuilder};
 use layers::{Module, ParameterTensor};
@@ -75,7 +75,7 @@ impl Builder<'_> {
     ) -> Result<Vec<BuiltStep>> {
         let mut built = Vec::with_capacity(steps.len());
         for step in steps {
-            let path = extend(if step.path.from_part { part } else { group }, &step.path);
+            let path = step.path.within(group, part);
             let body = self
                 .body(step, &path, group, part, parameters)
                 .map_err(|error| at(&path, error))?;
@@ -108,8 +108,11 @@ impl Builder<'_> {
 
     /// A layer's module. Tensors that are given for its parameters are asked for where they are.
     fn module(&self, layer: &LayerUse, path: &str, part: &str) -> Result<Box<dyn Module>> {
-        let given: HashMap<String, String> =
-            layer.given.iter().map(|(name, from)| (join(path, name), join(part, from))).collect();
+        let given: HashMap<String, String> = layer
+            .given
+            .iter()
+            .map(|(name, from)| (join_path(path, name), join_path(part, from)))
+            .collect();
         let weights = match given.is_empty() {
             true => self.weights.clone(),
             false => self
@@ -123,7 +126,7 @@ impl Builder<'_> {
     fn declared(&self, tensor: &ParameterTensor, path: &str) -> Result<Tensor> {
         let shape: Vec<usize> = tensor.shape.iter().map(|size| *size as usize).collect();
         let dtype = tensor.dtype.candle();
-        let path = join(path, &tensor.name);
+        let path = join_path(path, &tensor.name);
         self.weights.get_with_hints_dtype(shape, &path, Init::Const(0.0), dtype)
     }
 
@@ -143,29 +146,10 @@ impl Builder<'_> {
                     shape: taken.ty.shape.clone(),
                     is_buffer: false,
                 };
-                parameters.insert(path.clone(), self.declared(&tensor, &join(part, path))?);
+                parameters.insert(path.clone(), self.declared(&tensor, &join_path(part, path))?);
             }
         }
         Ok(())
-    }
-}
-
-/// The path of a step; a place such as `@3` is no segment of its own.
-fn extend(base: &str, path: &StepPath) -> String {
-    let mut out = base.to_owned();
-    for segment in &path.segments {
-        if !out.is_empty() && !segment.starts_with('@') {
-            out.push('.');
-        }
-        out.push_str(segment);
-    }
-    out
-}
-
-pub(crate) fn join(base: &str, name: &str) -> String {
-    match (base, name) {
-        ("", only) | (only, "") => only.to_owned(),
-        _ => format!("{base}.{name}"),
     }
 }
 

@@ -110,24 +110,8 @@ fn convolve_by_windows(
     window: &Window,
     groups: usize,
 ) -> CandleResult<Tensor> {
-    let axes = window.kernel.len();
     let (batch, channels) = (input.dim(0)?, input.dim(1)?);
-    let mut patches = vec![input.clone()];
-    for axis in 0..axes {
-        let (kernel, stride) = (window.kernel[axis] as usize, window.stride[axis] as usize);
-        let dilation = window.dilation[axis] as usize;
-        let count = outputs_along(input.dim(axis + 2)?, kernel, stride, dilation);
-        let mut next = Vec::with_capacity(patches.len() * kernel);
-        for patch in &patches {
-            for place in 0..kernel {
-                let starts: Vec<u32> =
-                    (0..count).map(|index| (place * dilation + index * stride) as u32).collect();
-                let starts = Tensor::from_vec(starts, count, input.device())?;
-                next.push(patch.index_select(&starts, axis + 2)?);
-            }
-        }
-        patches = next;
-    }
+    let patches = window_places(input, window)?;
     let sizes: Vec<usize> = patches[0].dims()[2..].to_vec();
     let area: usize = sizes.iter().product();
     let places = patches.len();
@@ -142,6 +126,27 @@ fn convolve_by_windows(
     let output = kernel.matmul(&columns.contiguous()?)?;
     let shape: Vec<usize> = [batch, out_channels].into_iter().chain(sizes).collect();
     output.reshape(shape)
+}
+
+/// For each place in the kernel, in order, what stands there in every window of a padded input.
+pub(crate) fn window_places(input: &Tensor, window: &Window) -> CandleResult<Vec<Tensor>> {
+    let mut patches = vec![input.contiguous()?];
+    for axis in 0..window.kernel.len() {
+        let (kernel, stride) = (window.kernel[axis] as usize, window.stride[axis] as usize);
+        let dilation = window.dilation[axis] as usize;
+        let count = outputs_along(input.dim(axis + 2)?, kernel, stride, dilation);
+        let mut next = Vec::with_capacity(patches.len() * kernel);
+        for patch in &patches {
+            for place in 0..kernel {
+                let starts: Vec<u32> =
+                    (0..count).map(|index| (place * dilation + index * stride) as u32).collect();
+                let starts = Tensor::from_vec(starts, count, input.device())?;
+                next.push(patch.index_select(&starts, axis + 2)?);
+            }
+        }
+        patches = next;
+    }
+    Ok(patches)
 }
 
 fn outputs_along(size: usize, kernel: usize, stride: usize, dilation: usize) -> usize {

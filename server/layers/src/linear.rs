@@ -359,11 +359,11 @@ impl EmbeddingBag {
         }
         let padding = self.padding_idx.map(|index| index.rem_euclid(self.num_embeddings as i64));
         let bag = |range: &[usize]| -> CandleResult<Tensor> {
-            let kept: Vec<i64> = indices[range[0]..range[1]]
-                .iter()
-                .copied()
-                .filter(|index| Some(*index) != padding)
-                .collect();
+            let Some(bag) = indices.get(range[0]..range[1]) else {
+                candle_core::bail!("the offsets of the bags do not rise within the indices")
+            };
+            let kept: Vec<i64> =
+                bag.iter().copied().filter(|index| Some(*index) != padding).collect();
             if kept.is_empty() {
                 return Tensor::zeros(table.dim(1)?, table.dtype(), table.device());
             }

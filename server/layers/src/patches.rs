@@ -6,6 +6,7 @@ use candle_nn::VarBuilder;
 use crate::{
     Arguments, Cost, Entry, Inputs, Kind, Layer, MAX_SIZE, Module, Param, Refusal, TensorType,
     arguments::{first_input, float_input},
+    convolve::window_places,
     module::one_to_one,
     padding::Fill,
     window::{PerAxis, Window},
@@ -321,26 +322,11 @@ impl Layer for Unfold {
 
 fn unfold(input: &Tensor, window: &Window) -> CandleResult<Tensor> {
     let (batch, channels) = (input.dim(0)?, input.dim(1)?);
-    let mut patches = vec![input.clone()];
-    for axis in 0..2 {
-        let padding = window.padding[axis].0 as i64;
-        let (stride, dilation) = (window.stride[axis], window.dilation[axis]);
-        let count = match window.outputs_of(axis, input.dim(axis + 2)? as u64) {
-            Ok(count) => count,
-            Err(refusal) => candle_core::bail!("{refusal}"),
-        };
-        let mut next = Vec::new();
-        for patch in &patches {
-            let padded = Fill::Constant(0.0).pad(patch, axis + 2, padding, padding)?;
-            for place in 0..window.kernel[axis] {
-                let starts: Vec<u32> =
-                    (0..count).map(|index| (place * dilation + index * stride) as u32).collect();
-                let starts = Tensor::from_vec(starts, count as usize, input.device())?;
-                next.push(padded.contiguous()?.index_select(&starts, axis + 2)?);
-            }
-        }
-        patches = next;
+    let mut padded = input.clone();
+    for (axis, (before, after)) in window.padding.iter().enumerate() {
+        padded = Fill::Constant(0.0).pad(&padded, axis + 2, *before as i64, *after as i64)?;
     }
+    let patches = window_places(&padded, window)?;
     let places = patches.len();
     // [N, C, places, H_out, W_out]
     Tensor::stack(&patches, 2)?.reshape((batch, channels * places, ()))

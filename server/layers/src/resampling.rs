@@ -32,15 +32,7 @@ pub(crate) static ENTRIES: &[Entry] = &[
         summary: "An image at another size.",
         doc: DOC,
         source: "https://pytorch.org/docs/stable/generated/torch.nn.Upsample.html",
-        bind: |arguments, inputs| {
-            let mode = Mode::parse(&arguments.text("mode")?);
-            Interpolate::bind(
-                arguments,
-                inputs,
-                mode,
-                arguments.get("align_corners") == Arg::Bool(true),
-            )
-        },
+        bind: bind_by_name,
     },
     Entry {
         name: "Interpolate",
@@ -57,15 +49,7 @@ pub(crate) static ENTRIES: &[Entry] = &[
         summary: "An image at another size.",
         doc: DOC,
         source: "https://pytorch.org/docs/stable/generated/torch.nn.functional.interpolate.html",
-        bind: |arguments, inputs| {
-            let mode = Mode::parse(&arguments.text("mode")?);
-            Interpolate::bind(
-                arguments,
-                inputs,
-                mode,
-                arguments.get("align_corners") == Arg::Bool(true),
-            )
-        },
+        bind: bind_by_name,
     },
     Entry {
         name: "UpsamplingNearest2d",
@@ -138,6 +122,13 @@ pub(crate) static ENTRIES: &[Entry] = &[
         bind: RoiAlign::bind,
     },
 ];
+
+/// `Upsample` and `Interpolate`, whose mode is an argument.
+fn bind_by_name(arguments: &Arguments, inputs: &[TensorType]) -> Result<Box<dyn Layer>, Refusal> {
+    let mode = Mode::parse(&arguments.text("mode")?);
+    let align_corners = arguments.get("align_corners") == Arg::Bool(true);
+    Interpolate::bind(arguments, inputs, mode, align_corners)
+}
 
 /// How a value between elements comes about.
 #[derive(Debug, Clone, Copy, PartialEq)]

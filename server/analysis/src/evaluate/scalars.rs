@@ -27,7 +27,7 @@ pub(crate) fn small_list(items: Vec<Value>) -> Result<Value, Mistake> {
     let mut left = MAX_STEPS;
     count(&items, &mut left);
     match left {
-        0 => Err((Code::TooLarge, format!("a list of more than {MAX_STEPS} items"))),
+        0 => too_large_list(),
         _ => Ok(Value::list(items)),
     }
 }
@@ -35,8 +35,16 @@ pub(crate) fn small_list(items: Vec<Value>) -> Result<Value, Mistake> {
 fn small_text(text: String) -> Result<Value, Mistake> {
     match text.len() <= MAX_TEXT {
         true => Ok(Value::text(&text)),
-        false => Err((Code::TooLarge, format!("a text of more than {MAX_TEXT} bytes"))),
+        false => too_large_text(),
     }
+}
+
+fn too_large_list() -> Result<Value, Mistake> {
+    Err((Code::TooLarge, format!("a list of more than {MAX_STEPS} items")))
+}
+
+fn too_large_text() -> Result<Value, Mistake> {
+    Err((Code::TooLarge, format!("a text of more than {MAX_TEXT} bytes")))
 }
 
 /// An operator between two scalars, as Python has it.
@@ -53,7 +61,7 @@ pub(crate) fn binary(
         {
             let times = int(times).unwrap_or(0).max(0) as usize;
             if items.len().saturating_mul(times) > MAX_STEPS {
-                return Err((Code::TooLarge, format!("a list of more than {MAX_STEPS} items")));
+                return too_large_list();
             }
             small_list(items.iter().cycle().take(items.len() * times).cloned().collect())
         }
@@ -62,13 +70,13 @@ pub(crate) fn binary(
         {
             let times = int(times).unwrap_or(0).max(0) as usize;
             if text.len().saturating_mul(times) > MAX_TEXT {
-                return small_text(" ".repeat(MAX_TEXT + 1));
+                return too_large_text();
             }
             small_text(text.repeat(times))
         }
         (Kind::Plus, Value::List(left), Value::List(right)) => {
             if left.len() + right.len() > MAX_STEPS {
-                return Err((Code::TooLarge, format!("a list of more than {MAX_STEPS} items")));
+                return too_large_list();
             }
             small_list(left.iter().chain(right.iter()).cloned().collect())
         }
