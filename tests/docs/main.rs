@@ -125,13 +125,19 @@ fn the_page_of_errors_is_current() {
 fn the_page_of_layers_is_current() {
     let mut page = String::from(
         "# Layers\n\nNames, arguments, their order and defaults are PyTorch's, without the sizes that the input \
-         tells.\n\n<!-- Made from the catalogue, server/layers, by tests/docs. -->\n",
+         tells. Shapes, parameters,\nrefusals and numbers are PyTorch's too, and Candle builds the layer, unless its \
+         section says otherwise.\n\n<!-- Made from the catalogue, server/layers, by tests/docs. -->\n",
     );
     for entry in layers::all() {
         writeln!(page, "\n## {}\n\n`{}`\n\n{}", entry.name, entry.signature(), entry.summary)
             .expect("to write");
         if let Some(function) = entry.function {
             writeln!(page, "\nAlso as a function: `F.{function}`.").expect("to write");
+        }
+        let ignored = entry.params.iter().filter(|param| param.kind == layers::Kind::Ignored);
+        for param in ignored {
+            writeln!(page, "\n`{}` is accepted and has no meaning here.", param.name)
+                .expect("to write");
         }
         writeln!(page, "\n{}\n\nSource: <{}>", entry.doc, entry.source).expect("to write");
     }

@@ -201,6 +201,42 @@ fn conformance_with_functions_as_layers() {
     check("convnext_tiny", "examples/convnext_tiny.taper", false);
 }
 
+/// Bytes of parameters, buffers and caches and the peak of activations, as PyTorch allocates them
+/// (tests/peers/memory.py).
+#[test]
+fn memory() {
+    let text = std::fs::read_to_string(files::root().join("tests/golden/memory.json"));
+    let table: BTreeMap<String, Value> =
+        serde_json::from_str(&text.expect("the table")).expect("JSON");
+    for (name, theirs) in &table {
+        let path = format!("examples/{name}.taper");
+        let settings = match theirs["cache_bytes"].as_array() {
+            Some(_) => serde_json::json!({"num_hidden_layers": 2}),
+            None => Value::Null,
+        };
+        let analysis = analyse(&path, &settings);
+        let weights = analysis.models[0].weight_bytes();
+        for (ours, key) in
+            [(weights.params, "param_bytes_by_dtype"), (weights.buffers, "buffer_bytes_by_dtype")]
+        {
+            let ours: BTreeMap<String, u128> =
+                ours.iter().map(|(dtype, bytes)| (dtype.to_string(), *bytes)).collect();
+            assert_eq!(serde_json::json!(ours), theirs[key], "{path}: {key}");
+        }
+        if let Some(peak) = theirs["peak_activation_bytes"].as_u64() {
+            assert_eq!(analysis.models[0].peak_activation_bytes(), peak.into(), "{path}: the peak");
+        }
+        for case in theirs["cache_bytes"].as_array().into_iter().flatten() {
+            let [past, length, bytes] = sizes(case)[..] else { panic!("{case} has three numbers") };
+            let settings = serde_json::json!({"num_hidden_layers": 2, "past": past, "T": length});
+            let analysis = analyse(&path, &settings);
+            let ours = analysis.models[0].totals().cache_bytes;
+            assert_eq!(ours, bytes.into(), "{path}: the cache after {past} and {length}");
+        }
+    }
+    assert_eq!(table.len(), 6);
+}
+
 /// Every example and conformance file checks without an error, warning or hint.
 #[test]
 fn all_files_check() {

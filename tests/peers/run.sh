@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# How long each tool takes for ResNet-50's totals: cold processes, one after the other, best of
-# three. Installs the Python tools into a virtual environment below the build folder.
+# How long each tool takes for ResNet-50's totals (cold processes, one after the other, best of
+# three), and the memory of five models against PyTorch's. Installs the Python tools into a virtual
+# environment below the build folder.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 VENV=target/peers
@@ -8,4 +9,5 @@ VENV=target/peers
 "$VENV/bin/python" -m pip install -q -r tests/peers/requirements.txt
 cargo build --release -q
 
-PYTHONPATH=tests/peers "$VENV/bin/python" tests/peers/measure.py target/release/taper "$VENV/bin/python"
+"$VENV/bin/python" tests/peers/speed.py target/release/taper "$VENV/bin/python"
+"$VENV/bin/python" tests/peers/memory.py target/release/taper tests/golden/memory.json

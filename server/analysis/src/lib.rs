@@ -21,7 +21,7 @@ pub use codes::Code;
 pub use diagnostics::{Diagnostic, Fix, Severity};
 pub use evaluate::{Definition, DefinitionKind, Symbol};
 pub use growth::{Growth, GrowthTerm, flops_growth, grouped};
-pub use model::{Dim, Model, PartUse, Use};
+pub use model::{Dim, Model, PartUse, Use, WeightBytes};
 pub use rows::Row;
 pub use workspace::{FileId, NodeRef, Place, Workspace};
 pub use written::{

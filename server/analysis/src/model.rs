@@ -1,8 +1,8 @@
 //! A model as it was found: written out, summed, and with names for its sizes.
 
-use std::{fmt, ops::ControlFlow, sync::Arc};
+use std::{collections::BTreeMap, fmt, ops::ControlFlow, sync::Arc};
 
-use layers::TensorType;
+use layers::{DType, TensorType};
 use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
@@ -57,6 +57,15 @@ pub struct PartUse {
     pub times: u128,
 }
 
+/// Bytes of what a model stores, by dtype.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct WeightBytes {
+    /// Of its parameters.
+    pub params: BTreeMap<DType, u128>,
+    /// Of its buffers.
+    pub buffers: BTreeMap<DType, u128>,
+}
+
 /// A size, by the name of the symbol that it follows or by its number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Dim {
@@ -79,6 +88,23 @@ impl Model {
     /// Sums over the whole model.
     pub fn totals(&self) -> &Totals {
         &self.part.totals
+    }
+
+    /// What [`Totals::param_bytes`] and [`Totals::buffer_bytes`] are made of.
+    pub fn weight_bytes(&self) -> WeightBytes {
+        let mut weights = WeightBytes::default();
+        self.rows(|row| {
+            for (_, tensor) in row.tensors() {
+                let by_dtype = match tensor.is_buffer {
+                    true => &mut weights.buffers,
+                    false => &mut weights.params,
+                };
+                let bytes = by_dtype.entry(tensor.dtype).or_default();
+                *bytes = bytes.saturating_add(tensor.bytes().unwrap_or(u128::MAX));
+            }
+            ControlFlow::Continue(())
+        });
+        weights
     }
 
     /// The largest sum of live tensors at any step, in bytes.

@@ -294,7 +294,7 @@ impl Totals {
     ) -> Result<Totals, Overflow> {
         for tensor in tensors {
             let numel = tensor.shape.numel()?;
-            let bytes = numel.checked_mul(tensor.dtype.bytes().into()).ok_or(Overflow)?;
+            let bytes = tensor.bytes()?;
             let one = match tensor.is_buffer {
                 true => Totals { buffers: numel, buffer_bytes: bytes, ..Totals::default() },
                 false => Totals {

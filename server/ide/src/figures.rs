@@ -1,6 +1,9 @@
 //! Numbers as people read them, always with their unit.
 
+use std::collections::BTreeMap;
+
 use analysis::Dim;
+use layers::DType;
 
 /// A count with three digits and a power of 1000: `61.1 M`.
 ///
@@ -21,6 +24,12 @@ pub fn count(value: u128) -> String {
 /// ```
 pub fn bytes(value: u128) -> String {
     scaled(value, 1024, &["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"])
+}
+
+/// Bytes by dtype: `208 KiB f32, 424 B i64`.
+pub fn bytes_by_dtype(by_dtype: &BTreeMap<DType, u128>) -> String {
+    let each = by_dtype.iter().map(|(dtype, value)| format!("{} {dtype}", bytes(*value)));
+    each.collect::<Vec<_>>().join(", ")
 }
 
 fn scaled(value: u128, base: u128, units: &[&str]) -> String {

@@ -6,7 +6,7 @@ use analysis::{
 use layers::{Cost, Entry, Overflow, Unit};
 use syntax::{Kind, SyntaxNode, TextRange, TextSize, ast};
 
-use crate::{Snapshot, bytes, count, dims, lines::outputs, percent};
+use crate::{Snapshot, bytes, bytes_by_dtype, count, dims, lines::outputs, percent};
 
 /// Markdown about a range of the text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -199,7 +199,12 @@ fn item_markdown(snapshot: &Snapshot, reference: NodeRef, item: ast::Item<'_>) -
     };
     let uses = model.part_uses(reference);
     if model.item == reference {
-        out.push_str(&totals_markdown(model.totals()));
+        let weights = model.weight_bytes();
+        out.push_str(&totals_markdown(
+            model.totals(),
+            &bytes_by_dtype(&weights.params),
+            &bytes_by_dtype(&weights.buffers),
+        ));
         out.push_str(&format!("- peak activations: {}\n", bytes(model.peak_activation_bytes())));
         let symbols: Vec<String> = model
             .symbols
@@ -216,18 +221,17 @@ fn item_markdown(snapshot: &Snapshot, reference: NodeRef, item: ast::Item<'_>) -
     out
 }
 
-fn totals_markdown(totals: &Totals) -> String {
-    let mut out =
-        format!("- parameters: {} ({})\n", grouped(totals.params), bytes(totals.param_bytes));
+fn part_totals_markdown(totals: &Totals) -> String {
+    totals_markdown(totals, &bytes(totals.param_bytes), &bytes(totals.buffer_bytes))
+}
+
+fn totals_markdown(totals: &Totals, param_bytes: &str, buffer_bytes: &str) -> String {
+    let mut out = format!("- parameters: {} ({param_bytes})\n", grouped(totals.params));
     if totals.active_params != totals.params {
         out.push_str(&format!("- active parameters: {}\n", grouped(totals.active_params)));
     }
     if totals.buffers > 0 {
-        out.push_str(&format!(
-            "- buffers: {} ({})\n",
-            grouped(totals.buffers),
-            bytes(totals.buffer_bytes)
-        ));
+        out.push_str(&format!("- buffers: {} ({buffer_bytes})\n", grouped(totals.buffers)));
     }
     let at_least = if totals.is_complete() { "" } else { "at least " };
     out.push_str(&format!(
@@ -284,7 +288,7 @@ fn step_markdown(snapshot: &Snapshot, model: &Model, node: NodeRef, doc: Option<
         What::Part(part) => {
             out.push_str(&format!("```taper\n{}\n```\n", part.name));
             out.push_str(&flow_markdown(model, step));
-            out.push_str(&totals_markdown(&step.totals));
+            out.push_str(&part_totals_markdown(&step.totals));
         }
         What::Declared(tensor) => {
             let what = if tensor.is_buffer { "buffer" } else { "parameter" };
@@ -298,7 +302,7 @@ fn step_markdown(snapshot: &Snapshot, model: &Model, node: NodeRef, doc: Option<
         }
         What::Group(_) | What::Splice(_) => {
             out.push_str(&flow_markdown(model, step));
-            out.push_str(&totals_markdown(&step.totals));
+            out.push_str(&part_totals_markdown(&step.totals));
         }
     }
     if step.totals.flops > 0 {
@@ -357,6 +361,9 @@ fn layer_markdown(model: &Model, step: &Step, layer: &LayerUse) -> String {
     }
     out.push_str(&cost_markdown(&layer.cost).unwrap_or_else(|overflow| format!("- {overflow}\n")));
     out.push_str(&format!("- activations: {}\n", bytes(step.totals.activation_bytes)));
+    if step.totals.cache_bytes > 0 {
+        out.push_str(&format!("- cache: {}\n", bytes(step.totals.cache_bytes)));
+    }
     if let Some(entry) = layer.entry {
         out.push_str(&format!("\n{}\n\n[{}]({})\n", entry.doc, entry.name, entry.source));
     }

@@ -9,7 +9,7 @@ mod hover;
 mod lines;
 mod snapshot;
 
-pub use figures::{bytes, count, dims, percent};
+pub use figures::{bytes, bytes_by_dtype, count, dims, percent};
 pub use hints::{Hint, HintId, hint_tooltip, hints};
 pub use hover::{Hover, hover};
 pub use snapshot::Snapshot;

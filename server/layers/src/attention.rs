@@ -28,7 +28,8 @@ pub(crate) static ENTRIES: &[Entry] = &[
         summary: "Attention with its four projections.",
         doc: "`[L, N, E]`, or `[N, L, E]` with `batch_first` → the same shape. One source attends to itself.\n\n\
               MACs: the projections of query, key, value and output, and the products of \
-              `ScaledDotProductAttention`. Other FLOPs: the biases, 1 per score for the scale and 5 for softmax.",
+              `ScaledDotProductAttention`. Other FLOPs: the biases, 1 per score for the scale and 5 for softmax.\n\n\
+              Unlike PyTorch, one source is enough, there is one value without the weights, and no mask.",
         source: "https://pytorch.org/docs/stable/generated/torch.nn.MultiheadAttention.html",
         bind: MultiheadAttention::bind,
     },
@@ -48,7 +49,9 @@ pub(crate) static ENTRIES: &[Entry] = &[
         doc: "`query: [*, H, L, E]`, `key: [*, H, S, E]`, `value: [*, H, S, V]` → `[*, H, L, V]`. A fourth source \
               is added to the scores. With `enable_gqa` the heads of key and value may be fewer.\n\n\
               MACs: `L * S * (E + V)` per head, all pairs, whatever the mask. Other FLOPs per score: 1 for the \
-              scale, 5 for softmax, 1 for an added mask, 3 for `softcap`.",
+              scale, 5 for softmax, 1 for an added mask, 3 for `softcap`.\n\n\
+              Unlike PyTorch, `window` hides keys that far behind, `softcap` bounds the scores (as Gemma does), and \
+              with `is_causal` the last query sees the last key, so that a cache may stand in front.",
         source: "https://pytorch.org/docs/stable/generated/torch.nn.functional.scaled_dot_product_attention.html",
         bind: Attention::bind,
     },
@@ -69,7 +72,7 @@ pub(crate) static ENTRIES: &[Entry] = &[
         summary: "Turns pairs of features by an angle that grows with the position.",
         doc: "`[*, T, D]` → `[*, T, D]`; positions begin at `offset`. Halves are paired, or neighbours with \
               `interleaved`. The other arguments are those of `rope_scaling` in Hugging Face's configs: \
-              \"linear\" and \"llama3\" change the angles when it is built, the others cost the same.\n\n3 FLOPs per element: two products and a sum. From RoFormer (Su et al., 2021).",
+              \"linear\" and \"llama3\" change the angles when it is built, the others cost the same and are not built.\n\n3 FLOPs per element: two products and a sum. From RoFormer (Su et al., 2021).",
         source: "https://arxiv.org/abs/2104.09864",
         bind: RotaryEmbedding::bind,
     },
@@ -111,7 +114,7 @@ pub(crate) static ENTRIES: &[Entry] = &[
         params: &[Param::required("past", Kind::Int)],
         inputs: Inputs::Named(&["input"]),
         summary: "Prepends cached positions.",
-        doc: "`[*, T, D]` → `[*, past + T, D]`, without work. The cache counts as memory.",
+        doc: "`[*, T, D]` → `[*, past + T, D]`, without work. The cache keeps `* · (past + T) · D` elements, in the dtype of its input, which count as memory.",
         source: "https://huggingface.co/docs/transformers/kv_cache",
         bind: |arguments, inputs| {
             if float_input("KvCache", inputs)?.shape.len() < 2 {

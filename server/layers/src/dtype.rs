@@ -10,7 +10,7 @@ use std::fmt;
 /// assert_eq!(DType::BF16.bytes(), 2);
 /// assert_eq!(DType::BF16.to_string(), "bf16");
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[allow(missing_docs)] // The names say it.
 pub enum DType {
     F64,

@@ -19,7 +19,8 @@ pub(crate) static ENTRIES: &[Entry] = &[Entry {
     doc: "`Einsum(\"b i d, b j d -> b i j\")`, or PyTorch's `Einsum(\"bid,bjd->bij\")`: where a tensor's axes stand \
           apart they may have longer names. `...` stands for any leading axes.\n\n\
           MACs: the product of the sizes of all axes, for each pair of tensors from the left. Where nothing is \
-          summed, 1 FLOP per output element; to sum an axis of a single tensor, 1 per input element.",
+          summed, 1 FLOP per output element; to sum an axis of a single tensor, 1 per input element.\n\n\
+          Unlike PyTorch, an axis stands once in a tensor.",
     source: "https://pytorch.org/docs/stable/generated/torch.einsum.html",
     bind: Einsum::bind,
 }];

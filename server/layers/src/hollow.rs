@@ -14,7 +14,7 @@ use candle_nn::{
     var_builder::{SimpleBackend, VarBuilderArgs},
 };
 
-use crate::{DType, Layer, Reason, Refusal, Shape, refusal::At};
+use crate::{DType, Layer, Overflow, Reason, Refusal, Shape, refusal::At};
 
 /// A parameter or buffer of a layer, below the layer's path.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +27,13 @@ pub struct ParameterTensor {
     pub shape: Shape,
     /// It is stored and not trained.
     pub is_buffer: bool,
+}
+
+impl ParameterTensor {
+    /// The number of bytes.
+    pub fn bytes(&self) -> std::result::Result<u128, Overflow> {
+        self.shape.numel()?.checked_mul(self.dtype.bytes().into()).ok_or(Overflow)
+    }
 }
 
 /// The parameters and buffers of a layer, read off its Candle module.

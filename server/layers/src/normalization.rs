@@ -157,9 +157,9 @@ pub(crate) static ENTRIES: &[Entry] = &[
         ],
         inputs: Inputs::Named(&["input"]),
         summary: "Normalises over the last dimensions.",
-        doc: "`[*, D]` → `[*, D]`, over the last dimension or the last `dims`, \
-              which PyTorch calls `normalized_shape`.\n\n\
-              5 FLOPs per element: mean, variance, normalisation, scale and shift.",
+        doc: "`[*, D]` → `[*, D]`, over the last dimension or the last `dims`.\n\n\
+              5 FLOPs per element: mean, variance, normalisation, scale and shift.\n\n\
+              Unlike PyTorch, `dims` counts the dimensions and the input tells their sizes (`normalized_shape`).",
         source: "https://pytorch.org/docs/stable/generated/torch.nn.LayerNorm.html",
         bind: LayerNorm::bind,
     },
@@ -174,8 +174,10 @@ pub(crate) static ENTRIES: &[Entry] = &[
         ],
         inputs: Inputs::Named(&["input"]),
         summary: "Scales by the root of the mean square of the last dimensions.",
-        doc: "`[*, D]` → `[*, D]`. The weight is added to `offset` first (1 in Gemma).\n\n\
-              4 FLOPs per element: square, mean, normalisation and scale.",
+        doc: "`[*, D]` → `[*, D]`.\n\n\
+              4 FLOPs per element: square, mean, normalisation and scale.\n\n\
+              Unlike PyTorch, `dims` counts the dimensions and the input tells their sizes (`normalized_shape`); \
+              the weight is added to `offset` first (1 in Gemma).",
         source: "https://pytorch.org/docs/stable/generated/torch.nn.RMSNorm.html",
         bind: RmsNorm::bind,
     },

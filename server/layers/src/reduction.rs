@@ -110,7 +110,7 @@ pub(crate) static ENTRIES: &[Entry] = &[
         inputs: Inputs::Named(&["input"]),
         summary: "The k largest elements along a dimension, and where they are.",
         doc: "`[*, D]` → two values, `[*, k]` each: the elements and their indices.\n\n\
-              1 FLOP per input element: each is looked at once.",
+              1 FLOP per input element: each is looked at once.\n\nUnlike PyTorch, the order of equal elements is not settled.",
         source: "https://pytorch.org/docs/stable/generated/torch.topk.html",
         bind: TopK::bind,
     },

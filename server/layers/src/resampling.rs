@@ -46,7 +46,7 @@ pub(crate) static ENTRIES: &[Entry] = &[
             Param::optional("antialias", Kind::Bool, "false"),
         ],
         inputs: Inputs::Named(&["input"]),
-        summary: "An image at another size.",
+        summary: "An image at another size; with `antialias` it is counted and not built.",
         doc: DOC,
         source: "https://pytorch.org/docs/stable/generated/torch.nn.functional.interpolate.html",
         bind: bind_by_name,

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, ops::ControlFlow};
 
 use analysis::{Analysis, Flowing, Model, Row, Workspace};
+use layers::DType;
 use serde::Serialize;
 
 use crate::report;
@@ -46,6 +47,9 @@ struct Totals {
     buffers: u128,
     active_params: u128,
     param_bytes: u128,
+    param_bytes_by_dtype: BTreeMap<String, u128>,
+    buffer_bytes: u128,
+    buffer_bytes_by_dtype: BTreeMap<String, u128>,
     macs: u128,
     flops: u128,
     activation_bytes: u128,
@@ -88,7 +92,7 @@ impl Summary {
         });
         uncounted.sort();
         uncounted.dedup();
-        let totals = model.totals();
+        let (totals, weights) = (model.totals(), model.weight_bytes());
         Summary {
             format: FORMAT,
             model: model.name.to_string(),
@@ -113,6 +117,9 @@ impl Summary {
                 buffers: totals.buffers,
                 active_params: totals.active_params,
                 param_bytes: totals.param_bytes,
+                param_bytes_by_dtype: by_dtype(&weights.params),
+                buffer_bytes: totals.buffer_bytes,
+                buffer_bytes_by_dtype: by_dtype(&weights.buffers),
                 macs: totals.macs,
                 flops: totals.flops,
                 activation_bytes: totals.activation_bytes,
@@ -127,6 +134,10 @@ impl Summary {
                 .collect(),
         }
     }
+}
+
+fn by_dtype(bytes: &BTreeMap<DType, u128>) -> BTreeMap<String, u128> {
+    bytes.iter().map(|(dtype, bytes)| (dtype.to_string(), *bytes)).collect()
 }
 
 impl Layer {

@@ -4,7 +4,7 @@ use std::{ops::ControlFlow, sync::Arc};
 
 use analysis::{Model, Step, Totals, What};
 use comfy_table::{CellAlignment, Table, presets};
-use ide::{bytes, count, dims, percent};
+use ide::{bytes, bytes_by_dtype, count, dims, percent};
 
 use super::{Arguments, By, Sort};
 
@@ -244,23 +244,17 @@ fn footer(model: &Model) -> String {
     }
     out.push('\n');
     let mut line = |name: &str, value: String| out.push_str(&format!("  {name:<18}{value}\n"));
-    line(
-        "parameters",
-        format!("{} ({}, {})", count(totals.params), totals.params, bytes(totals.param_bytes)),
-    );
+    let weights = model.weight_bytes();
+    let stored = |count: String, exact: u128, by_dtype| match exact {
+        0 => count,
+        _ => format!("{count} ({exact}, {})", bytes_by_dtype(by_dtype)),
+    };
+    line("parameters", stored(count(totals.params), totals.params, &weights.params));
     if totals.active_params != totals.params {
         line("active", format!("{} ({})", count(totals.active_params), totals.active_params));
     }
     if totals.buffers > 0 {
-        line(
-            "buffers",
-            format!(
-                "{} ({}, {})",
-                count(totals.buffers),
-                totals.buffers,
-                bytes(totals.buffer_bytes)
-            ),
-        );
+        line("buffers", stored(count(totals.buffers), totals.buffers, &weights.buffers));
     }
     let at_least = if totals.is_complete() { "" } else { "≥ " };
     line("MACs", format!("{at_least}{}MAC ({})", unit(totals.macs), totals.macs));
