@@ -6,7 +6,7 @@ use smol_str::SmolStr;
 use syntax::{Kind, SyntaxNode, TextRange, TextSize, ast};
 
 use crate::{
-    Code, Diagnostic, FileId, Model, NodeRef, Place, Severity, Workspace,
+    Code, Definition, Diagnostic, FileId, Model, NodeRef, Place, Severity, Workspace,
     duplicates::duplicates,
     evaluate::{FIGURES, Run, Setting, SizeExpectations, mentions},
     model::index,
@@ -34,12 +34,25 @@ pub struct Analysis {
     pub models: Vec<Model>,
     /// The models that need arguments, with the names of those that are missing.
     pub incomplete: Vec<(SmolStr, Vec<SmolStr>)>,
+    /// What names in the text mean, at their first use.
+    pub definitions: FxHashMap<NodeRef, Definition>,
+    /// What `let`s, parameters, dimensions and labels stand for, at their first use.
+    pub scalars: FxHashMap<NodeRef, String>,
 }
 
 impl Analysis {
     /// The model of a name.
     pub fn model(&self, name: &str) -> Option<&Model> {
         self.models.iter().find(|model| model.name == name)
+    }
+
+    fn note_names(&mut self, run: &mut Run<'_>) {
+        for (node, definition) in run.definitions.drain() {
+            self.definitions.entry(node).or_insert(definition);
+        }
+        for (node, value) in run.scalars.drain() {
+            self.scalars.entry(node).or_insert(value);
+        }
     }
 
     /// Whether anything is an error.
@@ -59,8 +72,14 @@ impl Analysis {
 /// assert_eq!(analysis.models[0].totals().params, 5_130);
 /// ```
 pub fn analyse(workspace: &Workspace, file: FileId, options: &Options) -> Analysis {
-    let mut analysis =
-        Analysis { file, diagnostics: Vec::new(), models: Vec::new(), incomplete: Vec::new() };
+    let mut analysis = Analysis {
+        file,
+        diagnostics: Vec::new(),
+        models: Vec::new(),
+        incomplete: Vec::new(),
+        definitions: FxHashMap::default(),
+        scalars: FxHashMap::default(),
+    };
     for error in workspace.parse(file).errors() {
         let place = Place { file, range: error.range };
         analysis.diagnostics.push(Diagnostic::new(Code::Syntax, place, error.message.clone()));
@@ -150,6 +169,7 @@ fn show(
         diagnostics.extend(check_expectations_at(workspace, node, name, setting, expectations));
     }
     analysis.diagnostics.extend(diagnostics);
+    analysis.note_names(&mut run);
     let (uses, part_uses) = index(&evaluated.part);
     if analysis.diagnostics.iter().all(|found| found.code != Code::GivenTwice) {
         analysis.diagnostics.extend(duplicates(&evaluated.part).into_iter().map(|two| {
@@ -166,8 +186,6 @@ fn show(
         arguments: run.arguments,
         part: evaluated.part.clone(),
         samples,
-        definitions: run.definitions,
-        scalars: run.scalars,
         uses,
         part_uses,
     });
@@ -182,10 +200,11 @@ fn check_names(
     used: &mut FxHashSet<NodeRef>,
 ) {
     let node = NodeRef { file, node: item.id() };
-    let mut run = Run::new(workspace, setting.clone());
+    let mut run = Run::new(workspace, Setting { records: true, ..setting.clone() });
     run.check_names(node, item.name().map_or("", |name| name.text()));
     used.extend(run.used_items.iter().copied().filter(|used| *used != node));
     analysis.diagnostics.append(&mut run.diagnostics);
+    analysis.note_names(&mut run);
 }
 
 /// `expect flops < 600M at N = 1`: a run of its own at those sizes.

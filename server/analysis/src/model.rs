@@ -6,9 +6,7 @@ use layers::{DType, TensorType};
 use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
-use crate::{
-    Definition, NodeRef, Part, Row, Step, Symbol, Totals, What, memory, promise::Samples, rows,
-};
+use crate::{NodeRef, Part, Row, Step, Symbol, Totals, What, memory, promise::Samples, rows};
 
 /// A model, or a block whose input gives sizes, at the sizes shown.
 #[derive(Debug)]
@@ -26,10 +24,6 @@ pub struct Model {
     /// The model written out.
     pub part: Arc<Part>,
     pub(crate) samples: Samples,
-    /// What names in the text mean, at their first use.
-    pub definitions: FxHashMap<NodeRef, Definition>,
-    /// What `let`s, parameters, dimensions and labels stand for, at their first use.
-    pub scalars: FxHashMap<NodeRef, String>,
     pub(crate) uses: FxHashMap<NodeRef, Vec<Use>>,
     pub(crate) part_uses: FxHashMap<NodeRef, Vec<PartUse>>,
 }

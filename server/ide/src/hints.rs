@@ -153,7 +153,7 @@ fn params_label(params: u128, active: u128) -> String {
 }
 
 fn scalar(snapshot: &Snapshot, node: NodeRef) -> Option<String> {
-    let value = snapshot.analysis.models.iter().find_map(|model| model.scalars.get(&node))?;
+    let value = snapshot.analysis.scalars.get(&node)?;
     (value.chars().count() <= 40).then(|| value.clone())
 }
 

@@ -117,7 +117,7 @@ impl Run<'_> {
         frame: &Frame,
         first: &str,
         suffixes: &[ast::Suffix<'_>],
-    ) -> Option<(Value, usize)> {
+    ) -> Option<(Binding, usize)> {
         if !matches!(suffixes.first(), Some(ast::Suffix::Field(_))) || self.is_bound(frame, first) {
             return None;
         }
@@ -126,10 +126,10 @@ impl Run<'_> {
             let ast::Suffix::Field(field) = suffix else { return None };
             name.push('.');
             name.push_str(field.name()?.text());
-            if let Some(Found::Seen(Binding { what: Named::Parameter(value), .. })) =
-                self.find_binding(frame, &name)
+            if let Some(Found::Seen(binding)) = self.find_binding(frame, &name)
+                && matches!(binding.what, Named::Parameter(_))
             {
-                return Some((value, index + 1));
+                return Some((binding, index + 1));
             }
         }
         None
@@ -140,7 +140,12 @@ impl Run<'_> {
         self.find_binding(frame, name).is_some()
     }
 
-    fn read(&mut self, frame: &mut Frame, expr: ast::Expr<'_>, binding: Binding) -> Resolved {
+    pub(crate) fn read(
+        &mut self,
+        frame: &mut Frame,
+        expr: ast::Expr<'_>,
+        binding: Binding,
+    ) -> Resolved {
         let Binding { what, node } = binding;
         let (kind, value) = match &what {
             Named::Parameter(value) => (DefinitionKind::Parameter, Some(value)),
@@ -221,6 +226,13 @@ impl Run<'_> {
             return Some(Resolved::Value(self.all_values(frame, label, field)));
         }
         if let Some(child) = child_of(frame, label, name) {
+            if let Some(node) = given_at(frame, &child) {
+                self.define(frame.file, field.id(), || Definition {
+                    node,
+                    kind: DefinitionKind::Label,
+                    value: None,
+                });
+            }
             return Some(Resolved::Label(child));
         }
         self.label_parameter(frame, label, name).map(Resolved::Value)
@@ -364,6 +376,14 @@ fn is_seen_from(binding: &Binding, block: NodeRef) -> bool {
         Named::Parameter(_) => true,
         Named::Scalar { sized, how: How::Let, .. } => !sized && binding.node.node < block.node,
         _ => false,
+    }
+}
+
+/// Where a label is given; a part of a path has no place of its own.
+fn given_at(frame: &Frame, label: &LabelRef) -> Option<NodeRef> {
+    match label {
+        LabelRef::Here(id) => frame.label(*id).node,
+        LabelRef::Inside { part, label, .. } => part.labels[label.0 as usize].node,
     }
 }
 

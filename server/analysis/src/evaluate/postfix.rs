@@ -33,9 +33,9 @@ impl<'w> Run<'w> {
                 Resolved::Value(self.function_call(frame, expr, name.text(), suffixes[0]))
             }
             Some(name) => match self.dotted_parameter(frame, name.text(), &suffixes) {
-                Some((value, fields)) => {
+                Some((binding, fields)) => {
                     at = fields;
-                    Resolved::Value(value)
+                    self.read(frame, primary, binding)
                 }
                 None => self.resolve(frame, primary, name.text()),
             },
