@@ -85,7 +85,12 @@ impl Workspace {
 
     /// The file that a `use` in another one names, if it is here.
     pub fn resolve(&self, from: FileId, relative: &str) -> Option<FileId> {
-        self.find(&join(self.path(from), relative))
+        self.find(&self.path_from(from, relative))
+    }
+
+    /// The path that a text in a file names.
+    pub fn path_from(&self, from: FileId, relative: &str) -> String {
+        join(self.path(from), relative)
     }
 
     /// The paths that files here use and that are not here.
