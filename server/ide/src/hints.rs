@@ -7,8 +7,9 @@ use analysis::{Model, NodeRef, Step, Totals, grouped};
 use syntax::{Kind, SyntaxNode, TextRange, TextSize, ast};
 
 use crate::{
-    Snapshot, bytes, count, dims,
-    lines::{StepLine, outputs, step_lines},
+    Snapshot, Units, Work, dims,
+    heat::is_hot,
+    lines::{Figures, StepLine, outputs, step_lines},
     percent,
 };
 
@@ -37,7 +38,7 @@ pub fn hints(snapshot: &Snapshot, range: Option<TextRange>) -> Vec<Hint> {
     let range = range.unwrap_or_else(|| snapshot.parse().tree().root().range());
     let mut hints: Vec<Hint> = step_lines(snapshot, range)
         .iter()
-        .map(|line| hint(snapshot, line.node, line.end, step_label(line)))
+        .map(|line| hint(snapshot, line.node, line.end, step_label(snapshot, line)))
         .collect();
     for node in
         snapshot.parse().tree().nodes().filter(|node| range.intersect(node.range()).is_some())
@@ -74,11 +75,55 @@ fn head_end(text: &str, item: SyntaxNode<'_>) -> TextSize {
     if body.contains('\n') { end } else { item.range().end() }
 }
 
+/// A label cut so that each symbol of its shapes stands alone: `[`, `N`, `, 64] · 9.41 K params`.
+///
+/// ```
+/// let parts: Vec<&str> = ide::label_parts("[N, 64] · 9 params").collect();
+/// assert_eq!(parts, ["[", "N", ", 64] · 9 params"]);
+/// ```
+pub fn label_parts(label: &str) -> impl Iterator<Item = &str> {
+    let mut rest = label;
+    let mut depth = 0;
+    std::iter::from_fn(move || {
+        let is_name = |c: char| c.is_alphanumeric() || c == '_';
+        let starts = |c: char| c.is_alphabetic() || c == '_';
+        if depth > 0 && rest.starts_with(starts) {
+            let end = rest.find(|c| !is_name(c)).unwrap_or(rest.len());
+            let (name, after) = rest.split_at(end);
+            rest = after;
+            return Some(name);
+        }
+        let mut end = rest.len();
+        for (at, c) in rest.char_indices() {
+            match c {
+                '[' => depth += 1,
+                ']' => depth -= 1,
+                c if depth > 0 && starts(c) => {
+                    end = at;
+                    break;
+                }
+                _ => {}
+            }
+        }
+        let (text, after) = rest.split_at(end);
+        rest = after;
+        (!text.is_empty()).then_some(text)
+    })
+}
+
+/// Where a symbol that a hint names is given.
+pub fn hint_symbol(snapshot: &Snapshot, id: HintId, name: &str) -> Option<NodeRef> {
+    let line = step_lines(snapshot, TextRange::new(id.start, id.offset.max(id.start)));
+    let models = line.into_iter().map(|line| line.model).chain(&snapshot.analysis.models);
+    let mut symbols = models.flat_map(|model| &model.symbols);
+    symbols.find(|symbol| symbol.name == name).map(|symbol| symbol.node)
+}
+
 /// The details of a hint, in Markdown.
 pub fn hint_tooltip(snapshot: &Snapshot, id: HintId) -> Option<String> {
     let line = step_lines(snapshot, TextRange::new(id.start, id.offset.max(id.start)));
     if let Some(line) = line.into_iter().find(|line| line.end == id.offset) {
-        return Some(tooltip_of_line(&line));
+        return Some(tooltip_of_line(&line, snapshot.display.units));
     }
     crate::hover(snapshot, id.start).map(|hover| hover.markdown)
 }
@@ -88,37 +133,47 @@ fn hint(snapshot: &Snapshot, node: NodeRef, offset: TextSize, label: String) -> 
     Hint { offset, label, id: HintId { start, offset } }
 }
 
-fn step_label(line: &StepLine<'_>) -> String {
-    let mut parts: Vec<String> = outputs(line.model, line.last()).into_iter().collect();
-    let (params, _, flops) = line.once();
-    if params > 0 {
-        let active = line.stages.iter().map(|uses| uses[0].totals.active_params).sum();
-        parts.push(params_label(params, active));
+/// What the line gives and costs; nothing where its share is too small to be shown.
+fn step_label(snapshot: &Snapshot, line: &StepLine<'_>) -> String {
+    let (shown, units) = (&snapshot.display.hints, snapshot.display.units);
+    let (once, all, totals) = (line.once(), line.all(), line.model.totals());
+    if shown.minimum_share > 0.0 && line.largest_share() < shown.minimum_share {
+        return String::new();
     }
-    if flops > 0 {
-        parts.push(format!("{}FLOP", spaced_unit(flops)));
+    let mut parts = Vec::new();
+    if shown.shape {
+        parts.extend(outputs(line.model, line.last()));
+    }
+    if shown.params && once.params > 0 {
+        parts.push(params_label(units, once.params, once.active_params));
+    }
+    let work = |figures: Figures| match shown.work? {
+        Work::Flops => Some((figures.flops, totals.flops, "FLOP")),
+        Work::Macs => Some((figures.macs, totals.macs, "MAC")),
+    };
+    if let Some((work, _, unit)) = work(once).filter(|(work, ..)| *work > 0) {
+        parts.push(units.count_of(work, unit));
+    }
+    if shown.memory && once.activation_bytes > 0 {
+        parts.push(units.bytes(once.activation_bytes));
     }
     let times = line.times();
-    if times > 1 {
+    if times > 1 && !parts.is_empty() {
         parts.push(format!("×{times}"));
     }
-    let all = line.flops_of_all();
-    if all > 0 {
-        parts.push(percent(all, line.model.totals().flops));
+    if let Some((work, whole, _)) = work(all).filter(|(work, ..)| shown.share && *work > 0) {
+        let hot = is_hot(snapshot, line) && !snapshot.display.heat.mark.is_empty();
+        let mark = if hot { format!("{} ", snapshot.display.heat.mark) } else { String::new() };
+        parts.push(format!("{mark}{}", percent(work, whole)));
     }
     parts.join(" · ")
 }
 
-/// `1.43 G`, ready for its unit.
-fn spaced_unit(value: u128) -> String {
-    let text = count(value);
-    if text.ends_with(|last: char| last.is_ascii_digit()) { format!("{text} ") } else { text }
-}
-
 fn item_label(snapshot: &Snapshot, item: NodeRef) -> Option<String> {
     let model = snapshot.model_with(item)?;
+    let units = snapshot.display.units;
     if model.item == item {
-        return Some(totals_label(model.totals()));
+        return Some(totals_label(units, model.totals()));
     }
     let uses = model.part_uses(item);
     let first = uses.first()?;
@@ -126,7 +181,7 @@ fn item_label(snapshot: &Snapshot, item: NodeRef) -> Option<String> {
     let flops: u128 = uses.iter().map(|one| one.times.saturating_mul(one.part.totals.flops)).sum();
     let mut parts = Vec::new();
     parts.extend(first.step.as_ref().and_then(|step| outputs(model, step)));
-    parts.push(totals_label(&first.part.totals));
+    parts.push(totals_label(units, &first.part.totals));
     if times > 1 {
         parts.push(format!("×{times}"));
     }
@@ -138,17 +193,17 @@ fn item_label(snapshot: &Snapshot, item: NodeRef) -> Option<String> {
 
 /// Parameters and FLOPs; where experts are idle, the active parameters too; `≥` where a step has
 /// no rule or a mistake.
-fn totals_label(totals: &Totals) -> String {
-    let params = params_label(totals.params, totals.active_params);
+fn totals_label(units: Units, totals: &Totals) -> String {
+    let params = params_label(units, totals.params, totals.active_params);
     let at_least = if totals.is_complete() { "" } else { "≥ " };
     let params_at_least = if totals.unknown == 0 { "" } else { "≥ " };
-    format!("{params_at_least}{params} · {at_least}{}FLOP", spaced_unit(totals.flops))
+    format!("{params_at_least}{params} · {at_least}{}", units.count_of(totals.flops, "FLOP"))
 }
 
-fn params_label(params: u128, active: u128) -> String {
+fn params_label(units: Units, params: u128, active: u128) -> String {
     match params == active {
-        true => format!("{} params", count(params)),
-        false => format!("{} params ({} active)", count(params), count(active)),
+        true => format!("{} params", units.count(params)),
+        false => format!("{} params ({} active)", units.count(params), units.count(active)),
     }
 }
 
@@ -168,7 +223,7 @@ fn declared_label(snapshot: &Snapshot, node: NodeRef) -> Option<String> {
     let step = &uses.first()?.step;
     let mut parts: Vec<String> = outputs(model, step).into_iter().collect();
     if step.totals.params > 0 {
-        parts.push(format!("{} params", count(step.totals.params)));
+        parts.push(format!("{} params", snapshot.display.units.count(step.totals.params)));
     }
     let times: u128 = uses.iter().map(|one| one.times).sum();
     if times > 1 {
@@ -203,7 +258,7 @@ fn input_label(snapshot: &Snapshot, input: NodeRef) -> Option<String> {
     (!shape.is_empty()).then(|| dims(&shape))
 }
 
-fn tooltip_of_line(line: &StepLine<'_>) -> String {
+fn tooltip_of_line(line: &StepLine<'_>, units: Units) -> String {
     let mut out = String::from(
         "| stage | output | params | MACs | FLOPs | memory |\n|---|---|--:|--:|--:|--:|\n",
     );
@@ -217,7 +272,7 @@ fn tooltip_of_line(line: &StepLine<'_>) -> String {
             grouped(params),
             grouped(macs),
             grouped(flops),
-            bytes(activation_bytes)
+            units.bytes(activation_bytes)
         ));
     }
     out.push_str(&shares(line.model, line));
@@ -225,11 +280,11 @@ fn tooltip_of_line(line: &StepLine<'_>) -> String {
 }
 
 fn shares(model: &Model, line: &StepLine<'_>) -> String {
-    let (params, _, flops) = line.once();
+    let Figures { params, flops, .. } = line.once();
     let totals = model.totals();
     let times = line.times();
     let mut out = String::new();
-    let all = line.flops_of_all();
+    let all = line.all().flops;
     if all > 0 {
         out.push_str(&format!("\n{} of the FLOPs of `{}`", percent(all, totals.flops), model.name));
         if times > 1 {

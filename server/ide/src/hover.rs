@@ -6,7 +6,7 @@ use analysis::{
 use layers::{Cost, Entry, Overflow, Unit};
 use syntax::{Kind, SyntaxNode, TextRange, TextSize, ast};
 
-use crate::{Snapshot, bytes, bytes_by_dtype, count, dims, lines::outputs, percent};
+use crate::{Snapshot, Units, dims, lines::outputs, percent};
 
 /// Markdown about a range of the text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -194,13 +194,17 @@ fn item_markdown(snapshot: &Snapshot, reference: NodeRef, item: ast::Item<'_>) -
     };
     let uses = model.part_uses(reference);
     if model.item == reference {
-        let weights = model.weight_bytes();
+        let (units, weights) = (snapshot.display.units, model.weight_bytes());
         out.push_str(&totals_markdown(
+            units,
             model.totals(),
-            &bytes_by_dtype(&weights.params),
-            &bytes_by_dtype(&weights.buffers),
+            &units.bytes_by_dtype(&weights.params),
+            &units.bytes_by_dtype(&weights.buffers),
         ));
-        out.push_str(&format!("- peak activations: {}\n", bytes(model.peak_activation_bytes())));
+        out.push_str(&format!(
+            "- peak activations: {}\n",
+            units.bytes(model.peak_activation_bytes())
+        ));
         let symbols: Vec<String> = model
             .symbols
             .iter()
@@ -216,11 +220,12 @@ fn item_markdown(snapshot: &Snapshot, reference: NodeRef, item: ast::Item<'_>) -
     out
 }
 
-fn part_totals_markdown(totals: &Totals) -> String {
-    totals_markdown(totals, &bytes(totals.param_bytes), &bytes(totals.buffer_bytes))
+fn part_totals_markdown(units: Units, totals: &Totals) -> String {
+    let (params, buffers) = (units.bytes(totals.param_bytes), units.bytes(totals.buffer_bytes));
+    totals_markdown(units, totals, &params, &buffers)
 }
 
-fn totals_markdown(totals: &Totals, param_bytes: &str, buffer_bytes: &str) -> String {
+fn totals_markdown(units: Units, totals: &Totals, param_bytes: &str, buffer_bytes: &str) -> String {
     let mut out = format!("- parameters: {} ({param_bytes})\n", grouped(totals.params));
     if totals.active_params != totals.params {
         out.push_str(&format!("- active parameters: {}\n", grouped(totals.active_params)));
@@ -234,9 +239,9 @@ fn totals_markdown(totals: &Totals, param_bytes: &str, buffer_bytes: &str) -> St
         grouped(totals.macs),
         grouped(totals.flops)
     ));
-    out.push_str(&format!("- activations: {}\n", bytes(totals.activation_bytes)));
+    out.push_str(&format!("- activations: {}\n", units.bytes(totals.activation_bytes)));
     if totals.cache_bytes > 0 {
-        out.push_str(&format!("- cache: {}\n", bytes(totals.cache_bytes)));
+        out.push_str(&format!("- cache: {}\n", units.bytes(totals.cache_bytes)));
     }
     out
 }
@@ -279,11 +284,13 @@ fn step_markdown(snapshot: &Snapshot, model: &Model, node: NodeRef, doc: Option<
     let step = &first.step;
     let mut out = doc.map_or(String::new(), |doc| format!("{doc}\n\n"));
     match &step.what {
-        What::Layer(layer) => out.push_str(&layer_markdown(model, step, layer)),
+        What::Layer(layer) => {
+            out.push_str(&layer_markdown(snapshot.display.units, model, step, layer))
+        }
         What::Part(part) => {
             out.push_str(&format!("```taper\n{}\n```\n", part.name));
             out.push_str(&flow_markdown(model, step));
-            out.push_str(&part_totals_markdown(&step.totals));
+            out.push_str(&part_totals_markdown(snapshot.display.units, &step.totals));
         }
         What::Declared(tensor) => {
             let what = if tensor.is_buffer { "buffer" } else { "parameter" };
@@ -292,18 +299,18 @@ fn step_markdown(snapshot: &Snapshot, model: &Model, node: NodeRef, doc: Option<
                 "{what} {}{}: {}\n",
                 tensor.dtype,
                 tensor.shape,
-                crate::bytes(bytes)
+                snapshot.display.units.bytes(bytes)
             ));
         }
         What::Group(_) | What::Splice(_) => {
             out.push_str(&flow_markdown(model, step));
-            out.push_str(&part_totals_markdown(&step.totals));
+            out.push_str(&part_totals_markdown(snapshot.display.units, &step.totals));
         }
     }
     if step.totals.flops > 0 {
         out.push_str(&growth_markdown(snapshot, model, Some(node)));
     }
-    out.push_str(&share_markdown(model, uses));
+    out.push_str(&share_markdown(snapshot.display.units, model, uses));
     out
 }
 
@@ -314,7 +321,7 @@ fn flow_markdown(model: &Model, step: &Step) -> String {
     format!("{} → {outputs}\n\n", inputs.join(", "))
 }
 
-fn layer_markdown(model: &Model, step: &Step, layer: &LayerUse) -> String {
+fn layer_markdown(units: Units, model: &Model, step: &Step, layer: &LayerUse) -> String {
     let mut out = match layer.entry {
         Some(entry) => {
             let arguments: Vec<String> = layer
@@ -351,13 +358,13 @@ fn layer_markdown(model: &Model, step: &Step, layer: &LayerUse) -> String {
         out.push_str(&format!(
             "- parameters: {} ({})\n",
             grouped(step.totals.params),
-            bytes(step.totals.param_bytes)
+            units.bytes(step.totals.param_bytes)
         ));
     }
     out.push_str(&cost_markdown(&layer.cost).unwrap_or_else(|overflow| format!("- {overflow}\n")));
-    out.push_str(&format!("- activations: {}\n", bytes(step.totals.activation_bytes)));
+    out.push_str(&format!("- activations: {}\n", units.bytes(step.totals.activation_bytes)));
     if step.totals.cache_bytes > 0 {
-        out.push_str(&format!("- cache: {}\n", bytes(step.totals.cache_bytes)));
+        out.push_str(&format!("- cache: {}\n", units.bytes(step.totals.cache_bytes)));
     }
     if let Some(entry) = layer.entry {
         out.push_str(&format!("\n{}\n\n[{}]({})\n", entry.doc, entry.name, entry.source));
@@ -387,7 +394,7 @@ fn cost_markdown(cost: &Cost) -> Result<String, Overflow> {
     Ok(out)
 }
 
-fn share_markdown(model: &Model, uses: &[Use]) -> String {
+fn share_markdown(units: Units, model: &Model, uses: &[Use]) -> String {
     let times: u128 = uses.iter().map(|one| one.times).sum();
     let flops: u128 = uses.iter().map(|one| one.times.saturating_mul(one.totals.flops)).sum();
     let mut out = String::new();
@@ -407,8 +414,8 @@ fn share_markdown(model: &Model, uses: &[Use]) -> String {
             out.push_str(&format!(
                 "| {} | {shape} | {} | {} |\n",
                 one.times,
-                count(params),
-                count(flops)
+                units.count(params),
+                units.count(flops)
             ));
         }
         if uses.len() > MAX_USES {

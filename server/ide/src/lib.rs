@@ -3,9 +3,11 @@
 //! Each feature is a file: it takes a [`Snapshot`] and an offset, and gives plain data. This crate
 //! knows no protocol, no files and no threads.
 
-mod figures;
+mod display;
 #[cfg(test)]
 mod fixture;
+mod folding;
+mod heat;
 mod hints;
 mod hover;
 mod lines;
@@ -13,13 +15,20 @@ mod links;
 mod names;
 mod navigation;
 mod rename;
+mod selection;
 mod snapshot;
+mod symbols;
+mod tokens;
 
-pub use figures::{bytes, bytes_by_dtype, count, dims, percent};
-pub use hints::{Hint, HintId, hint_tooltip, hints};
+pub use display::{Display, Heat, HintParts, Units, Work, dims, percent};
+pub use folding::{Fold, FoldKind, folds};
+pub use hints::{Hint, HintId, hint_symbol, hint_tooltip, hints, label_parts};
 pub use hover::{Hover, hover};
 pub use links::{Link, links};
 pub use names::{Named, Occurrence, name_at, occurrences};
 pub use navigation::{Highlight, Target, definition, highlights, references, type_definition};
 pub use rename::{Rename, prepare_rename, rename};
+pub use selection::selections;
 pub use snapshot::Snapshot;
+pub use symbols::{Symbol, SymbolKind, WorkspaceSymbol, document_symbols, workspace_symbols};
+pub use tokens::{Token, TokenKind, tokens};

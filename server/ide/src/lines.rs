@@ -1,6 +1,6 @@
 //! Which steps stand on which line of the text.
 
-use analysis::{Model, NodeRef, Step, Use, What};
+use analysis::{FileId, Model, NodeRef, Step, Totals, Use, What};
 use syntax::{Kind, SyntaxNode, TextRange, TextSize, ast};
 
 use crate::Snapshot;
@@ -22,23 +22,64 @@ impl<'s> StepLine<'s> {
         &self.stages[self.stages.len() - 1][0].step
     }
 
-    /// One use of all stages of the line: parameters, MACs, FLOPs.
-    pub fn once(&self) -> (u128, u128, u128) {
-        self.stages.iter().fold((0, 0, 0), |(params, macs, flops), uses| {
-            let totals = &uses[0].totals;
-            (params + totals.params, macs + totals.macs, flops + totals.flops)
-        })
+    /// Sums over all stages of the line, for one use.
+    pub fn once(&self) -> Figures {
+        self.stages.iter().fold(Figures::default(), |sum, uses| sum.plus(&uses[0].totals, 1))
     }
 
-    /// FLOPs of all uses.
-    pub fn flops_of_all(&self) -> u128 {
+    /// Sums over all uses.
+    pub fn all(&self) -> Figures {
         let uses = self.stages.iter().flat_map(|uses| uses.iter());
-        uses.fold(0, |sum, one| sum.saturating_add(one.times.saturating_mul(one.totals.flops)))
+        uses.fold(Figures::default(), |sum, one| sum.plus(&one.totals, one.times))
+    }
+
+    /// The largest share of its model's FLOPs, parameters or activations that all uses have.
+    pub fn largest_share(&self) -> f64 {
+        let (all, totals) = (self.all(), self.model.totals());
+        let share = |part: u128, whole: u128| match whole {
+            0 => 0.0,
+            _ => part as f64 / whole as f64,
+        };
+        share(all.flops, totals.flops)
+            .max(share(all.params, totals.params))
+            .max(share(all.activation_bytes, totals.activation_bytes))
+    }
+
+    /// Whether it only holds what other lines of this file do.
+    pub fn holds_others(&self, file: FileId) -> bool {
+        self.stages.iter().all(|uses| match &uses[0].step.what {
+            What::Part(part) => part.item.file == file,
+            What::Group(_) | What::Splice(_) => true,
+            What::Layer(_) | What::Declared(_) => false,
+        })
     }
 
     /// How often the model does it.
     pub fn times(&self) -> u128 {
         self.stages[0].iter().fold(0, |sum, one| sum.saturating_add(one.times))
+    }
+}
+
+/// What a line costs.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Figures {
+    pub params: u128,
+    pub active_params: u128,
+    pub macs: u128,
+    pub flops: u128,
+    pub activation_bytes: u128,
+}
+
+impl Figures {
+    fn plus(self, totals: &Totals, times: u128) -> Figures {
+        let add = |sum: u128, one: u128| sum.saturating_add(one.saturating_mul(times));
+        Figures {
+            params: add(self.params, totals.params),
+            active_params: add(self.active_params, totals.active_params),
+            macs: add(self.macs, totals.macs),
+            flops: add(self.flops, totals.flops),
+            activation_bytes: add(self.activation_bytes, totals.activation_bytes),
+        }
     }
 }
 

@@ -3,6 +3,8 @@
 use analysis::{Analysis, FileId, Model, NodeRef, Options, Workspace};
 use syntax::{NodeId, Parse};
 
+use crate::Display;
+
 /// An immutable state of a file and its analysis.
 #[derive(Debug)]
 pub struct Snapshot {
@@ -12,13 +14,20 @@ pub struct Snapshot {
     pub analysis: Analysis,
     /// How it was analysed.
     pub options: Options,
+    /// How figures are shown.
+    pub display: Display,
 }
 
 impl Snapshot {
     /// Analyses a file of a workspace.
     pub fn new(workspace: Workspace, file: FileId, options: Options) -> Snapshot {
         let analysis = analysis::analyse(&workspace, file, &options);
-        Snapshot { workspace, analysis, options }
+        Snapshot { workspace, analysis, options, display: Display::default() }
+    }
+
+    /// With figures shown in another way.
+    pub fn shown(self, display: Display) -> Snapshot {
+        Snapshot { display, ..self }
     }
 
     /// The file that is shown.

@@ -4,7 +4,7 @@ use std::{ops::ControlFlow, sync::Arc};
 
 use analysis::{Model, Step, Totals, What};
 use comfy_table::{CellAlignment, Table, presets};
-use ide::{bytes, bytes_by_dtype, count, dims, percent};
+use ide::{Units, dims, percent};
 
 use super::{Arguments, By, Sort};
 
@@ -19,6 +19,8 @@ struct Line {
 const HEADER: [&str; 8] =
     ["layer", "kind", "output", "params", "MACs", "FLOPs", "share of FLOPs", "activations"];
 
+const UNITS: Units = Units { decimal_bytes: false, digits: 3 };
+
 /// The table with units, bars and the totals below it.
 pub fn human(model: &Model, arguments: &Arguments) -> String {
     let mut table = Table::new();
@@ -32,14 +34,14 @@ pub fn human(model: &Model, arguments: &Arguments) -> String {
             line.name,
             line.kind,
             line.output,
-            nonzero(params, count(params)),
-            nonzero(macs, count(macs)),
-            nonzero(flops, count(flops)),
+            nonzero(params, UNITS.count(params)),
+            nonzero(macs, UNITS.count(macs)),
+            nonzero(flops, UNITS.count(flops)),
             nonzero(
                 flops,
                 format!("{} {:>7}", bar(flops, whole.flops), percent(flops, whole.flops)),
             ),
-            nonzero(activation_bytes, bytes(activation_bytes)),
+            nonzero(activation_bytes, UNITS.bytes(activation_bytes)),
         ]);
     }
     for column in 3..HEADER.len() {
@@ -247,34 +249,28 @@ fn footer(model: &Model) -> String {
     let weights = model.weight_bytes();
     let stored = |count: String, exact: u128, by_dtype| match exact {
         0 => count,
-        _ => format!("{count} ({exact}, {})", bytes_by_dtype(by_dtype)),
+        _ => format!("{count} ({exact}, {})", UNITS.bytes_by_dtype(by_dtype)),
     };
-    line("parameters", stored(count(totals.params), totals.params, &weights.params));
+    line("parameters", stored(UNITS.count(totals.params), totals.params, &weights.params));
     if totals.active_params != totals.params {
-        line("active", format!("{} ({})", count(totals.active_params), totals.active_params));
+        line("active", format!("{} ({})", UNITS.count(totals.active_params), totals.active_params));
     }
     if totals.buffers > 0 {
-        line("buffers", stored(count(totals.buffers), totals.buffers, &weights.buffers));
+        line("buffers", stored(UNITS.count(totals.buffers), totals.buffers, &weights.buffers));
     }
     let at_least = if totals.is_complete() { "" } else { "≥ " };
-    line("MACs", format!("{at_least}{}MAC ({})", unit(totals.macs), totals.macs));
-    line("FLOPs", format!("{at_least}{}FLOP ({})", unit(totals.flops), totals.flops));
+    line("MACs", format!("{at_least}{} ({})", UNITS.count_of(totals.macs, "MAC"), totals.macs));
+    line("FLOPs", format!("{at_least}{} ({})", UNITS.count_of(totals.flops, "FLOP"), totals.flops));
     line(
         "activations",
         format!(
             "{}, peak {}",
-            bytes(totals.activation_bytes),
-            bytes(model.peak_activation_bytes())
+            UNITS.bytes(totals.activation_bytes),
+            UNITS.bytes(model.peak_activation_bytes())
         ),
     );
     if totals.cache_bytes > 0 {
-        line("cache", bytes(totals.cache_bytes));
+        line("cache", UNITS.bytes(totals.cache_bytes));
     }
     out
-}
-
-/// `714 M`, ready for its unit.
-fn unit(value: u128) -> String {
-    let text = count(value);
-    if text.ends_with(|last: char| last.is_ascii_digit()) { format!("{text} ") } else { text }
 }

@@ -1,0 +1,174 @@
+//! How figures are shown: which, in what units, and what stands out.
+
+use std::collections::BTreeMap;
+
+use layers::DType;
+
+/// How a client wants figures.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Display {
+    /// What inlay hints say.
+    pub hints: HintParts,
+    /// How numbers are written.
+    pub units: Units,
+    /// What stands out.
+    pub heat: Heat,
+}
+
+/// What an inlay hint says, in this order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HintParts {
+    /// The output's shape.
+    pub shape: bool,
+    /// Parameters.
+    pub params: bool,
+    /// FLOPs, MACs or neither.
+    pub work: Option<Work>,
+    /// Bytes of the tensors made.
+    pub memory: bool,
+    /// The share of the model's work.
+    pub share: bool,
+    /// Lines with a smaller share of the model's FLOPs, parameters and activations have no hint.
+    pub minimum_share: f64,
+}
+
+/// How work is counted in hints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs)] // The names say it.
+pub enum Work {
+    Flops,
+    Macs,
+}
+
+impl Default for HintParts {
+    fn default() -> HintParts {
+        HintParts {
+            shape: true,
+            params: true,
+            work: Some(Work::Flops),
+            memory: false,
+            share: true,
+            minimum_share: 0.0,
+        }
+    }
+}
+
+/// What stands out.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Heat {
+    /// The share of its model's FLOPs, parameters or activations from which a layer stands out.
+    pub threshold: f64,
+    /// What marks its hint; empty for nothing.
+    pub mark: String,
+}
+
+impl Default for Heat {
+    fn default() -> Heat {
+        Heat { threshold: 0.2, mark: "●".to_owned() }
+    }
+}
+
+/// How numbers are written, always with their unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Units {
+    /// Bytes by powers of 1000 (MB), not of 1024 (MiB).
+    pub decimal_bytes: bool,
+    /// How many digits a shortened number has.
+    pub digits: usize,
+}
+
+impl Default for Units {
+    fn default() -> Units {
+        Units { decimal_bytes: false, digits: 3 }
+    }
+}
+
+impl Units {
+    /// A count by powers of 1000: `61.1 M`.
+    ///
+    /// ```
+    /// let units = ide::Units::default();
+    /// assert_eq!(units.count(61_100_840), "61.1 M");
+    /// assert_eq!(units.count(999), "999");
+    /// assert_eq!(units.count(999_999), "1.00 M");
+    /// assert_eq!(ide::Units { digits: 5, ..units }.count(61_100_840), "61.101 M");
+    /// ```
+    pub fn count(self, value: u128) -> String {
+        self.scaled(value, 1000, &["", "K", "M", "G", "T", "P", "E"])
+    }
+
+    /// A count ready for its unit, as `714 M` for `714 MFLOP`.
+    pub fn count_of(self, value: u128, unit: &str) -> String {
+        let text = self.count(value);
+        let space = if text.ends_with(|last: char| last.is_ascii_digit()) { " " } else { "" };
+        format!("{text}{space}{unit}")
+    }
+
+    /// Bytes by powers of 1024: `233 MiB`, or of 1000: `244 MB`.
+    ///
+    /// ```
+    /// let units = ide::Units::default();
+    /// assert_eq!(units.bytes(244_403_360), "233 MiB");
+    /// assert_eq!(units.bytes(12), "12 B");
+    /// assert_eq!(ide::Units { decimal_bytes: true, ..units }.bytes(244_403_360), "244 MB");
+    /// ```
+    pub fn bytes(self, value: u128) -> String {
+        match self.decimal_bytes {
+            true => self.scaled(value, 1000, &["B", "kB", "MB", "GB", "TB", "PB", "EB"]),
+            false => self.scaled(value, 1024, &["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"]),
+        }
+    }
+
+    /// Bytes by dtype: `208 KiB f32, 424 B i64`.
+    pub fn bytes_by_dtype(self, by_dtype: &BTreeMap<DType, u128>) -> String {
+        let each = by_dtype.iter().map(|(dtype, value)| format!("{} {dtype}", self.bytes(*value)));
+        each.collect::<Vec<_>>().join(", ")
+    }
+
+    fn scaled(self, value: u128, base: u128, units: &[&str]) -> String {
+        if value < base {
+            return format!("{value} {}", units[0]).trim_end().to_owned();
+        }
+        let digits = self.digits.clamp(3, 9);
+        let decimals = |number: f64| match number {
+            number if number < 10.0 => digits - 1,
+            number if number < 100.0 => digits - 2,
+            _ => digits - 3,
+        };
+        let round = |number: f64| {
+            let scale = 10f64.powi(decimals(number) as i32);
+            (number * scale).round() / scale
+        };
+        let (mut scale, mut unit) = (base, 1);
+        // The next unit begins where a number would round up to it.
+        while unit + 1 < units.len() && round(value as f64 / scale as f64) >= base as f64 {
+            scale = scale.saturating_mul(base);
+            unit += 1;
+        }
+        let number = round(value as f64 / scale as f64);
+        format!("{number:.*} {}", decimals(number), units[unit])
+    }
+}
+
+/// A share of a whole: `12.4 %`; what rounds to nothing is `<0.1 %`.
+///
+/// ```
+/// assert_eq!(ide::percent(1, 3), "33.3 %");
+/// assert_eq!(ide::percent(1, 10_000), "<0.1 %");
+/// ```
+pub fn percent(part: u128, whole: u128) -> String {
+    if whole == 0 {
+        return "0 %".to_owned();
+    }
+    let share = 100.0 * part as f64 / whole as f64;
+    match share {
+        share if part > 0 && share < 0.05 => "<0.1 %".to_owned(),
+        share => format!("{share:.1} %"),
+    }
+}
+
+/// A shape by its symbols: `[N, 64, 112, 112]`.
+pub fn dims(dims: &[analysis::Dim]) -> String {
+    let names: Vec<String> = dims.iter().map(analysis::Dim::to_string).collect();
+    format!("[{}]", names.join(", "))
+}

@@ -1,0 +1,23 @@
+//! Which steps cost most, so that they are seen at a glance.
+
+use analysis::NodeRef;
+use rustc_hash::FxHashSet;
+
+use crate::{
+    Snapshot,
+    lines::{StepLine, step_lines},
+};
+
+/// Whether a line holds a large share of what its model costs. One that only holds what other
+/// lines do, such as a group's, does not count.
+pub(crate) fn is_hot(snapshot: &Snapshot, line: &StepLine<'_>) -> bool {
+    !line.holds_others(snapshot.file()) && line.largest_share() >= snapshot.display.heat.threshold
+}
+
+/// The stages of the lines that stand out.
+pub(crate) fn hot_nodes(snapshot: &Snapshot) -> FxHashSet<NodeRef> {
+    let whole = snapshot.parse().tree().root().range();
+    let lines = step_lines(snapshot, whole).into_iter().filter(|line| is_hot(snapshot, line));
+    let nodes = lines.flat_map(|line| line.stages.into_iter().map(|uses| uses[0].step.node));
+    nodes.collect()
+}
