@@ -8,10 +8,19 @@ use crate::{
     lines::{StepLine, step_lines},
 };
 
+/// Whether a share of a model stands out.
+pub(crate) fn is_large(snapshot: &Snapshot, part: u128, whole: u128) -> bool {
+    whole > 0 && part as f64 >= snapshot.display.heat.threshold * whole as f64
+}
+
 /// Whether a line holds a large share of what its model costs. One that only holds what other
 /// lines do, such as a group's, does not count.
 pub(crate) fn is_hot(snapshot: &Snapshot, line: &StepLine<'_>) -> bool {
-    !line.holds_others(snapshot.file()) && line.largest_share() >= snapshot.display.heat.threshold
+    let (all, totals) = (line.all(), line.model.totals());
+    !line.holds_others(snapshot.file())
+        && (is_large(snapshot, all.flops, totals.flops)
+            || is_large(snapshot, all.params, totals.params)
+            || is_large(snapshot, all.activation_bytes, totals.activation_bytes))
 }
 
 /// The stages of the lines that stand out.

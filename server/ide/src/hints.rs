@@ -8,7 +8,7 @@ use syntax::{Kind, SyntaxNode, TextRange, TextSize, ast};
 
 use crate::{
     Snapshot, Units, Work, dims,
-    heat::is_hot,
+    heat::is_large,
     lines::{Figures, StepLine, outputs, step_lines},
     percent,
 };
@@ -144,8 +144,14 @@ fn step_label(snapshot: &Snapshot, line: &StepLine<'_>) -> String {
     if shown.shape {
         parts.extend(outputs(line.model, line.last()));
     }
+    let holds_others = line.holds_others(snapshot.file());
+    let mark = |part: u128, whole: u128| match !holds_others && is_large(snapshot, part, whole) {
+        true => format!("{} ", snapshot.display.heat.mark).trim_start().to_owned(),
+        false => String::new(),
+    };
     if shown.params && once.params > 0 {
-        parts.push(params_label(units, once.params, once.active_params));
+        let label = params_label(units, once.params, once.active_params);
+        parts.push(mark(all.params, totals.params) + &label);
     }
     let work = |figures: Figures| match shown.work? {
         Work::Flops => Some((figures.flops, totals.flops, "FLOP")),
@@ -155,16 +161,15 @@ fn step_label(snapshot: &Snapshot, line: &StepLine<'_>) -> String {
         parts.push(units.count_of(work, unit));
     }
     if shown.memory && once.activation_bytes > 0 {
-        parts.push(units.bytes(once.activation_bytes));
+        let label = units.bytes(once.activation_bytes);
+        parts.push(mark(all.activation_bytes, totals.activation_bytes) + &label);
     }
     let times = line.times();
     if times > 1 && !parts.is_empty() {
         parts.push(format!("×{times}"));
     }
     if let Some((work, whole, _)) = work(all).filter(|(work, ..)| shown.share && *work > 0) {
-        let hot = is_hot(snapshot, line) && !snapshot.display.heat.mark.is_empty();
-        let mark = if hot { format!("{} ", snapshot.display.heat.mark) } else { String::new() };
-        parts.push(format!("{mark}{}", percent(work, whole)));
+        parts.push(mark(work, whole) + &percent(work, whole));
     }
     parts.join(" · ")
 }
