@@ -19,7 +19,7 @@ mod written;
 pub use analyse::{Analysis, Options, analyse};
 pub use codes::Code;
 pub use diagnostics::{Diagnostic, Fix, Severity};
-pub use evaluate::{Definition, DefinitionKind, Symbol};
+pub use evaluate::{Definition, DefinitionKind, FIGURES, Symbol};
 pub use growth::{Growth, GrowthTerm, flops_growth, grouped};
 pub use model::{Dim, Model, PartUse, Use, WeightBytes};
 pub use rows::Row;

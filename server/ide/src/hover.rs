@@ -107,7 +107,7 @@ fn hover_name(snapshot: &Snapshot, node: SyntaxNode<'_>) -> Option<Hover> {
 }
 
 /// What a layer is, without a use.
-fn entry_markdown(entry: &Entry) -> String {
+pub(crate) fn entry_markdown(entry: &Entry) -> String {
     format!(
         "```taper\n{}\n```\n{}\n\n{}\n\n[{}]({})",
         entry.signature(),

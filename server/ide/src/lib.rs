@@ -3,6 +3,9 @@
 //! Each feature is a file: it takes a [`Snapshot`] and an offset, and gives plain data. This crate
 //! knows no protocol, no files and no threads.
 
+mod calls;
+mod completion;
+mod config_keys;
 mod display;
 #[cfg(test)]
 mod fixture;
@@ -15,11 +18,17 @@ mod links;
 mod names;
 mod navigation;
 mod rename;
+mod scope;
 mod selection;
+mod signature;
 mod snapshot;
 mod symbols;
 mod tokens;
 
+pub use completion::{
+    Completion, CompletionKind, Completions, FilePath, completion_documentation, completions,
+    file_path,
+};
 pub use display::{Display, Heat, HintParts, Units, Work, dims, percent};
 pub use folding::{Fold, FoldKind, folds};
 pub use hints::{Hint, HintId, hint_symbol, hint_tooltip, hints, label_parts};
@@ -29,6 +38,7 @@ pub use names::{Named, Occurrence, name_at, occurrences};
 pub use navigation::{Highlight, Target, definition, highlights, references, type_definition};
 pub use rename::{Rename, prepare_rename, rename};
 pub use selection::selections;
+pub use signature::{Signature, signature};
 pub use snapshot::Snapshot;
 pub use symbols::{Symbol, SymbolKind, WorkspaceSymbol, document_symbols, workspace_symbols};
 pub use tokens::{Token, TokenKind, tokens};

@@ -13,8 +13,7 @@ use crate::{
 };
 
 /// The names that mean figures in an expectation, where nothing else has them.
-pub(crate) const FIGURES: &[&str] =
-    &["params", "active_params", "macs", "flops", "memory", "latency"];
+pub const FIGURES: &[&str] = &["params", "active_params", "macs", "flops", "memory", "latency"];
 
 impl<'w> Run<'w> {
     /// An expectation on scalars is checked at once; one on figures, when the body ends.

@@ -29,7 +29,8 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use smol_str::SmolStr;
 use syntax::ast;
 
-pub(crate) use expectations::{FIGURES, mentions};
+pub use expectations::FIGURES;
+pub(crate) use expectations::mentions;
 pub(crate) use frame::Evaluated;
 pub(crate) use layers_used::adjusted;
 use scope::Scope;
