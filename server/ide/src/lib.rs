@@ -3,10 +3,12 @@
 //! Each feature is a file: it takes a [`Snapshot`] and an offset, and gives plain data. This crate
 //! knows no protocol, no files and no threads.
 
+mod actions;
 mod calls;
 mod completion;
 mod config_keys;
 mod display;
+mod edits;
 #[cfg(test)]
 mod fixture;
 mod folding;
@@ -25,11 +27,13 @@ mod snapshot;
 mod symbols;
 mod tokens;
 
+pub use actions::{Action, ActionKind, actions};
 pub use completion::{
     Completion, CompletionKind, Completions, FilePath, completion_documentation, completions,
     file_path,
 };
 pub use display::{Display, Heat, HintParts, Units, Work, dims, percent};
+pub use edits::Edit;
 pub use folding::{Fold, FoldKind, folds};
 pub use hints::{Hint, HintId, hint_symbol, hint_tooltip, hints, label_parts};
 pub use hover::{Hover, hover};

@@ -4,7 +4,8 @@ use analysis::{DefinitionKind, Place};
 use syntax::{Kind, TextRange, TextSize};
 
 use crate::{
-    Snapshot,
+    Edit, Snapshot,
+    edits::{edited, new_error},
     names::{Named, name_at, occurrences},
 };
 
@@ -77,37 +78,11 @@ fn keeps_meaning(
     places: &[Place],
     new: &str,
 ) -> Result<(), String> {
-    let mut workspace = snapshot.workspace.clone();
-    for file in snapshot.workspace.files() {
-        let mut here: Vec<TextRange> =
-            places.iter().filter(|place| place.file == file).map(|place| place.range).collect();
-        if here.is_empty() {
-            continue;
-        }
-        here.sort_by_key(|range| std::cmp::Reverse(range.start()));
-        let mut text = workspace.parse(file).text().to_owned();
-        for range in here {
-            text.replace_range(std::ops::Range::<usize>::from(range), new);
-        }
-        let path = workspace.path(file).to_owned();
-        workspace.insert(&path, syntax::parse(&text));
-    }
-    let renamed = Snapshot::new(workspace, snapshot.file(), snapshot.options.clone());
-    let errors = |snapshot: &Snapshot| {
-        snapshot
-            .analysis
-            .diagnostics
-            .iter()
-            .filter(|one| one.severity == analysis::Severity::Error)
-            .count()
-    };
-    if errors(&renamed) > errors(snapshot) {
-        let known: Vec<&str> =
-            snapshot.analysis.diagnostics.iter().map(|one| one.message.as_str()).collect();
-        let first =
-            renamed.analysis.diagnostics.iter().find(|one| !known.contains(&one.message.as_str()));
-        let message = first.map_or("it would be an error", |one| one.message.as_str());
-        return Err(format!("with `{new}` {message}"));
+    let edits: Vec<Edit> =
+        places.iter().map(|place| Edit { place: *place, text: new.to_owned() }).collect();
+    let renamed = edited(snapshot, &edits);
+    if let Some(error) = new_error(snapshot, &renamed) {
+        return Err(format!("with `{new}` {error}"));
     }
     // The trees have the same nodes, so the node that gives the name has its number still.
     if occurrences(&renamed, named).len() != places.len() {
