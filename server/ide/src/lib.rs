@@ -12,9 +12,12 @@ mod edits;
 #[cfg(test)]
 mod fixture;
 mod folding;
+mod formatting;
 mod heat;
+mod hierarchy;
 mod hints;
 mod hover;
+mod lenses;
 mod lines;
 mod links;
 mod names;
@@ -35,11 +38,16 @@ pub use completion::{
 pub use display::{Display, Heat, HintParts, Units, Work, dims, percent};
 pub use edits::Edit;
 pub use folding::{Fold, FoldKind, folds};
+pub use formatting::{format_edits, format_on_type};
+pub use hierarchy::{Caller, hierarchy_item, incoming, item_target, outgoing};
 pub use hints::{Hint, HintId, hint_symbol, hint_tooltip, hints, label_parts};
 pub use hover::{Hover, hover};
+pub use lenses::{Lens, lenses};
 pub use links::{Link, links};
 pub use names::{Named, Occurrence, name_at, occurrences};
-pub use navigation::{Highlight, Target, definition, highlights, references, type_definition};
+pub use navigation::{
+    Highlight, Target, definition, highlights, linked_ranges, references, type_definition,
+};
 pub use rename::{Rename, prepare_rename, rename};
 pub use selection::selections;
 pub use signature::{Signature, signature};

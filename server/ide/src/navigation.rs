@@ -94,6 +94,24 @@ pub fn highlights(snapshot: &Snapshot, offset: TextSize) -> Option<Vec<Highlight
     )
 }
 
+/// The ranges that are typed together: all uses of a scalar of this file, whose name nothing else
+/// depends on.
+pub fn linked_ranges(snapshot: &Snapshot, offset: TextSize) -> Option<Vec<TextRange>> {
+    let (named, _) = name_at(snapshot, offset)?;
+    let is_local = matches!(
+        named.kind,
+        DefinitionKind::Let
+            | DefinitionKind::Loop
+            | DefinitionKind::Symbol
+            | DefinitionKind::Pattern
+    );
+    let ranges: Vec<TextRange> = occurrences(snapshot, named)
+        .into_iter()
+        .map(|one| (one.place.file == snapshot.file()).then_some(one.place.range))
+        .collect::<Option<_>>()?;
+    (is_local && ranges.len() > 1).then_some(ranges)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -173,6 +191,16 @@ mod tests {
             uses(source),
             ["b.taper:1:9 width", "b.taper:1:25 width", "m.taper:2:37 width", "m.taper:2:49 width"]
         );
+    }
+
+    #[test]
+    fn scalars_are_typed_together() {
+        let linked = |source: &str| {
+            let (snapshot, offset) = cursor(source);
+            linked_ranges(&snapshot, offset).map(|ranges| ranges.len())
+        };
+        assert_eq!(linked("model M { input x: f32[$0N = 1, 8]; Reshape(N, 8) }"), Some(2));
+        assert_eq!(linked("model M { input x: f32[N = 1, 8]; $0a: ReLU; a + x }"), None);
     }
 
     #[test]
