@@ -16,7 +16,8 @@ use serde_json::Value;
 
 fn analyse(path: &str, settings: &Value) -> analysis::Analysis {
     let (workspace, file) = files::load(path);
-    let options = analysis::Options { set: files::settings(settings), dtype: None };
+    let options =
+        analysis::Options { set: files::settings(settings), dtype: None, ..Default::default() };
     analysis::analyse(&workspace, file, &options)
 }
 

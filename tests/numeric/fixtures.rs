@@ -146,7 +146,8 @@ impl<'f> Fixture<'f> {
         }
         // The weights are f32, whatever the model says of its own.
         let (workspace, file) = files::load(self.path);
-        let options = analysis::Options { set, dtype: Some(layers::DType::F32) };
+        let options =
+            analysis::Options { set, dtype: Some(layers::DType::F32), ..Default::default() };
         let analysis = analysis::analyse(&workspace, file, &options);
         let expected = [analysis::Code::Expectation, analysis::Code::Promise];
         let errors = analysis.diagnostics.iter().filter(|found| {

@@ -32,7 +32,8 @@ fn load(path: &str) -> Tensors {
 fn analyse(text: &str, set: Vec<(String, String)>) -> Analysis {
     let mut workspace = Workspace::default();
     let file = workspace.insert("model.taper", syntax::parse(text));
-    let analysis = analysis::analyse(&workspace, file, &Options { set, dtype: None });
+    let analysis =
+        analysis::analyse(&workspace, file, &Options { set, dtype: None, ..Default::default() });
     let errors = analysis.diagnostics.iter().filter(|found| found.severity == Severity::Error);
     let messages: Vec<String> = errors
         .map(|found| {

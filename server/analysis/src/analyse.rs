@@ -21,6 +21,8 @@ pub struct Options {
     pub set: Vec<(String, String)>,
     /// Overrides the dtype of every model.
     pub dtype: Option<DType>,
+    /// Kinds of layers whose work is not counted, such as `BatchNorm2d`.
+    pub ignore: Vec<String>,
 }
 
 /// Everything that is known of a file.
@@ -100,6 +102,7 @@ pub fn analyse(workspace: &Workspace, file: FileId, options: &Options) -> Analys
             .filter_map(|(name, value)| Some((name.as_str().into(), value.parse().ok()?)))
             .collect(),
         dtype: options.dtype,
+        ignored: options.ignore.clone().into(),
         size_expectations: size_expectations(workspace),
         ..Setting::default()
     };

@@ -14,7 +14,7 @@ fn analyse_with(text: &str, set: &[(&str, &str)]) -> Analysis {
     let mut workspace = Workspace::default();
     let file = workspace.insert("main.taper", syntax::parse(text));
     let set = set.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
-    analysis::analyse(&workspace, file, &Options { set, dtype: None })
+    analysis::analyse(&workspace, file, &Options { set, dtype: None, ..Default::default() })
 }
 
 /// The model of a text without mistakes.

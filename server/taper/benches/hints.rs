@@ -18,7 +18,7 @@ fn all_hints(text: &str, set: &[(&str, &str)]) -> Vec<ide::Hint> {
     let mut workspace = analysis::Workspace::default();
     let file = workspace.insert("bench.taper", syntax::parse(text));
     let set = set.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
-    let options = analysis::Options { set, dtype: None };
+    let options = analysis::Options { set, dtype: None, ..Default::default() };
     ide::hints(&ide::Snapshot::new(workspace, file, options), None)
 }
 

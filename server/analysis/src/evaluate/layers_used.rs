@@ -284,7 +284,9 @@ impl<'w> Run<'w> {
         let mut totals = Totals { leaves: 1, ..Totals::default() };
         let mut cost = Cost::free();
         if self.setting.costs {
-            cost = used.layer.cost(types, outputs);
+            if !self.setting.ignored.iter().any(|ignored| ignored == used.kind) {
+                cost = used.layer.cost(types, outputs);
+            }
             (totals.macs, totals.flops) = (cost.macs()?, cost.flops()?);
             let bytes = |ty: &TensorType| ty.bytes();
             if !used.layer.is_view() {

@@ -53,6 +53,8 @@ pub(crate) struct Setting {
     pub arguments: Vec<(SmolStr, String)>,
     /// Overrides the model's dtype.
     pub dtype: Option<DType>,
+    /// Kinds of layers whose work is not counted.
+    pub ignored: Rc<[String]>,
     /// Builds the modules to learn their parameters.
     pub builds: bool,
     /// Computes the work of each layer.

@@ -28,6 +28,9 @@ pub struct ModelArguments {
     /// The dtype of weights and activations.
     #[arg(long, value_parser = parse_dtype)]
     pub dtype: Option<DType>,
+    /// A kind of layer whose work is not counted, such as BatchNorm2d.
+    #[arg(long, value_name = "KIND", value_parser = parse_layer)]
+    pub ignore: Vec<String>,
 }
 
 fn parse_setting(text: &str) -> std::result::Result<(String, String), String> {
@@ -44,9 +47,16 @@ fn parse_dtype(text: &str) -> std::result::Result<DType, String> {
     DType::parse(text).ok_or_else(|| format!("there are {}", names.join(", ")))
 }
 
+fn parse_layer(text: &str) -> std::result::Result<String, String> {
+    match layers::find(text) {
+        Some(_) => Ok(text.to_owned()),
+        None => Err(format!("no layer is called `{text}`; docs/layers.md lists them")),
+    }
+}
+
 impl ModelArguments {
     pub fn options(&self) -> Options {
-        Options { set: self.set.clone(), dtype: self.dtype }
+        Options { set: self.set.clone(), dtype: self.dtype, ignore: self.ignore.clone() }
     }
 
     /// The model that is asked for; what is set must be a symbol or a parameter of it.
