@@ -18,6 +18,12 @@ pub struct Display {
 /// What an inlay hint says, in this order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HintParts {
+    /// Beside steps.
+    pub steps: bool,
+    /// Beside the heads of models and blocks.
+    pub items: bool,
+    /// Beside `let`s, inputs and declared parameters.
+    pub values: bool,
     /// The output's shape.
     pub shape: bool,
     /// Parameters.
@@ -43,6 +49,9 @@ pub enum Work {
 impl Default for HintParts {
     fn default() -> HintParts {
         HintParts {
+            steps: true,
+            items: true,
+            values: true,
             shape: true,
             params: true,
             work: Some(Work::Flops),

@@ -36,10 +36,16 @@ pub struct HintId {
 /// The hints in a range, or in the whole file, in the order of the text.
 pub fn hints(snapshot: &Snapshot, range: Option<TextRange>) -> Vec<Hint> {
     let range = range.unwrap_or_else(|| snapshot.parse().tree().root().range());
-    let mut hints: Vec<Hint> = step_lines(snapshot, range)
-        .iter()
-        .map(|line| hint(snapshot, line.node, line.end, step_label(snapshot, line)))
-        .collect();
+    let shown = &snapshot.display.hints;
+    let mut hints: Vec<Hint> = Vec::new();
+    if shown.steps {
+        let lines = step_lines(snapshot, range);
+        hints.extend(
+            lines
+                .iter()
+                .map(|line| hint(snapshot, line.node, line.end, step_label(snapshot, line))),
+        );
+    }
     for node in
         snapshot.parse().tree().nodes().filter(|node| range.intersect(node.range()).is_some())
     {
@@ -49,7 +55,8 @@ pub fn hints(snapshot: &Snapshot, range: Option<TextRange>) -> Vec<Hint> {
             _ => node.range().end(),
         };
         let label = match node.kind() {
-            Kind::Model | Kind::Block => item_label(snapshot, reference),
+            Kind::Model | Kind::Block if shown.items => item_label(snapshot, reference),
+            _ if !shown.values => None,
             Kind::Let => scalar(snapshot, reference)
                 .filter(|value| !is_written(node.text(), value))
                 .map(|value| format!("= {value}")),

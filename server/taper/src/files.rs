@@ -6,6 +6,7 @@ use std::{
 };
 
 use analysis::{FileId, Workspace};
+use syntax::Parse;
 
 /// The largest file that is read: nothing larger is parsed.
 const MAX_FILE: u64 = 16 << 20;
@@ -75,7 +76,7 @@ fn read_bytes(path: &Path) -> Result<Vec<u8>, ReadError> {
 pub fn load(path: &Path) -> Result<(Workspace, FileId), ReadError> {
     let mut workspace = Workspace::default();
     let file = workspace.insert(&key(path), syntax::parse(&read(path)?));
-    load_used(&mut workspace, |path| read(Path::new(path)).ok());
+    load_used(&mut workspace, |path| Some(syntax::parse(&read(Path::new(path)).ok()?)));
     Ok((workspace, file))
 }
 
@@ -85,7 +86,7 @@ pub fn key(path: &Path) -> String {
 }
 
 /// Adds the files that are used and not yet there.
-pub fn load_used(workspace: &mut Workspace, mut read: impl FnMut(&str) -> Option<String>) {
+pub fn load_used(workspace: &mut Workspace, mut read: impl FnMut(&str) -> Option<Parse>) {
     let mut unreadable = std::collections::HashSet::new();
     loop {
         let mut missing = workspace.missing();
@@ -95,8 +96,8 @@ pub fn load_used(workspace: &mut Workspace, mut read: impl FnMut(&str) -> Option
         }
         for path in missing {
             match read(&path) {
-                Some(text) => {
-                    workspace.insert(&path, syntax::parse(&text));
+                Some(parse) => {
+                    workspace.insert(&path, parse);
                 }
                 None => {
                     unreadable.insert(path);

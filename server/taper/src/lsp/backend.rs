@@ -6,16 +6,22 @@ use std::sync::mpsc;
 use tokio::sync::oneshot;
 use tower_lsp::{
     Client, LanguageServer,
-    jsonrpc::{Error, Result},
-    lsp_types::*,
+    jsonrpc::{Error, ErrorCode, Result},
+    lsp_types::{
+        request::{
+            GotoDeclarationParams, GotoDeclarationResponse, GotoTypeDefinitionParams,
+            GotoTypeDefinitionResponse,
+        },
+        *,
+    },
 };
 
 use super::{
     capabilities,
-    documents::Document,
     main_loop::{Event, Job, MainLoop},
-    requests,
+    requests::{self, Context},
     transport::{ClientWatch, Log},
+    world::World,
 };
 
 pub struct Backend {
@@ -34,29 +40,60 @@ impl Backend {
         let _ = self.events.send(event);
     }
 
-    /// Asks for an answer from the document's snapshot at this point in the order of messages.
-    async fn ask<P, R>(
+    /// Asks for an answer from what is known at this point in the order of messages.
+    async fn ask_world<P, R>(
         &self,
-        uri: Url,
+        uri: Option<Url>,
         params: P,
-        answer: fn(&Document, P) -> Option<R>,
+        answer: impl FnOnce(&World, P) -> Option<R> + Send + 'static,
     ) -> Result<Option<R>>
     where
         P: Send + 'static,
         R: Send + 'static,
     {
         let (sender, receiver) = oneshot::channel();
-        let job: Job = Box::new(move |document| {
+        let job: Job = Box::new(move |world| {
             // A request that was cancelled has dropped its receiver.
             if !sender.is_closed() {
-                let _ = sender.send(document.and_then(|document| answer(document, params)));
+                let _ = sender.send(answer(world, params));
             }
         });
         self.send(Event::Request(uri, job));
         // A job that panicked has dropped its sender.
         receiver.await.map_err(|_| Error::internal_error())
     }
+
+    /// Asks about a document, if it is open.
+    async fn ask<P, R>(
+        &self,
+        uri: &Url,
+        params: P,
+        answer: fn(Context<'_>, P) -> Option<R>,
+    ) -> Result<Option<R>>
+    where
+        P: Send + 'static,
+        R: Send + 'static,
+    {
+        let asked = uri.clone();
+        let about_document = move |world: &World, params| {
+            let document = world.documents.get(&asked)?;
+            answer(Context { world, document }, params)
+        };
+        self.ask_world(Some(uri.clone()), params, about_document).await
+    }
 }
+
+/// A refusal in the user's words, as an editor shows it.
+fn refused<R>(answer: Option<std::result::Result<R, String>>) -> Result<Option<R>> {
+    answer.transpose().map_err(|message| Error {
+        code: ErrorCode::ServerError(REQUEST_FAILED),
+        message: message.into(),
+        data: None,
+    })
+}
+
+/// `RequestFailed` of the protocol.
+const REQUEST_FAILED: i64 = -32803;
 
 #[tower_lsp::async_trait]
 impl LanguageServer for Backend {
@@ -64,9 +101,13 @@ impl LanguageServer for Backend {
         if let Some(process) = params.process_id.and_then(|process| i32::try_from(process).ok()) {
             self.watch.start(process);
         }
-        let (result, client) = capabilities::negotiate(&params);
-        self.send(Event::Initialize(client));
+        let (result, initial) = capabilities::negotiate(params);
+        self.send(Event::Initialize(Box::new(initial)));
         Ok(result)
+    }
+
+    async fn initialized(&self, _: InitializedParams) {
+        self.send(Event::Initialized);
     }
 
     async fn shutdown(&self) -> Result<()> {
@@ -85,33 +126,55 @@ impl LanguageServer for Backend {
         self.send(Event::Close(params.text_document.uri));
     }
 
-    async fn did_save(&self, _: DidSaveTextDocumentParams) {
-        self.send(Event::FilesChanged);
+    async fn did_save(&self, params: DidSaveTextDocumentParams) {
+        self.send(Event::FilesChanged(vec![params.text_document.uri]));
     }
 
-    async fn did_change_watched_files(&self, _: DidChangeWatchedFilesParams) {
-        self.send(Event::FilesChanged);
+    async fn did_change_watched_files(&self, params: DidChangeWatchedFilesParams) {
+        let uris = params.changes.into_iter().map(|change| change.uri);
+        self.send(Event::FilesChanged(uris.collect()));
     }
 
-    async fn did_change_configuration(&self, _: DidChangeConfigurationParams) {}
+    async fn did_create_files(&self, params: CreateFilesParams) {
+        let uris = params.files.iter().filter_map(|file| file.uri.parse().ok());
+        self.send(Event::FilesChanged(uris.collect()));
+    }
+
+    async fn did_rename_files(&self, params: RenameFilesParams) {
+        let uris = params.files.iter().flat_map(|file| [&file.old_uri, &file.new_uri]);
+        self.send(Event::FilesChanged(uris.filter_map(|uri| uri.parse().ok()).collect()));
+    }
+
+    async fn did_delete_files(&self, params: DeleteFilesParams) {
+        let uris = params.files.iter().filter_map(|file| file.uri.parse().ok());
+        self.send(Event::FilesChanged(uris.collect()));
+    }
+
+    async fn did_change_workspace_folders(&self, params: DidChangeWorkspaceFoldersParams) {
+        let paths = |folders: Vec<WorkspaceFolder>| {
+            folders.into_iter().filter_map(|folder| folder.uri.to_file_path().ok()).collect()
+        };
+        let (added, removed) = (paths(params.event.added), paths(params.event.removed));
+        self.send(Event::Folders { added, removed });
+    }
+
+    async fn did_change_configuration(&self, params: DidChangeConfigurationParams) {
+        self.send(Event::SettingsChanged(params.settings));
+    }
 
     async fn inlay_hint(&self, params: InlayHintParams) -> Result<Option<Vec<InlayHint>>> {
-        self.ask(params.text_document.uri.clone(), params, requests::inlay_hints).await
+        self.ask(&params.text_document.uri.clone(), params, requests::inlay_hints).await
     }
 
     async fn inlay_hint_resolve(&self, hint: InlayHint) -> Result<InlayHint> {
         let Some(uri) = requests::uri_of_hint(&hint) else { return Ok(hint) };
-        let resolved = self.ask(uri, hint.clone(), requests::resolve_inlay_hint).await?;
+        let resolved = self.ask(&uri, hint.clone(), requests::resolve_inlay_hint).await?;
         Ok(resolved.unwrap_or(hint))
     }
 
     async fn hover(&self, params: HoverParams) -> Result<Option<Hover>> {
         let uri = params.text_document_position_params.text_document.uri.clone();
-        self.ask(uri, params, requests::hover).await
-    }
-
-    async fn formatting(&self, params: DocumentFormattingParams) -> Result<Option<Vec<TextEdit>>> {
-        self.ask(params.text_document.uri.clone(), params, requests::formatting).await
+        self.ask(&uri, params, requests::hover).await
     }
 
     async fn diagnostic(
@@ -119,12 +182,181 @@ impl LanguageServer for Backend {
         params: DocumentDiagnosticParams,
     ) -> Result<DocumentDiagnosticReportResult> {
         let uri = params.text_document.uri.clone();
-        let items = self.ask(uri, params, requests::diagnostics).await?.unwrap_or_default();
-        let full = FullDocumentDiagnosticReport { result_id: None, items };
-        let report = RelatedFullDocumentDiagnosticReport {
-            related_documents: None,
-            full_document_diagnostic_report: full,
-        };
-        Ok(DocumentDiagnosticReport::Full(report).into())
+        let report = self.ask(&uri, params, requests::diagnostics).await?;
+        let nothing = || DocumentDiagnosticReport::Full(Default::default());
+        Ok(report.unwrap_or_else(nothing).into())
+    }
+
+    async fn completion(&self, params: CompletionParams) -> Result<Option<CompletionResponse>> {
+        let uri = params.text_document_position.text_document.uri.clone();
+        self.ask(&uri, params, requests::completion).await
+    }
+
+    async fn completion_resolve(&self, item: CompletionItem) -> Result<CompletionItem> {
+        let Some(uri) = requests::uri_of_completion(&item) else { return Ok(item) };
+        let resolved = self.ask(&uri, item.clone(), requests::resolve_completion).await?;
+        Ok(resolved.unwrap_or(item))
+    }
+
+    async fn signature_help(&self, params: SignatureHelpParams) -> Result<Option<SignatureHelp>> {
+        let uri = params.text_document_position_params.text_document.uri.clone();
+        self.ask(&uri, params, requests::signature_help).await
+    }
+
+    async fn goto_definition(
+        &self,
+        params: GotoDefinitionParams,
+    ) -> Result<Option<GotoDefinitionResponse>> {
+        let uri = params.text_document_position_params.text_document.uri.clone();
+        self.ask(&uri, params, requests::definition).await
+    }
+
+    async fn goto_declaration(
+        &self,
+        params: GotoDeclarationParams,
+    ) -> Result<Option<GotoDeclarationResponse>> {
+        let uri = params.text_document_position_params.text_document.uri.clone();
+        self.ask(&uri, params, requests::definition).await
+    }
+
+    async fn goto_type_definition(
+        &self,
+        params: GotoTypeDefinitionParams,
+    ) -> Result<Option<GotoTypeDefinitionResponse>> {
+        let uri = params.text_document_position_params.text_document.uri.clone();
+        self.ask(&uri, params, requests::type_definition).await
+    }
+
+    async fn references(&self, params: ReferenceParams) -> Result<Option<Vec<Location>>> {
+        let uri = params.text_document_position.text_document.uri.clone();
+        self.ask(&uri, params, requests::references).await
+    }
+
+    async fn document_highlight(
+        &self,
+        params: DocumentHighlightParams,
+    ) -> Result<Option<Vec<DocumentHighlight>>> {
+        let uri = params.text_document_position_params.text_document.uri.clone();
+        self.ask(&uri, params, requests::document_highlights).await
+    }
+
+    async fn document_symbol(
+        &self,
+        params: DocumentSymbolParams,
+    ) -> Result<Option<DocumentSymbolResponse>> {
+        self.ask(&params.text_document.uri.clone(), params, requests::document_symbols).await
+    }
+
+    async fn symbol(
+        &self,
+        params: WorkspaceSymbolParams,
+    ) -> Result<Option<Vec<SymbolInformation>>> {
+        self.ask_world(None, params, requests::workspace_symbols).await
+    }
+
+    async fn code_action(&self, params: CodeActionParams) -> Result<Option<CodeActionResponse>> {
+        self.ask(&params.text_document.uri.clone(), params, requests::code_actions).await
+    }
+
+    async fn code_lens(&self, params: CodeLensParams) -> Result<Option<Vec<CodeLens>>> {
+        self.ask(&params.text_document.uri.clone(), params, requests::code_lenses).await
+    }
+
+    async fn document_link(&self, params: DocumentLinkParams) -> Result<Option<Vec<DocumentLink>>> {
+        self.ask(&params.text_document.uri.clone(), params, requests::document_links).await
+    }
+
+    async fn formatting(&self, params: DocumentFormattingParams) -> Result<Option<Vec<TextEdit>>> {
+        self.ask(&params.text_document.uri.clone(), params, requests::formatting).await
+    }
+
+    async fn range_formatting(
+        &self,
+        params: DocumentRangeFormattingParams,
+    ) -> Result<Option<Vec<TextEdit>>> {
+        self.ask(&params.text_document.uri.clone(), params, requests::range_formatting).await
+    }
+
+    async fn on_type_formatting(
+        &self,
+        params: DocumentOnTypeFormattingParams,
+    ) -> Result<Option<Vec<TextEdit>>> {
+        let uri = params.text_document_position.text_document.uri.clone();
+        self.ask(&uri, params, requests::on_type_formatting).await
+    }
+
+    async fn prepare_rename(
+        &self,
+        params: TextDocumentPositionParams,
+    ) -> Result<Option<PrepareRenameResponse>> {
+        let uri = params.text_document.uri.clone();
+        refused(self.ask(&uri, params, requests::prepare_rename).await?)
+    }
+
+    async fn rename(&self, params: RenameParams) -> Result<Option<WorkspaceEdit>> {
+        let uri = params.text_document_position.text_document.uri.clone();
+        refused(self.ask(&uri, params, requests::rename).await?)
+    }
+
+    async fn linked_editing_range(
+        &self,
+        params: LinkedEditingRangeParams,
+    ) -> Result<Option<LinkedEditingRanges>> {
+        let uri = params.text_document_position_params.text_document.uri.clone();
+        self.ask(&uri, params, requests::linked_editing).await
+    }
+
+    async fn folding_range(&self, params: FoldingRangeParams) -> Result<Option<Vec<FoldingRange>>> {
+        self.ask(&params.text_document.uri.clone(), params, requests::folding_ranges).await
+    }
+
+    async fn selection_range(
+        &self,
+        params: SelectionRangeParams,
+    ) -> Result<Option<Vec<SelectionRange>>> {
+        self.ask(&params.text_document.uri.clone(), params, requests::selection_ranges).await
+    }
+
+    async fn prepare_call_hierarchy(
+        &self,
+        params: CallHierarchyPrepareParams,
+    ) -> Result<Option<Vec<CallHierarchyItem>>> {
+        let uri = params.text_document_position_params.text_document.uri.clone();
+        self.ask(&uri, params, requests::prepare_call_hierarchy).await
+    }
+
+    async fn incoming_calls(
+        &self,
+        params: CallHierarchyIncomingCallsParams,
+    ) -> Result<Option<Vec<CallHierarchyIncomingCall>>> {
+        self.ask(&params.item.uri.clone(), params, requests::incoming_calls).await
+    }
+
+    async fn outgoing_calls(
+        &self,
+        params: CallHierarchyOutgoingCallsParams,
+    ) -> Result<Option<Vec<CallHierarchyOutgoingCall>>> {
+        self.ask(&params.item.uri.clone(), params, requests::outgoing_calls).await
+    }
+
+    async fn semantic_tokens_full(
+        &self,
+        params: SemanticTokensParams,
+    ) -> Result<Option<SemanticTokensResult>> {
+        self.ask(&params.text_document.uri.clone(), params, requests::tokens_full).await
+    }
+
+    async fn semantic_tokens_full_delta(
+        &self,
+        params: SemanticTokensDeltaParams,
+    ) -> Result<Option<SemanticTokensFullDeltaResult>> {
+        self.ask(&params.text_document.uri.clone(), params, requests::tokens_delta).await
+    }
+
+    async fn semantic_tokens_range(
+        &self,
+        params: SemanticTokensRangeParams,
+    ) -> Result<Option<SemanticTokensRangeResult>> {
+        self.ask(&params.text_document.uri.clone(), params, requests::tokens_range).await
     }
 }

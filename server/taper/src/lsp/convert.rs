@@ -1,9 +1,8 @@
-//! Between the protocol's types and ours: places in three encodings, diagnostics.
+//! Between the protocol's types and ours: places in three encodings, addresses and paths.
 
-use analysis::{Diagnostic, Place, Severity, Workspace};
 use line_index::{LineCol, LineIndex, WideEncoding, WideLineCol};
 use syntax::{TextRange, TextSize};
-use tower_lsp::lsp_types::{self as lsp, Position, PositionEncodingKind, Range, Url};
+use tower_lsp::lsp_types::{Position, PositionEncodingKind, Range, Url};
 
 /// How a client counts columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,48 +85,8 @@ pub fn key(uri: &Url) -> String {
 }
 
 /// The document of a path of a workspace.
-fn uri(path: &str) -> Option<Url> {
+pub fn uri(path: &str) -> Option<Url> {
     Url::from_file_path(path).ok().or_else(|| Url::parse(path).ok())
-}
-
-/// A diagnostic; places in other files are counted in UTF-8 columns of their texts.
-pub fn diagnostic(
-    workspace: &Workspace,
-    own: &Positions<'_>,
-    encoding: Encoding,
-    found: &Diagnostic,
-) -> lsp::Diagnostic {
-    let severity = match found.severity {
-        Severity::Error => lsp::DiagnosticSeverity::ERROR,
-        Severity::Warning => lsp::DiagnosticSeverity::WARNING,
-        Severity::Hint => lsp::DiagnosticSeverity::HINT,
-    };
-    let location = |place: &Place| -> Option<lsp::Location> {
-        let uri = uri(workspace.path(place.file))?;
-        if place.file == found.place.file {
-            return Some(lsp::Location { uri, range: own.range(place.range) });
-        }
-        let text = workspace.parse(place.file).text();
-        let lines = LineIndex::new(text);
-        let range = Positions { text, lines: &lines, encoding }.range(place.range);
-        Some(lsp::Location { uri, range })
-    };
-    let related = found.related.iter().filter_map(|(place, message)| {
-        Some(lsp::DiagnosticRelatedInformation {
-            location: location(place)?,
-            message: message.clone(),
-        })
-    });
-    lsp::Diagnostic {
-        range: own.range(found.place.range),
-        severity: Some(severity),
-        code: Some(lsp::NumberOrString::String(found.code.number().to_owned())),
-        source: Some("taper".to_owned()),
-        message: found.message.clone(),
-        related_information: Some(related.collect()),
-        tags: (found.code == analysis::Code::Unused).then(|| vec![lsp::DiagnosticTag::UNNECESSARY]),
-        ..lsp::Diagnostic::default()
-    }
 }
 
 #[cfg(test)]

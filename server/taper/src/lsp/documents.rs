@@ -1,60 +1,154 @@
 //! Open documents. Each state of one is immutable; its analysis is made once, when first asked for.
 
-use std::{
-    path::Path,
-    sync::{Arc, OnceLock},
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicU64, Ordering},
 };
 
 use analysis::Workspace;
 use line_index::LineIndex;
-use rustc_hash::FxHashMap;
-use tower_lsp::lsp_types::{TextDocumentContentChangeEvent, Url};
+use syntax::{TextRange, TextSize};
+use tower_lsp::lsp_types::{Position, Range, TextDocumentContentChangeEvent, Url};
 
-use super::convert::{Encoding, Positions, key};
+use super::{
+    convert::{Encoding, Positions, key},
+    settings::Settings,
+    sources::{Source, Sources},
+};
 
-/// The texts of open documents, by path.
-pub type OpenTexts = Arc<FxHashMap<String, Arc<str>>>;
-
-/// One state of a document, and of those that were open with it.
+/// One state of a document, with the texts that it may use and the settings.
 pub struct Document {
     pub uri: Url,
+    pub path: String,
     pub version: i32,
-    pub text: Arc<str>,
+    pub source: Arc<Source>,
     pub encoding: Encoding,
-    open: OpenTexts,
+    /// Tells this state from every other.
+    pub state: u64,
+    /// The newest state of the same document; shared by all of them.
+    latest: Arc<AtomicU64>,
+    sources: Arc<Sources>,
+    settings: Arc<Settings>,
     lines: OnceLock<LineIndex>,
     snapshot: OnceLock<ide::Snapshot>,
 }
 
+/// A text at one version.
+pub struct Versioned {
+    pub uri: Url,
+    pub version: i32,
+    pub source: Arc<Source>,
+}
+
+/// What the analysis of a text depends on beside it.
+pub struct Around {
+    pub encoding: Encoding,
+    pub sources: Arc<Sources>,
+    pub settings: Arc<Settings>,
+}
+
 impl Document {
-    pub fn new(
-        uri: Url,
-        version: i32,
-        text: Arc<str>,
-        encoding: Encoding,
-        open: OpenTexts,
-    ) -> Document {
+    pub fn new(item: Versioned, before: Option<&Document>, around: Around) -> Document {
+        static STATES: AtomicU64 = AtomicU64::new(1);
+        let state = STATES.fetch_add(1, Ordering::Relaxed);
+        let latest = before.map_or_else(Arc::default, |before| before.latest.clone());
+        latest.store(state, Ordering::SeqCst);
+        let Versioned { uri, version, source } = item;
+        let Around { encoding, sources, settings } = around;
+        let path = key(&uri);
         let (lines, snapshot) = Default::default();
-        Document { uri, version, text, encoding, open, lines, snapshot }
+        Document {
+            uri,
+            path,
+            version,
+            source,
+            encoding,
+            state,
+            latest,
+            sources,
+            settings,
+            lines,
+            snapshot,
+        }
+    }
+
+    /// The same text with what is around it as it is now.
+    pub fn renewed(&self, around: Around) -> Document {
+        let Document { uri, version, source, .. } = self;
+        let item = Versioned { uri: uri.clone(), version: *version, source: source.clone() };
+        Document::new(item, Some(self), around)
+    }
+
+    /// Whether no newer state has taken its place, and the document is still open.
+    pub fn is_latest(&self) -> bool {
+        self.latest.load(Ordering::SeqCst) == self.state
+    }
+
+    /// The document is closed: nothing more is said of it.
+    pub fn retire(&self) {
+        self.latest.store(0, Ordering::SeqCst);
+    }
+
+    pub fn text(&self) -> &str {
+        &self.source.text
     }
 
     /// What is known of it. Files that it uses are those of open documents, else those on disk.
     pub fn snapshot(&self) -> &ide::Snapshot {
-        self.snapshot.get_or_init(|| {
-            let mut workspace = Workspace::default();
-            let file = workspace.insert(&key(&self.uri), syntax::parse(&self.text));
-            crate::files::load_used(&mut workspace, |path| match self.open.get(path) {
-                Some(text) => Some(text.to_string()),
-                None => crate::files::read(Path::new(path)).ok(),
-            });
-            ide::Snapshot::new(workspace, file, analysis::Options::default())
-        })
+        self.snapshot
+            .get_or_init(|| snapshot(&self.path, &self.source, &self.sources, &self.settings))
+    }
+
+    /// Whether what is known of it may depend on a file: it uses it, or nobody knows yet.
+    pub fn may_use(&self, path: &str) -> bool {
+        let Some(snapshot) = self.snapshot.get() else { return true };
+        self.path != path && uses(&snapshot.workspace, path)
+    }
+
+    /// Whether a file that it uses has changed on disk since it was read.
+    pub fn is_stale(&self) -> bool {
+        let Some(snapshot) = self.snapshot.get() else { return false };
+        let known = snapshot.workspace.files().map(|file| snapshot.workspace.path(file).to_owned());
+        let mut used = known.chain(snapshot.workspace.missing()).filter(|path| *path != self.path);
+        used.any(|path| self.sources.is_stale(&path))
     }
 
     pub fn positions(&self) -> Positions<'_> {
-        let lines = self.lines.get_or_init(|| LineIndex::new(&self.text));
-        Positions { text: &self.text, lines, encoding: self.encoding }
+        let lines = self.lines.get_or_init(|| LineIndex::new(self.text()));
+        Positions { text: self.text(), lines, encoding: self.encoding }
     }
+
+    /// The offset of a position in the text that is parsed; a text that is too large is not.
+    pub fn offset(&self, position: Position) -> TextSize {
+        self.positions().offset(position).min(TextSize::of(self.source.parse().text()))
+    }
+
+    pub fn text_range(&self, range: Range) -> TextRange {
+        let end = TextSize::of(self.source.parse().text());
+        let range = self.positions().text_range(range);
+        TextRange::new(range.start().min(end), range.end().min(end))
+    }
+
+    pub fn range(&self, range: TextRange) -> Range {
+        self.positions().range(range)
+    }
+}
+
+fn uses(workspace: &Workspace, path: &str) -> bool {
+    workspace.find(path).is_some() || workspace.missing().iter().any(|missing| missing == path)
+}
+
+/// Analyses a text and those that it uses.
+pub fn snapshot(
+    path: &str,
+    source: &Source,
+    sources: &Sources,
+    settings: &Settings,
+) -> ide::Snapshot {
+    let mut workspace = Workspace::default();
+    let file = workspace.insert(path, source.parse().clone());
+    crate::files::load_used(&mut workspace, |path| Some(sources.get(path)?.parse().clone()));
+    ide::Snapshot::new(workspace, file, settings.options()).shown(settings.display())
 }
 
 /// Applies changes to a text, one after the other as the protocol says.

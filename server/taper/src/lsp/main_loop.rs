@@ -3,49 +3,87 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Mutex, mpsc},
+    path::PathBuf,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
+    time::Duration,
 };
 
 use rustc_hash::FxHashMap;
+use serde_json::Value;
 use tower_lsp::{
     Client,
     lsp_types::{
-        TextDocumentContentChangeEvent, TextDocumentItem, Url, VersionedTextDocumentIdentifier,
+        self as lsp, MessageType, TextDocumentContentChangeEvent, TextDocumentItem, Url,
+        VersionedTextDocumentIdentifier,
     },
 };
 
 use super::{
-    capabilities::ClientCapabilities,
-    convert::{Encoding, key},
-    documents::{Document, OpenTexts, apply},
+    capabilities::{self, ClientCapabilities},
+    convert::key,
+    documents::{Document, Versioned, apply},
     requests,
+    settings::Settings,
+    sources::Source,
     transport::Log,
+    world::World,
 };
 
 /// How many answers are computed at once.
 const THREADS: usize = 2;
 
-/// Computes an answer from a document, if it is open.
-pub type Job = Box<dyn FnOnce(Option<&Document>) + Send>;
+/// How long a client may take for an answer to us.
+const CLIENT_PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long changes are gathered before a client is asked to ask again.
+const REFRESH_DELAY: Duration = Duration::from_millis(200);
+
+/// Computes an answer.
+pub type Job = Box<dyn FnOnce(&World) + Send>;
 
 /// What happens.
 pub enum Event {
-    Initialize(ClientCapabilities),
+    Initialize(Box<Initial>),
+    /// The client is ready to be asked.
+    Initialized,
     Open(TextDocumentItem),
     Change(VersionedTextDocumentIdentifier, Vec<TextDocumentContentChangeEvent>),
     Close(Url),
-    /// A file that a document uses may have changed on disk.
-    FilesChanged,
-    Request(Url, Job),
+    /// Files may have changed on disk.
+    FilesChanged(Vec<Url>),
+    /// Folders of the project came and went.
+    Folders {
+        added: Vec<PathBuf>,
+        removed: Vec<PathBuf>,
+    },
+    /// The settings may have changed; a client that cannot be asked sends them.
+    SettingsChanged(Value),
+    Settings(Value),
+    /// A request about a document, or about all.
+    Request(Option<Url>, Job),
+}
+
+/// What `initialize` says.
+pub struct Initial {
+    pub client: ClientCapabilities,
+    pub folders: Vec<PathBuf>,
+    /// The settings of a client that cannot be asked for them.
+    pub options: Value,
 }
 
 pub struct MainLoop {
     client: Client,
     log: Log,
     runtime: tokio::runtime::Handle,
+    events: mpsc::Sender<Event>,
     pool: mpsc::Sender<Box<dyn FnOnce() + Send>>,
-    capabilities: ClientCapabilities,
-    documents: FxHashMap<Url, Arc<Document>>,
+    /// The client will be asked to ask again.
+    refreshes: Arc<AtomicBool>,
+    world: World,
 }
 
 impl MainLoop {
@@ -53,11 +91,19 @@ impl MainLoop {
     pub fn start(client: Client, log: Log) -> mpsc::Sender<Event> {
         let (events, receiver) = mpsc::channel();
         let runtime = tokio::runtime::Handle::current();
+        let sender = events.clone();
         std::thread::spawn(move || {
-            let capabilities =
-                ClientCapabilities { encoding: Encoding::Utf16, pulls_diagnostics: false };
-            let (pool, documents) = (start_pool(&log), FxHashMap::default());
-            let mut main_loop = MainLoop { client, log, runtime, pool, capabilities, documents };
+            let world = World {
+                client: Arc::default(),
+                documents: FxHashMap::default(),
+                sources: Arc::default(),
+                settings: Arc::default(),
+                tokens: Arc::default(),
+                folders: Vec::new(),
+            };
+            let (pool, refreshes) = (start_pool(&log), Arc::default());
+            let mut main_loop =
+                MainLoop { client, log, runtime, events: sender, pool, refreshes, world };
             while let Ok(event) = receiver.recv() {
                 main_loop.handle(event);
             }
@@ -67,90 +113,198 @@ impl MainLoop {
 
     fn handle(&mut self, event: Event) {
         match event {
-            Event::Initialize(capabilities) => self.capabilities = capabilities,
-            Event::Open(item) => {
-                let text = item.text.into();
-                self.put(item.uri, item.version, text);
+            Event::Initialize(initial) => {
+                self.world.client = Arc::new(initial.client);
+                self.world.folders = initial.folders;
+                self.set(&initial.options);
             }
+            Event::Initialized => {
+                self.register();
+                self.pull_settings();
+            }
+            Event::Open(item) => self.put(item.uri, item.version, item.text.into()),
             Event::Change(id, changes) => {
-                let Some(document) = self.documents.get(&id.uri) else {
+                let Some(document) = self.world.documents.get(&id.uri) else {
                     return self
                         .log
                         .line(format_args!("a change of {}, which is not open", id.uri));
                 };
-                let text = apply(&document.text, changes, self.capabilities.encoding).into();
+                let text = apply(document.text(), changes, document.encoding).into();
                 self.put(id.uri, id.version, text);
             }
-            Event::Close(uri) => {
-                self.documents.remove(&uri);
-                self.refresh();
-                self.push(uri, None, Vec::new());
+            Event::Close(uri) => self.close(&uri),
+            Event::FilesChanged(uris) => {
+                let paths: Vec<String> = uris.iter().map(key).collect();
+                self.renew(|document| paths.iter().any(|path| document.may_use(path)));
             }
-            Event::FilesChanged => self.refresh(),
+            Event::Folders { added, removed } => {
+                self.world.folders.retain(|folder| !removed.contains(folder));
+                self.world.folders.extend(added);
+            }
+            Event::SettingsChanged(value) => match self.world.client.configuration {
+                true => self.pull_settings(),
+                false => self.set(&value),
+            },
+            Event::Settings(value) => self.set(&value),
             Event::Request(uri, job) => {
-                let document = self.documents.get(&uri).cloned();
-                self.spawn(move || job(document.as_deref()));
+                if let Some(uri) = uri {
+                    self.check_disk(&uri);
+                }
+                let world = self.world.clone();
+                self.spawn(move || job(&world));
             }
         }
     }
 
-    /// A document has a new text, which those that use it may see.
+    /// A document has a new text, which those that use it see.
     fn put(&mut self, uri: Url, version: i32, text: Arc<str>) {
-        let document = Document::new(
-            uri.clone(),
-            version,
-            text,
-            self.capabilities.encoding,
-            OpenTexts::default(),
-        );
-        self.documents.insert(uri, Arc::new(document));
-        self.refresh();
+        let source = Arc::new(Source::new(text));
+        Arc::make_mut(&mut self.world.sources).put(key(&uri), source.clone());
+        let item = Versioned { uri: uri.clone(), version, source };
+        let before = self.world.documents.get(&uri);
+        let document = Document::new(item, before.map(Arc::as_ref), self.world.around());
+        let document = Arc::new(document);
+        let path = document.path.clone();
+        self.world.documents.insert(uri.clone(), document.clone());
+        self.push(document);
+        self.renew(|other| other.uri != uri && other.may_use(&path));
     }
 
-    /// Gives every document a new state with the open texts as they are now.
-    fn refresh(&mut self) {
-        let texts =
-            self.documents.values().map(|document| (key(&document.uri), document.text.clone()));
-        let open: OpenTexts = Arc::new(texts.collect());
-        for document in self.documents.values_mut() {
-            let Document { uri, version, text, encoding, .. } = &**document;
-            *document = Arc::new(Document::new(
-                uri.clone(),
-                *version,
-                text.clone(),
-                *encoding,
-                open.clone(),
-            ));
+    fn close(&mut self, uri: &Url) {
+        if let Some(document) = self.world.documents.remove(uri) {
+            document.retire();
         }
-        if !self.capabilities.pulls_diagnostics {
-            self.push_all();
+        if let Ok(mut known) = self.world.tokens.lock() {
+            known.remove(uri);
+        }
+        let path = key(uri);
+        Arc::make_mut(&mut self.world.sources).remove(&path);
+        if !self.world.client.pulls_diagnostics {
+            let (client, uri) = (self.client.clone(), uri.clone());
+            self.ask(async move { client.publish_diagnostics(uri, Vec::new(), None).await });
+        }
+        self.renew(|other| other.may_use(&path));
+    }
+
+    /// Gives some documents a new state, with the texts and settings as they are now.
+    fn renew(&mut self, changed: impl Fn(&Document) -> bool) {
+        let mut renewed = Vec::new();
+        let old: Vec<_> =
+            self.world.documents.values().filter(|one| changed(one)).cloned().collect();
+        for document in old {
+            let document = Arc::new(document.renewed(self.world.around()));
+            self.world.documents.insert(document.uri.clone(), document.clone());
+            renewed.push(document);
+        }
+        if !renewed.is_empty() {
+            renewed.into_iter().for_each(|document| self.push(document));
+            self.refresh();
         }
     }
 
-    /// Pushes the diagnostics of every document, unless it has changed again meanwhile.
-    fn push_all(&self) {
-        for document in self.documents.values().cloned() {
-            let (client, runtime) = (self.client.clone(), self.runtime.clone());
-            let latest = Arc::downgrade(&document);
-            self.spawn(move || {
-                // Only we hold it: a newer state has taken its place.
-                if Arc::strong_count(&document) == 1 {
-                    return;
-                }
-                let found = requests::all_diagnostics(&document);
-                if latest.strong_count() > 1 {
-                    let (uri, version) = (document.uri.clone(), document.version);
-                    runtime.spawn(async move {
-                        client.publish_diagnostics(uri, found, Some(version)).await
-                    });
-                }
+    /// A client that cannot watch files: those that a document uses are looked at when it is asked
+    /// about.
+    fn check_disk(&mut self, uri: &Url) {
+        let is_stale = !self.world.client.watches_files
+            && self.world.documents.get(uri).is_some_and(|document| document.is_stale());
+        if is_stale {
+            self.renew(|document| document.uri == *uri);
+        }
+    }
+
+    /// Takes settings, and says which of them are wrong.
+    fn set(&mut self, value: &Value) {
+        let (settings, wrong) = Settings::read(value);
+        for message in wrong {
+            self.log.line(format_args!("{message}"));
+            let client = self.client.clone();
+            self.ask(async move { client.show_message(MessageType::WARNING, message).await });
+        }
+        if *self.world.settings != settings {
+            self.world.settings = Arc::new(settings);
+            self.renew(|_| true);
+        }
+    }
+
+    /// Asks for what is under `taper` in the client's settings.
+    fn pull_settings(&self) {
+        if !self.world.client.configuration {
+            return;
+        }
+        let (client, events) = (self.client.clone(), self.events.clone());
+        self.ask(async move {
+            let item =
+                lsp::ConfigurationItem { scope_uri: None, section: Some("taper".to_owned()) };
+            if let Ok(values) = client.configuration(vec![item]).await
+                && let Some(value) = values.into_iter().next()
+            {
+                let _ = events.send(Event::Settings(value));
+            }
+        });
+    }
+
+    /// Asks to be told of changes of files and settings.
+    fn register(&self) {
+        let registrations = capabilities::registrations(&self.world.client);
+        if !registrations.is_empty() {
+            let client = self.client.clone();
+            self.ask(async move {
+                let _ = client.register_capability(registrations).await;
             });
         }
     }
 
-    fn push(&self, uri: Url, version: Option<i32>, found: Vec<tower_lsp::lsp_types::Diagnostic>) {
-        let client = self.client.clone();
-        self.runtime.spawn(async move { client.publish_diagnostics(uri, found, version).await });
+    /// Asks the client, once for changes that come together, to ask again for what it shows.
+    fn refresh(&self) {
+        let can = self.world.client.refreshes;
+        if !can.any() || self.refreshes.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        let (client, pending) = (self.client.clone(), self.refreshes.clone());
+        self.ask(async move {
+            tokio::time::sleep(REFRESH_DELAY).await;
+            pending.store(false, Ordering::SeqCst);
+            if can.inlay_hints {
+                let _ = client.inlay_hint_refresh().await;
+            }
+            if can.diagnostics {
+                let _ = client.workspace_diagnostic_refresh().await;
+            }
+            if can.semantic_tokens {
+                let _ = client.semantic_tokens_refresh().await;
+            }
+            if can.code_lenses {
+                let _ = client.code_lens_refresh().await;
+            }
+        });
+    }
+
+    /// Speaks to the client in a task of its own: a handler that waited for it could not be
+    /// cancelled without harm, and it may never answer.
+    fn ask(&self, question: impl Future<Output = ()> + Send + 'static) {
+        let task = self.runtime.spawn(question);
+        self.runtime.spawn(tokio::time::timeout(CLIENT_PATIENCE, task));
+    }
+
+    /// Pushes the diagnostics of a document, unless it has changed again meanwhile.
+    fn push(&self, document: Arc<Document>) {
+        if self.world.client.pulls_diagnostics {
+            return;
+        }
+        let (client, runtime) = (self.client.clone(), self.runtime.clone());
+        let world = self.world.clone();
+        self.spawn(move || {
+            if !document.is_latest() {
+                return;
+            }
+            let found = requests::all_diagnostics(&world, &document);
+            if document.is_latest() {
+                let (uri, version) = (document.uri.clone(), document.version);
+                runtime.spawn(async move {
+                    client.publish_diagnostics(uri, found, Some(version)).await;
+                });
+            }
+        });
     }
 
     fn spawn(&self, work: impl FnOnce() + Send + 'static) {

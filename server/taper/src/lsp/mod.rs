@@ -10,7 +10,10 @@ mod convert;
 mod documents;
 mod main_loop;
 mod requests;
+mod settings;
+mod sources;
 mod transport;
+mod world;
 
 use std::{path::PathBuf, process::ExitCode};
 

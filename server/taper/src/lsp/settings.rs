@@ -1,0 +1,309 @@
+//! What a user may set, under `taper.` in an editor. The comments here are the documentation: the
+//! table in docs/settings.md is made from them.
+
+use std::collections::BTreeMap;
+
+use ide::{Display, Heat, HintParts, Units, Work};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// All settings with their defaults.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct Settings {
+    /// What inlay hints say, and where.
+    pub hints: Hints,
+    /// What stands out.
+    pub heat: HeatSettings,
+    /// How numbers are written.
+    pub units: UnitSettings,
+    /// Whose rules count the work.
+    pub count: Count,
+    /// Kinds of layers whose work is not counted, such as `["BatchNorm2d", "ReLU"]`.
+    pub ignore: Vec<String>,
+    /// Sizes of symbols and values of parameters to show, such as `{"N": 8, "T": 2048}`; each where a
+    /// model has it.
+    pub sizes: BTreeMap<String, Size>,
+    /// The dtype of weights and activations, such as `"bf16"`; a model's own unless given.
+    pub dtype: Option<DType>,
+}
+
+/// What inlay hints say, and where.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct Hints {
+    /// Hints beside steps.
+    pub steps: bool,
+    /// Hints beside the heads of models and blocks.
+    pub items: bool,
+    /// Hints beside `let`s and inputs: their values and shapes.
+    pub values: bool,
+    /// The shape of a step's output.
+    pub shape: bool,
+    /// The parameters of a step.
+    pub params: bool,
+    /// The work of a step: `"flops"`, `"macs"` or `"none"`.
+    pub work: WorkUnit,
+    /// The bytes of the tensors that a step makes.
+    pub memory: bool,
+    /// The step's share of its model's work.
+    pub share: bool,
+    /// Steps with a smaller share of their model's FLOPs, parameters and activations, in percent,
+    /// have no hint.
+    pub minimum_share: f64,
+}
+
+impl Default for Hints {
+    fn default() -> Hints {
+        Hints {
+            steps: true,
+            items: true,
+            values: true,
+            shape: true,
+            params: true,
+            work: WorkUnit::Flops,
+            memory: false,
+            share: true,
+            minimum_share: 0.0,
+        }
+    }
+}
+
+/// How the work of a step is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs)]
+pub enum WorkUnit {
+    Flops,
+    Macs,
+    None,
+}
+
+/// What stands out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct HeatSettings {
+    /// The share of its model's FLOPs, parameters or activations, in percent, from which a layer is
+    /// marked and its name has the modifier `hot`.
+    pub threshold: f64,
+    /// What marks the figure in a hint; empty for nothing.
+    pub mark: String,
+}
+
+impl Default for HeatSettings {
+    fn default() -> HeatSettings {
+        let Heat { threshold, mark } = Heat::default();
+        HeatSettings { threshold: 100.0 * threshold, mark }
+    }
+}
+
+/// How numbers are written.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct UnitSettings {
+    /// Bytes by powers of 1024 (`"binary"`: MiB) or of 1000 (`"si"`: MB).
+    pub bytes: ByteUnit,
+    /// How many digits a shortened number has, 3 to 9.
+    pub digits: u8,
+}
+
+impl Default for UnitSettings {
+    fn default() -> UnitSettings {
+        UnitSettings { bytes: ByteUnit::Binary, digits: 3 }
+    }
+}
+
+/// The powers by which bytes are shortened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs)]
+pub enum ByteUnit {
+    Binary,
+    Si,
+}
+
+/// Whose rules count the work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Count {
+    /// Every floating-point operation, by the rules of docs/counting.md.
+    #[default]
+    Taper,
+}
+
+/// A size, or any value of a parameter as it is written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+#[allow(missing_docs)]
+pub enum Size {
+    Number(u64),
+    Text(String),
+}
+
+/// A dtype by its name, in Taper's spelling or PyTorch's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct DType(String);
+
+impl<'de> Deserialize<'de> for DType {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<DType, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        match layers::DType::parse(&name) {
+            Some(_) => Ok(DType(name)),
+            None => Err(serde::de::Error::custom(format!("`{name}` is no dtype"))),
+        }
+    }
+}
+
+impl Settings {
+    /// The settings in a client's object, and what is wrong in it: each wrong value is named, and its
+    /// default taken.
+    pub fn read(value: &Value) -> (Settings, Vec<String>) {
+        let mut value = value.get("taper").unwrap_or(value).clone();
+        let mut wrong = Vec::new();
+        if !value.is_object() {
+            return (Settings::default(), wrong);
+        }
+        // `null` is what editors send for what is not set.
+        drop_nulls(&mut value);
+        // As many turns as there can be wrong values.
+        for _ in 0..100 {
+            match serde_path_to_error::deserialize::<_, Settings>(&value) {
+                Ok(settings) => {
+                    wrong.extend(settings.check());
+                    return (settings, wrong);
+                }
+                Err(error) => {
+                    let path = error.path().to_string();
+                    wrong.push(format!("the setting `taper.{path}` is wrong: {}", error.inner()));
+                    if !remove(&mut value, &path) {
+                        break;
+                    }
+                }
+            }
+        }
+        (Settings::default(), wrong)
+    }
+
+    /// What has the right form and cannot be meant.
+    fn check(&self) -> Vec<String> {
+        let mut wrong = Vec::new();
+        for kind in self.ignore.iter().filter(|kind| layers::find(kind).is_none()) {
+            let nearest = layers::nearest(kind, layers::all().map(|entry| entry.name));
+            let hint = nearest.map_or(String::new(), |name| format!("; did you mean `{name}`?"));
+            wrong.push(format!(
+                "the setting `taper.ignore` names `{kind}`, which is no layer{hint}"
+            ));
+        }
+        let shares = [
+            ("heat.threshold", self.heat.threshold),
+            ("hints.minimumShare", self.hints.minimum_share),
+        ];
+        for (name, share) in shares.into_iter().filter(|(_, share)| !(0.0..=100.0).contains(share))
+        {
+            wrong.push(format!(
+                "the setting `taper.{name}` is {share}; it is a share from 0 to 100"
+            ));
+        }
+        if !(3..=9).contains(&self.units.digits) {
+            let digits = self.units.digits;
+            wrong.push(format!("the setting `taper.units.digits` is {digits}; it is 3 to 9"));
+        }
+        wrong
+    }
+
+    /// What the analysis needs of them.
+    pub fn options(&self) -> analysis::Options {
+        let set = self.sizes.iter().map(|(name, size)| {
+            let value = match size {
+                Size::Number(size) => size.to_string(),
+                Size::Text(text) => text.clone(),
+            };
+            (name.clone(), value)
+        });
+        let dtype = self.dtype.as_ref().and_then(|dtype| layers::DType::parse(&dtype.0));
+        analysis::Options { set: set.collect(), dtype, ignore: self.ignore.clone() }
+    }
+
+    /// How figures are shown.
+    pub fn display(&self) -> Display {
+        let Hints { steps, items, values, shape, params, work, memory, share, minimum_share } =
+            self.hints;
+        let work = match work {
+            WorkUnit::Flops => Some(Work::Flops),
+            WorkUnit::Macs => Some(Work::Macs),
+            WorkUnit::None => None,
+        };
+        let minimum_share = minimum_share.clamp(0.0, 100.0) / 100.0;
+        Display {
+            hints: HintParts {
+                steps,
+                items,
+                values,
+                shape,
+                params,
+                work,
+                memory,
+                share,
+                minimum_share,
+            },
+            units: Units {
+                decimal_bytes: self.units.bytes == ByteUnit::Si,
+                digits: usize::from(self.units.digits).clamp(3, 9),
+            },
+            heat: Heat {
+                threshold: self.heat.threshold.clamp(0.0, 100.0) / 100.0,
+                mark: self.heat.mark.clone(),
+            },
+        }
+    }
+}
+
+fn drop_nulls(value: &mut Value) {
+    if let Value::Object(fields) = value {
+        fields.retain(|_, value| !value.is_null());
+        fields.values_mut().for_each(drop_nulls);
+    }
+}
+
+/// Removes the value at a path of dots. An item of a list takes the list with it.
+fn remove(value: &mut Value, path: &str) -> bool {
+    let (parent, name) = path.rsplit_once('.').unwrap_or(("", path));
+    let name = name.split('[').next().unwrap_or(name);
+    let pointer: String =
+        parent.split('.').filter(|part| !part.is_empty()).map(|part| format!("/{part}")).collect();
+    let fields = value.pointer_mut(&pointer).and_then(Value::as_object_mut);
+    fields.is_some_and(|fields| fields.remove(name).is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn wrong_settings_are_named_and_the_rest_is_kept() {
+        let (settings, wrong) = Settings::read(&json!({ "taper": {
+            "hints": { "share": "yes", "memory": true, "colour": 3, "work": "macs" },
+            "ignore": ["BatchNorm2d", "Liner"], "dtype": "float3", "sizes": { "N": 8, "T": null },
+            "units": { "digits": 4 },
+        }}));
+        assert!(settings.hints.memory && settings.hints.share);
+        assert_eq!(settings.hints.work, WorkUnit::Macs);
+        assert_eq!(settings.options().set, [("N".to_owned(), "8".to_owned())]);
+        assert_eq!(settings.display().units.digits, 4);
+        let named: Vec<&str> =
+            wrong.iter().filter_map(|message| message.split('`').nth(1)).collect();
+        assert_eq!(named.len(), 4, "{wrong:?}");
+        for name in ["taper.hints.share", "taper.hints.colour", "taper.dtype", "taper.ignore"] {
+            assert!(named.contains(&name), "{name} is not in {wrong:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_set_is_the_default() {
+        assert_eq!(Settings::read(&Value::Null), (Settings::default(), Vec::new()));
+        assert_eq!(Settings::read(&json!({})), (Settings::default(), Vec::new()));
+        assert_eq!(Settings::default().display(), Display::default());
+    }
+}

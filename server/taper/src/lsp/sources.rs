@@ -1,0 +1,89 @@
+//! Texts by path: those of open documents before those on disk.
+
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, OnceLock},
+    time::SystemTime,
+};
+
+use rustc_hash::FxHashMap;
+use syntax::Parse;
+
+/// A text, parsed when first asked for.
+pub struct Source {
+    pub text: Arc<str>,
+    parse: OnceLock<Parse>,
+}
+
+impl Source {
+    pub fn new(text: impl Into<Arc<str>>) -> Source {
+        Source { text: text.into(), parse: OnceLock::new() }
+    }
+
+    pub fn parse(&self) -> &Parse {
+        self.parse.get_or_init(|| syntax::parse(&self.text))
+    }
+}
+
+/// What a file on disk was when it was read.
+struct OnDisk {
+    stamp: Option<Stamp>,
+    source: Option<Arc<Source>>,
+}
+
+/// When a file was last written, and its size; none if it is not there.
+type Stamp = (SystemTime, u64);
+
+/// The texts that documents may use.
+#[derive(Clone, Default)]
+pub struct Sources {
+    open: FxHashMap<String, Arc<Source>>,
+    /// Shared by all states: a file is read again when its stamp has changed.
+    disk: Arc<Mutex<FxHashMap<String, OnDisk>>>,
+}
+
+impl Sources {
+    pub fn put(&mut self, path: String, source: Arc<Source>) {
+        self.open.insert(path, source);
+    }
+
+    pub fn remove(&mut self, path: &str) {
+        self.open.remove(path);
+    }
+
+    /// The paths of open documents.
+    pub fn open_paths(&self) -> impl Iterator<Item = &str> {
+        self.open.keys().map(String::as_str)
+    }
+
+    /// The text of a path, if there is one that can be read.
+    pub fn get(&self, path: &str) -> Option<Arc<Source>> {
+        if let Some(source) = self.open.get(path) {
+            return Some(source.clone());
+        }
+        let stamp = stamp(path);
+        let mut disk = self.disk.lock().ok()?;
+        let known = disk.get(path).filter(|known| known.stamp == stamp);
+        if let Some(known) = known {
+            return known.source.clone();
+        }
+        let text = stamp.and_then(|_| crate::files::read(Path::new(path)).ok());
+        let source = text.map(|text| Arc::new(Source::new(text)));
+        disk.insert(path.to_owned(), OnDisk { stamp, source: source.clone() });
+        source
+    }
+
+    /// Whether a file on disk is another one than the one that was read.
+    pub fn is_stale(&self, path: &str) -> bool {
+        if self.open.contains_key(path) {
+            return false;
+        }
+        let Ok(disk) = self.disk.lock() else { return false };
+        disk.get(path).is_some_and(|known| known.stamp != stamp(path))
+    }
+}
+
+fn stamp(path: &str) -> Option<Stamp> {
+    let metadata = std::fs::metadata(path).ok()?;
+    Some((metadata.modified().ok()?, metadata.len()))
+}
