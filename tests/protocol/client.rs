@@ -1,6 +1,7 @@
 //! A client that speaks the protocol as an editor does.
 
 use std::{
+    collections::BTreeMap,
     io::{BufRead, BufReader, Write},
     process::{Child, ChildStdin, Command, Stdio},
     sync::mpsc,
@@ -8,6 +9,8 @@ use std::{
 };
 
 use serde_json::{Value, json};
+
+use crate::meta_model::{META_MODEL, Message};
 
 /// How long an answer may take before the test fails instead of hanging.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -19,17 +22,32 @@ pub struct Client {
     messages: mpsc::Receiver<Value>,
     kept: Vec<Value>,
     next_id: i64,
+    /// Methods of requests without an answer yet.
+    open: BTreeMap<i64, String>,
     pub capabilities: Value,
+    /// What is answered to `workspace/configuration`.
+    pub settings: Value,
+    /// The server's requests, in order.
+    pub asked: Vec<Value>,
+    /// What we send is not as the protocol says, on purpose.
+    pub is_odd: bool,
 }
 
 impl Client {
     /// Starts a server for a client with these capabilities.
     pub fn start(capabilities: Value) -> Client {
-        Client::start_with(json!({ "capabilities": capabilities, "processId": null }))
+        Client::start_with(
+            json!({ "capabilities": capabilities, "processId": null, "rootUri": null }),
+        )
     }
 
     /// Starts a server with these parameters of `initialize`.
     pub fn start_with(params: Value) -> Client {
+        Client::start_as(params, Value::Null, false)
+    }
+
+    /// Starts a server for a client with these settings, or for one that says odd things.
+    pub fn start_as(params: Value, settings: Value, is_odd: bool) -> Client {
         let mut process = Command::new(env!("CARGO_BIN_EXE_taper"))
             .args(["lsp", "--stdio"])
             .stdin(Stdio::piped())
@@ -53,7 +71,11 @@ impl Client {
             messages,
             kept: Vec::new(),
             next_id: 0,
+            open: BTreeMap::new(),
             capabilities: Value::Null,
+            settings,
+            asked: Vec::new(),
+            is_odd,
         };
         client.capabilities = client.request("initialize", params)["capabilities"].clone();
         client.notify("initialized", Some(json!({})));
@@ -61,6 +83,17 @@ impl Client {
     }
 
     fn write(&mut self, message: &Value) {
+        if let Some(method) = message["method"].as_str() {
+            let id = message["id"].as_i64();
+            let call =
+                Message::Call { method, params: message.get("params"), is_request: id.is_some() };
+            if !self.is_odd {
+                META_MODEL.check(&call).unwrap_or_else(|wrong| panic!("we send {wrong}"));
+            }
+            if let Some(id) = id {
+                self.open.insert(id, method.to_owned());
+            }
+        }
         let text = message.to_string();
         let input = self.input.as_mut().expect("an open pipe");
         // A server that has ended has closed the pipe, which is for the test to notice.
@@ -81,7 +114,9 @@ impl Client {
     pub fn request_raw(&mut self, method: &str, params: Option<Value>) -> Value {
         self.next_id += 1;
         let mut message = json!({ "jsonrpc": "2.0", "id": self.next_id, "method": method });
-        message["params"] = params.unwrap_or(Value::Null);
+        if let Some(params) = params {
+            message["params"] = params;
+        }
         self.write(&message);
         self.answer(self.next_id)
     }
@@ -129,11 +164,59 @@ impl Client {
         loop {
             let left = PATIENCE.saturating_sub(start.elapsed());
             let message = self.messages.recv_timeout(left).expect("the server to answer");
+            self.take(&message);
             if wanted(&message) {
                 return message;
             }
             self.kept.push(message);
         }
+    }
+
+    /// Checks what the server says, and answers what it asks.
+    fn take(&mut self, message: &Value) {
+        let id = message.get("id");
+        let checked = match message["method"].as_str() {
+            Some(method) => META_MODEL.check(&Message::Call {
+                method,
+                params: message.get("params"),
+                is_request: id.is_some(),
+            }),
+            None => {
+                let id = id.and_then(Value::as_i64).expect("an id");
+                let method = self.open.remove(&id).expect("one answer to each request");
+                match message.get("result") {
+                    Some(result) => META_MODEL.check(&Message::Result { method: &method, result }),
+                    None => Ok(()),
+                }
+            }
+        };
+        checked.unwrap_or_else(|wrong| panic!("the server sends {wrong}\n{message}"));
+        if let (Some(id), Some(method)) = (id, message["method"].as_str()) {
+            let result = match method {
+                "workspace/configuration" => json!([self.settings]),
+                _ => Value::Null,
+            };
+            let answer = json!({ "jsonrpc": "2.0", "id": id, "result": result });
+            self.asked.push(message.clone());
+            self.write(&answer);
+        }
+    }
+
+    /// Waits until the server has asked for something.
+    pub fn wait_until_asked(&mut self, method: &str) -> Value {
+        if let Some(at) = self.asked.iter().position(|asked| asked["method"] == method) {
+            return self.asked.remove(at);
+        }
+        let message = self.wait_for(|message| message["method"] == method);
+        self.asked.retain(|asked| *asked != message);
+        message
+    }
+
+    /// Says that the settings are others now.
+    pub fn set(&mut self, settings: Value) {
+        self.settings = settings;
+        let params = json!({ "settings": null });
+        self.notify("workspace/didChangeConfiguration", Some(params));
     }
 
     pub fn open(&mut self, uri: &str, text: &str) {
@@ -163,6 +246,9 @@ impl Client {
 
     /// Ends the server as an editor does, and checks that it has ended well.
     pub fn shut_down(&mut self) {
+        while let Some(id) = self.open.keys().next().copied() {
+            self.answer(id);
+        }
         self.request("shutdown", Value::Null);
         self.notify("exit", None);
         assert_eq!(self.wait(), Some(0));

@@ -3,6 +3,7 @@
 #![allow(clippy::panic)] // A test that cannot go on says so.
 
 mod client;
+mod meta_model;
 
 use client::Client;
 use serde_json::{Value, json};
@@ -258,9 +259,8 @@ fn newer_clients_are_understood() {
         "textDocument": { "foldingRange": { "foldingRangeKind": { "valueSet": ["comment", "future"] } } },
         "workspace": { "workspaceEdit": { "resourceOperations": ["create", "future"] } },
     });
-    let mut client = Client::start_with(
-        json!({ "capabilities": capabilities, "trace": "compact", "processId": null }),
-    );
+    let params = json!({ "capabilities": capabilities, "trace": "compact", "processId": null, "rootUri": null });
+    let mut client = Client::start_as(params, Value::Null, true);
     client.shut_down();
 }
 
@@ -268,6 +268,7 @@ fn newer_clients_are_understood() {
 fn shutdown_takes_any_parameters() {
     for params in [Value::Null, json!({})] {
         let mut client = Client::start(json!({}));
+        client.is_odd = true;
         assert_eq!(client.request_raw("shutdown", Some(params)).get("error"), None);
         client.notify("exit", None);
         assert_eq!(client.wait(), Some(0));
@@ -293,7 +294,9 @@ fn the_end_of_the_pipe_ends_the_server() {
 #[test]
 fn the_end_of_the_client_ends_the_server() {
     let mut parent = std::process::Command::new("sleep").arg("1000").spawn().expect("sleep");
-    let mut client = Client::start_with(json!({ "capabilities": {}, "processId": parent.id() }));
+    let mut client = Client::start_with(
+        json!({ "capabilities": {}, "rootUri": null, "processId": parent.id() }),
+    );
     client.request(
         "textDocument/hover",
         json!({
