@@ -3,7 +3,11 @@
 #![allow(clippy::panic)] // A test that cannot go on says so.
 
 mod client;
+mod features;
 mod meta_model;
+mod project;
+mod settings;
+mod watching;
 
 use client::Client;
 use serde_json::{Value, json};

@@ -36,9 +36,6 @@ use super::{
 /// How many answers are computed at once.
 const THREADS: usize = 2;
 
-/// How long a client may take for an answer to us.
-const CLIENT_PATIENCE: Duration = Duration::from_secs(30);
-
 /// How long changes are gathered before a client is asked to ask again.
 const REFRESH_DELAY: Duration = Duration::from_millis(200);
 
@@ -105,7 +102,10 @@ impl MainLoop {
             let mut main_loop =
                 MainLoop { client, log, runtime, events: sender, pool, refreshes, world };
             while let Ok(event) = receiver.recv() {
-                main_loop.handle(event);
+                let handled = catch_unwind(AssertUnwindSafe(|| main_loop.handle(event)));
+                if handled.is_err() {
+                    main_loop.log.line(format_args!("an event panicked"));
+                }
             }
         });
         events
@@ -279,11 +279,10 @@ impl MainLoop {
         });
     }
 
-    /// Speaks to the client in a task of its own: a handler that waited for it could not be
-    /// cancelled without harm, and it may never answer.
+    /// Speaks to the client in a task of its own, for which nobody waits: it may never answer. The
+    /// task is not given up either, as tower-lsp dies of an answer that comes too late.
     fn ask(&self, question: impl Future<Output = ()> + Send + 'static) {
-        let task = self.runtime.spawn(question);
-        self.runtime.spawn(tokio::time::timeout(CLIENT_PATIENCE, task));
+        self.runtime.spawn(question);
     }
 
     /// Pushes the diagnostics of a document, unless it has changed again meanwhile.
