@@ -31,6 +31,8 @@ pub struct Client {
     pub asked: Vec<Value>,
     /// What we send is not as the protocol says, on purpose.
     pub is_odd: bool,
+    /// We answer what the server asks.
+    pub answers: bool,
 }
 
 impl Client {
@@ -48,6 +50,14 @@ impl Client {
 
     /// Starts a server for a client with these settings, or for one that says odd things.
     pub fn start_as(params: Value, settings: Value, is_odd: bool) -> Client {
+        let mut client = Client::spawn();
+        (client.settings, client.is_odd) = (settings, is_odd);
+        client.initialize(params);
+        client
+    }
+
+    /// Starts a server and says nothing yet.
+    pub fn spawn() -> Client {
         let mut process = Command::new(env!("CARGO_BIN_EXE_taper"))
             .args(["lsp", "--stdio"])
             .stdin(Stdio::piped())
@@ -65,7 +75,7 @@ impl Client {
                 }
             }
         });
-        let mut client = Client {
+        Client {
             process,
             input,
             messages,
@@ -73,16 +83,19 @@ impl Client {
             next_id: 0,
             open: BTreeMap::new(),
             capabilities: Value::Null,
-            settings,
+            settings: Value::Null,
             asked: Vec::new(),
-            is_odd,
-        };
-        client.capabilities = client.request("initialize", params)["capabilities"].clone();
-        client.notify("initialized", Some(json!({})));
-        client
+            is_odd: false,
+            answers: true,
+        }
     }
 
-    fn write(&mut self, message: &Value) {
+    pub fn initialize(&mut self, params: Value) {
+        self.capabilities = self.request("initialize", params)["capabilities"].clone();
+        self.notify("initialized", Some(json!({})));
+    }
+
+    pub fn write(&mut self, message: &Value) {
         if let Some(method) = message["method"].as_str() {
             let id = message["id"].as_i64();
             let call =
@@ -196,9 +209,10 @@ impl Client {
                 "workspace/configuration" => json!([self.settings]),
                 _ => Value::Null,
             };
-            let answer = json!({ "jsonrpc": "2.0", "id": id, "result": result });
             self.asked.push(message.clone());
-            self.write(&answer);
+            if self.answers {
+                self.write(&json!({ "jsonrpc": "2.0", "id": id, "result": result }));
+            }
         }
     }
 
@@ -210,6 +224,11 @@ impl Client {
         let message = self.wait_for(|message| message["method"] == method);
         self.asked.retain(|asked| *asked != message);
         message
+    }
+
+    /// Drops what was said and nobody asked for.
+    pub fn forget_notifications(&mut self) {
+        self.kept.clear();
     }
 
     /// Says that the settings are others now.
@@ -252,6 +271,18 @@ impl Client {
         self.request("shutdown", Value::Null);
         self.notify("exit", None);
         assert_eq!(self.wait(), Some(0));
+    }
+
+    /// Nobody reads what the server says any more.
+    pub fn close_output(&mut self) {
+        let (_, nobody) = mpsc::channel();
+        self.messages = nobody;
+        // The reader ends, and closes the pipe, with the next message.
+        self.notify(
+            "textDocument/didOpen",
+            Some(json!({ "textDocument": {
+            "uri": "file:///last.taper", "languageId": "taper", "version": 1, "text": "" } })),
+        );
     }
 
     pub fn close_input(&mut self) {

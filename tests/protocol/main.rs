@@ -3,9 +3,12 @@
 #![allow(clippy::panic)] // A test that cannot go on says so.
 
 mod client;
+mod clients;
 mod features;
+mod lifecycle;
 mod meta_model;
 mod project;
+mod session;
 mod settings;
 mod watching;
 
@@ -254,87 +257,6 @@ fn formatting_changes_only_what_differs() {
         "newText": "    Linear(4)\n",
     }]);
     assert_eq!(edits, expected);
-    client.shut_down();
-}
-
-#[test]
-fn newer_clients_are_understood() {
-    let capabilities = json!({
-        "textDocument": { "foldingRange": { "foldingRangeKind": { "valueSet": ["comment", "future"] } } },
-        "workspace": { "workspaceEdit": { "resourceOperations": ["create", "future"] } },
-    });
-    let params = json!({ "capabilities": capabilities, "trace": "compact", "processId": null, "rootUri": null });
-    let mut client = Client::start_as(params, Value::Null, true);
-    client.shut_down();
-}
-
-#[test]
-fn shutdown_takes_any_parameters() {
-    for params in [Value::Null, json!({})] {
-        let mut client = Client::start(json!({}));
-        client.is_odd = true;
-        assert_eq!(client.request_raw("shutdown", Some(params)).get("error"), None);
-        client.notify("exit", None);
-        assert_eq!(client.wait(), Some(0));
-    }
-}
-
-#[test]
-fn exit_ends_the_server_while_the_pipe_is_open() {
-    let mut client = Client::start(json!({}));
-    client.request("shutdown", Value::Null);
-    client.notify("exit", None);
-    client.notify("textDocument/didSave", Some(json!({ "textDocument": { "uri": "file:///x" } })));
-    assert_eq!(client.wait(), Some(0));
-}
-
-#[test]
-fn the_end_of_the_pipe_ends_the_server() {
-    let mut client = Client::start(json!({}));
-    client.close_input();
-    assert_eq!(client.wait(), Some(1));
-}
-
-#[test]
-fn the_end_of_the_client_ends_the_server() {
-    let mut parent = std::process::Command::new("sleep").arg("1000").spawn().expect("sleep");
-    let mut client = Client::start_with(
-        json!({ "capabilities": {}, "rootUri": null, "processId": parent.id() }),
-    );
-    client.request(
-        "textDocument/hover",
-        json!({
-            "textDocument": { "uri": "file:///none" }, "position": { "line": 0, "character": 0 },
-        }),
-    );
-    parent.kill().expect("to be killed");
-    parent.wait().expect("to have ended");
-    assert_eq!(client.wait(), Some(1));
-}
-
-#[test]
-fn a_cancelled_request_is_answered_so() {
-    let mut client = Client::start(json!({}));
-    let uri = "file:///m.taper";
-    client.open(uri, RESNET);
-    // Many requests fill both threads; the last one is cancelled before its turn.
-    for _ in 0..50 {
-        client.send(
-            "textDocument/hover",
-            json!({
-                "textDocument": { "uri": uri }, "position": { "line": 5, "character": 14 },
-            }),
-        );
-    }
-    let id = client.send(
-        "textDocument/inlayHint",
-        json!({ "textDocument": { "uri": uri }, "range": everything() }),
-    );
-    client.notify("$/cancelRequest", Some(json!({ "id": id })));
-    let answer = client.answer(id);
-    // It may have been answered before the cancellation was read; it is answered once.
-    let cancelled = answer["error"]["code"] == -32800;
-    assert!(cancelled || answer["result"].is_array(), "{answer}");
     client.shut_down();
 }
 

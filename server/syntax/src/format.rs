@@ -6,6 +6,8 @@ use crate::{Element, Kind, Parse, SyntaxNode, SyntaxToken};
 
 const INDENT: usize = 4;
 
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
 /// The text in the one layout; `None` if it has syntax errors, because a broken line says too
 /// little about where it belongs.
 ///
@@ -19,8 +21,14 @@ pub fn format(parse: &Parse) -> Option<String> {
         return None;
     }
     let mut formatter = Formatter::default();
+    // The mark at the start of some Windows texts stays.
+    formatter.out.extend(parse.text().starts_with(BYTE_ORDER_MARK).then_some(BYTE_ORDER_MARK));
     formatter.node(parse.tree().root());
-    Some(formatter.finish())
+    let text = formatter.finish();
+    // Lines end as the first one does.
+    let first = parse.text().find('\n').and_then(|end| end.checked_sub(1));
+    let is_crlf = first.is_some_and(|at| parse.text().as_bytes()[at] == b'\r');
+    Some(if is_crlf { text.replace('\n', "\r\n") } else { text })
 }
 
 #[derive(Default)]
@@ -61,7 +69,7 @@ impl<'t> Formatter<'t> {
             self.blank_lines += 1;
             return;
         };
-        if self.blank_lines > 0 && !self.out.is_empty() {
+        if self.blank_lines > 0 && !self.out.trim_start_matches(BYTE_ORDER_MARK).is_empty() {
             self.out.push('\n');
         }
         self.blank_lines = 0;
@@ -166,6 +174,13 @@ mod tests {
             "block A(a,\n        b) {\nx\n-> Linear(\n4\n)\n-> {\nReLU\n}\n}",
             "block A(a,\n    b) {\n    x\n        -> Linear(\n            4\n        )\n        -> {\n            ReLU\n        }\n}\n",
         );
+    }
+
+    #[test]
+    fn line_ends_stay() {
+        check("block A {\r\nReLU\n}\n", "block A {\r\n    ReLU\r\n}\r\n");
+        check("\u{feff}\n\nblock A { }\n", "\u{feff}block A {}\n");
+        check("block A {\nReLU\r\n}\n", "block A {\n    ReLU\n}\n");
     }
 
     #[test]

@@ -124,7 +124,9 @@ fn client(params: &InitializeParams) -> ClientCapabilities {
             ),
             code_lenses: is_set(workspace.code_lens.and_then(|lens| lens.refresh_support)),
         },
-        resolves_hint_locations: resolved.iter().any(|property| property == "label.location"),
+        resolves_hint_locations: resolved
+            .iter()
+            .any(|property| matches!(property.as_str(), "label.location" | "location")),
         snippets: is_set(item.snippet_support),
         insert_replace: is_set(item.insert_replace_support),
         definition_links: is_set(text.definition.and_then(|definition| definition.link_support)),

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use serde_json::Value;
 use tower_lsp::{
     Client,
@@ -80,6 +80,10 @@ pub struct MainLoop {
     pool: mpsc::Sender<Box<dyn FnOnce() + Send>>,
     /// The client will be asked to ask again.
     refreshes: Arc<AtomicBool>,
+    /// The settings that came with `initialize`; those that come later lie over them.
+    options: Value,
+    /// What was said to be wrong in the settings.
+    said: FxHashSet<String>,
     world: World,
 }
 
@@ -98,9 +102,11 @@ impl MainLoop {
                 tokens: Arc::default(),
                 folders: Vec::new(),
             };
-            let (pool, refreshes) = (start_pool(&log), Arc::default());
+            let pool = start_pool(&log);
+            let (refreshes, options, said) = Default::default();
+            let events = sender;
             let mut main_loop =
-                MainLoop { client, log, runtime, events: sender, pool, refreshes, world };
+                MainLoop { client, log, runtime, events, pool, refreshes, options, said, world };
             while let Ok(event) = receiver.recv() {
                 let handled = catch_unwind(AssertUnwindSafe(|| main_loop.handle(event)));
                 if handled.is_err() {
@@ -116,7 +122,8 @@ impl MainLoop {
             Event::Initialize(initial) => {
                 self.world.client = Arc::new(initial.client);
                 self.world.folders = initial.folders;
-                self.set(&initial.options);
+                self.options = initial.options;
+                self.set(&Value::Null);
             }
             Event::Initialized => {
                 self.register();
@@ -214,8 +221,11 @@ impl MainLoop {
 
     /// Takes settings, and says which of them are wrong.
     fn set(&mut self, value: &Value) {
-        let (settings, wrong) = Settings::read(value);
+        let (settings, wrong) = Settings::read(&self.options, value);
         for message in wrong {
+            if !self.said.insert(message.clone()) {
+                continue;
+            }
             self.log.line(format_args!("{message}"));
             let client = self.client.clone();
             self.ask(async move { client.show_message(MessageType::WARNING, message).await });

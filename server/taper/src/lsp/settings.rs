@@ -156,16 +156,22 @@ impl<'de> Deserialize<'de> for DType {
 }
 
 impl Settings {
-    /// The settings in a client's object, and what is wrong in it: each wrong value is named, and its
-    /// default taken.
-    pub fn read(value: &Value) -> (Settings, Vec<String>) {
-        let mut value = value.get("taper").unwrap_or(value).clone();
-        let mut wrong = Vec::new();
-        if !value.is_object() {
-            return (Settings::default(), wrong);
+    /// The settings in two objects of a client, the second over the first, and what is wrong in
+    /// them: each wrong value is named, and its default taken.
+    pub fn read(below: &Value, above: &Value) -> (Settings, Vec<String>) {
+        let mut value = Value::Object(serde_json::Map::new());
+        for layer in [below, above] {
+            let mut layer = layer.get("taper").unwrap_or(layer).clone();
+            // `null` is what editors send for what is not set.
+            drop_nulls(&mut layer);
+            if layer.is_object() {
+                lay_over(&mut value, layer);
+            }
         }
-        // `null` is what editors send for what is not set.
-        drop_nulls(&mut value);
+        for own in CLIENT_KEYS {
+            remove(&mut value, own);
+        }
+        let mut wrong = Vec::new();
         // As many turns as there can be wrong values.
         for _ in 0..100 {
             match serde_path_to_error::deserialize::<_, Settings>(&value) {
@@ -259,6 +265,21 @@ impl Settings {
     }
 }
 
+/// What clients keep under `taper` for themselves.
+const CLIENT_KEYS: [&str; 2] = ["server", "trace"];
+
+/// Puts the fields of an object into another, inner objects field by field.
+fn lay_over(below: &mut Value, above: Value) {
+    match (below, above) {
+        (Value::Object(below), Value::Object(above)) => {
+            for (key, value) in above {
+                lay_over(below.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (below, above) => *below = above,
+    }
+}
+
 fn drop_nulls(value: &mut Value) {
     if let Value::Object(fields) = value {
         fields.retain(|_, value| !value.is_null());
@@ -283,12 +304,16 @@ mod tests {
 
     #[test]
     fn wrong_settings_are_named_and_the_rest_is_kept() {
-        let (settings, wrong) = Settings::read(&json!({ "taper": {
-            "hints": { "share": "yes", "memory": true, "colour": 3, "work": "macs" },
-            "ignore": ["BatchNorm2d", "Liner"], "dtype": "float3", "sizes": { "N": 8, "T": null },
-            "units": { "digits": 4 },
-        }}));
-        assert!(settings.hints.memory && settings.hints.share);
+        let below = json!({ "hints": { "memory": false, "items": false }, "trace": {} });
+        let (settings, wrong) = Settings::read(
+            &below,
+            &json!({ "taper": {
+                "hints": { "share": "yes", "memory": true, "colour": 3, "work": "macs" },
+                "ignore": ["BatchNorm2d", "Liner"], "dtype": "float3", "sizes": { "N": 8, "T": null },
+                "units": { "digits": 4 },
+            }}),
+        );
+        assert!(settings.hints.memory && settings.hints.share && !settings.hints.items);
         assert_eq!(settings.hints.work, WorkUnit::Macs);
         assert_eq!(settings.options().set, [("N".to_owned(), "8".to_owned())]);
         assert_eq!(settings.display().units.digits, 4);
@@ -302,8 +327,9 @@ mod tests {
 
     #[test]
     fn nothing_set_is_the_default() {
-        assert_eq!(Settings::read(&Value::Null), (Settings::default(), Vec::new()));
-        assert_eq!(Settings::read(&json!({})), (Settings::default(), Vec::new()));
+        for nothing in [Value::Null, json!({}), json!([]), json!(3)] {
+            assert_eq!(Settings::read(&nothing, &nothing), (Settings::default(), Vec::new()));
+        }
         assert_eq!(Settings::default().display(), Display::default());
     }
 }

@@ -189,12 +189,18 @@ fn normalise(request: Request) -> Request {
     }
 }
 
-/// Enumerations of `initialize` that newer clients extend and the types close.
+/// What newer clients say in `initialize` and the types do not know.
 fn known_values(mut params: Value) -> Value {
     if let Some(trace) = params.get_mut("trace")
         && !matches!(trace.as_str(), Some("off" | "messages" | "verbose"))
     {
         *trace = "off".into();
+    }
+    // The types call it by the name that it had in a draft.
+    if let Some(Value::Object(workspace)) = params.pointer_mut("/capabilities/workspace")
+        && let Some(diagnostics) = workspace.remove("diagnostics")
+    {
+        workspace.entry("diagnostic").or_insert(diagnostics);
     }
     retain(
         &mut params,
