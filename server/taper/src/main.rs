@@ -25,7 +25,8 @@ struct Cli {
 }
 
 /// The version and what it was built with, for bug reports.
-const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (cpu)");
+const VERSION: &str =
+    concat!(env!("CARGO_PKG_VERSION"), " (cpu, commit ", env!("TAPER_COMMIT"), ")");
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Color {

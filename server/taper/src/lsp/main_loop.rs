@@ -339,3 +339,24 @@ fn start_pool(log: &Log) -> mpsc::Sender<Box<dyn FnOnce() + Send>> {
     }
     sender
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panicking_answer_leaves_the_threads_alive() {
+        let pool = start_pool(&Log::default());
+        let (sender, receiver) = mpsc::channel();
+        for number in 0..10 {
+            let sender = sender.clone();
+            let work = move || {
+                assert_ne!(number % 2, 0);
+                let _ = sender.send(number);
+            };
+            pool.send(Box::new(work)).expect("a thread");
+        }
+        let answered: Vec<i32> = receiver.iter().take(5).collect();
+        assert_eq!(answered.len(), 5);
+    }
+}

@@ -332,4 +332,84 @@ mod tests {
         }
         assert_eq!(Settings::default().display(), Display::default());
     }
+
+    /// Each setting: its name, its type, its default and what it does.
+    fn table() -> Vec<[String; 4]> {
+        let schema = schemars::schema_for!(Settings).to_value();
+        let defaults = serde_json::to_value(Settings::default()).expect("JSON");
+        let mut rows = Vec::new();
+        add_rows(&schema, &schema, &defaults, "taper", &mut rows);
+        rows
+    }
+
+    fn add_rows(
+        root: &Value,
+        schema: &Value,
+        defaults: &Value,
+        path: &str,
+        rows: &mut Vec<[String; 4]>,
+    ) {
+        for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+            let path = format!("{path}.{name}");
+            let target = resolved(root, property);
+            if target["properties"].is_object() {
+                add_rows(root, target, &defaults[name], &path, rows);
+                continue;
+            }
+            let what = property["description"].as_str().or(target["description"].as_str());
+            rows.push([
+                format!("`{path}`"),
+                kind(root, property),
+                format!("`{}`", defaults[name]),
+                what.unwrap_or_default().replace('\n', " "),
+            ]);
+        }
+    }
+
+    fn resolved<'s>(root: &'s Value, schema: &'s Value) -> &'s Value {
+        let reference = schema["$ref"].as_str().and_then(|reference| reference.strip_prefix('#'));
+        reference.and_then(|pointer| root.pointer(pointer)).unwrap_or(schema)
+    }
+
+    fn kind(root: &Value, schema: &Value) -> String {
+        let schema = resolved(root, schema);
+        let texts = |values: &Value| -> Vec<String> {
+            values.as_array().into_iter().flatten().map(|value| format!("`{value}`")).collect()
+        };
+        if let Some(choices) = schema["oneOf"].as_array().or(schema["anyOf"].as_array()) {
+            let kinds: Vec<String> = choices
+                .iter()
+                .map(|choice| match choice.get("const") {
+                    Some(value) => format!("`{value}`"),
+                    None => kind(root, choice),
+                })
+                .collect();
+            return kinds.join(" or ");
+        }
+        if schema["enum"].is_array() {
+            return texts(&schema["enum"]).join(" or ");
+        }
+        match schema["type"].as_str().unwrap_or_default() {
+            "array" => format!("list of {}s", kind(root, &schema["items"])),
+            "object" => "object".to_owned(),
+            "integer" => "whole number".to_owned(),
+            "string" => "text".to_owned(),
+            other => other.to_owned(),
+        }
+    }
+
+    #[test]
+    fn the_page_of_settings_is_current() {
+        let mut page = String::from(
+            "# Settings\n\nAn editor gives them under `taper` (VS Code: `settings.json`; Neovim: `settings = { taper = { … } }` \
+             of\n`vim.lsp.config`; Helix: `config = { taper = { … } }` of the language server), or in `initializationOptions`. They \
+             may\nchange at any time. A wrong one is named in a message, and its default is taken.\n\n\
+             <!-- Made from server/taper/src/lsp/settings.rs by its tests. -->\n\n\
+             | setting | type | default | what it does |\n| --- | --- | --- | --- |\n",
+        );
+        for row in table() {
+            page.push_str(&format!("| {} |\n", row.join(" | ")));
+        }
+        expect_test::expect_file!["../../../../docs/settings.md"].assert_eq(&page);
+    }
 }

@@ -33,6 +33,9 @@ use super::backend::Backend;
 /// the reader, and with it the answers that would empty the queue.
 const CONCURRENCY: usize = 1024;
 
+/// How much of a message is logged.
+const MAX_LOGGED: usize = 16_384;
+
 /// A file that says what happens, for bug reports.
 #[derive(Clone, Default)]
 pub struct Log(Option<Arc<Mutex<std::fs::File>>>);
@@ -41,6 +44,17 @@ impl Log {
     fn open(path: Option<&Path>) -> std::io::Result<Log> {
         let file = path.map(std::fs::File::create).transpose()?;
         Ok(Log(file.map(|file| Arc::new(Mutex::new(file)))))
+    }
+
+    /// Writes a message that came, shortened.
+    fn request(&self, request: &Request) {
+        if self.0.is_none() {
+            return;
+        }
+        let id = request.id().map_or(String::new(), Id::to_string);
+        let params = request.params().map_or(String::new(), Value::to_string);
+        let shown: String = params.chars().take(MAX_LOGGED).collect();
+        self.line(format_args!("{} {id} {shown}", request.method()));
     }
 
     /// Writes a line; a log that cannot be written is no reason to stop.
@@ -129,11 +143,7 @@ where
 
     fn call(&mut self, request: Request) -> Answer<S::Error> {
         let id = request.id().cloned();
-        self.log.line(format_args!(
-            "{} {}",
-            request.method(),
-            id.as_ref().map_or(String::new(), Id::to_string)
-        ));
+        self.log.request(&request);
         self.shut_down.fetch_or(request.method() == "shutdown", Ordering::SeqCst);
         let exits = request.method() == "exit";
 
@@ -218,5 +228,45 @@ fn known_values(mut params: Value) -> Value {
 fn retain(params: &mut Value, pointer: &str, known: &[&str]) {
     if let Some(Value::Array(values)) = params.pointer_mut(pointer) {
         values.retain(|value| value.as_str().is_some_and(|value| known.contains(&value)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A service whose handlers panic, at once or after they have waited.
+    struct Panics;
+
+    impl Service<Request> for Panics {
+        type Response = Option<Response>;
+        type Error = std::convert::Infallible;
+        type Future = Answer<Self::Error>;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, request: Request) -> Self::Future {
+            let (method, id, _) = request.into_parts();
+            Box::pin(async move {
+                assert_ne!(method, "at once");
+                tokio::task::yield_now().await;
+                assert_ne!(method, "later");
+                Ok(id.map(|id| Response::from_ok(id, Value::Null)))
+            })
+        }
+    }
+
+    #[tokio::test]
+    async fn a_panic_loses_one_answer() {
+        let mut guarded =
+            Guarded { inner: Panics, exit: None, shut_down: Arc::default(), log: Log::default() };
+        for (number, method) in ["at once", "later", "never"].into_iter().enumerate() {
+            let request = Request::build(method).id(number as i64).finish();
+            let answer = guarded.call(request).await.expect("no failure").expect("an answer");
+            let code = answer.error().map(|error| error.code.code());
+            assert_eq!(code, (method != "never").then_some(-32603), "{method}");
+        }
     }
 }
