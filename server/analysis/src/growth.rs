@@ -6,11 +6,13 @@
 //! points. Where pools and strides round down, the sizes are multiples of the shown one's power
 //! of two, on which nothing is rounded.
 
-use layers::product;
+use std::{cmp::Reverse, collections::BTreeMap};
+
+use layers::{TensorType, Unit, product};
 use smol_str::SmolStr;
 
 use crate::{
-    Model, NodeRef, Options, Part, Workspace,
+    LayerUse, Model, NodeRef, Options, Part, Step, What, Workspace,
     evaluate::{Run, Setting},
     model::index,
 };
@@ -43,8 +45,11 @@ pub struct GrowthTerm {
     pub powers: Vec<usize>,
 }
 
+/// The most different steps of a model that is run on a grid: more would take too long to wait for.
+const MAX_STEPS: usize = 150;
+
 /// FLOPs of all uses of a node's steps, or of the whole model, as a function of its symbols.
-/// `None` where no polynomial fits.
+/// `None` where no polynomial fits, or where finding it would take too long.
 ///
 /// ```
 /// let text = "model M { input x: f32[B = 1, T = 128, 64]; Linear(64); it @ Transpose(1, 2) }";
@@ -61,6 +66,12 @@ pub fn flops_growth(
     options: &Options,
     node: Option<NodeRef>,
 ) -> Option<Growth> {
+    if let Some(growth) = node.and_then(|node| growth_of_layer(model, node)) {
+        return Some(growth);
+    }
+    if model.samples.steps.len() > MAX_STEPS {
+        return None;
+    }
     let measure = |part: &std::sync::Arc<Part>| -> Option<i128> {
         let flops = match node {
             None => part.totals.flops,
@@ -94,6 +105,68 @@ pub fn flops_growth(
     };
     // First every size, then multiples of a power of two.
     [false, true].into_iter().find_map(|even| fit(model, &shown, even, &run))
+}
+
+/// The growth of a layer that the model uses once, from the runs that were made already: each
+/// factor of its cost is the same in all of them or grows with one symbol, `H_out` as `H`.
+fn growth_of_layer(model: &Model, node: NodeRef) -> Option<Growth> {
+    let [one] = model.uses(node) else { return None };
+    let runs = model.samples.steps.get(one.step.id as usize)?;
+    if one.times != 1 || runs.is_empty() || runs.len() != model.samples.sizes.len() {
+        return None;
+    }
+    let shown: Vec<u64> = model.symbols.iter().map(|symbol| symbol.size).collect();
+    let terms = &layer_of(&one.step)?.cost.terms;
+    let mut others = Vec::new();
+    for (step, sizes) in runs.iter().zip(&model.samples.sizes) {
+        let types = |flowing: Vec<&TensorType>| flowing.into_iter().cloned().collect::<Vec<_>>();
+        let inputs = types(step.inputs.iter().map(|input| &*input.ty).collect());
+        let outputs = types(step.outputs.iter().map(|output| &*output.ty).collect());
+        others.push((layer_of(step)?.layer.cost(&inputs, &outputs).terms, sizes));
+    }
+    let mut sum: BTreeMap<Reverse<(usize, Vec<usize>)>, i128> = BTreeMap::new();
+    for (index, term) in terms.iter().enumerate() {
+        let mut powers = vec![0; shown.len()];
+        let mut coefficient = Fraction::whole(if term.unit == Unit::Macs { 2 } else { 1 });
+        for (place, (_, value)) in term.factors.iter().enumerate() {
+            let value = i128::try_from(*value).ok()?;
+            let there: Vec<i128> = others
+                .iter()
+                .map(|(terms, _)| i128::try_from(terms.get(index)?.factors.get(place)?.1).ok())
+                .collect::<Option<_>>()?;
+            coefficient = coefficient.times(value)?;
+            if there.iter().all(|other| *other == value) {
+                continue;
+            }
+            let grows_with = |symbol: &usize| {
+                let own = i128::from(shown[*symbol]);
+                there.iter().zip(&others).all(|(other, (_, sizes))| {
+                    other.checked_mul(own) == value.checked_mul(sizes[*symbol].into())
+                })
+            };
+            let symbol = (0..shown.len()).find(grows_with)?;
+            powers[symbol] += 1;
+            coefficient = coefficient.over(shown[symbol].into())?;
+        }
+        if coefficient.bottom != 1 || powers.iter().any(|power| *power > DEGREE) {
+            return None;
+        }
+        let total = sum.entry(Reverse((powers.iter().sum(), powers))).or_default();
+        *total = total.checked_add(coefficient.top)?;
+    }
+    let symbols = model.symbols.iter().map(|symbol| symbol.name.clone()).collect();
+    let terms = sum.into_iter().filter(|(_, numerator)| *numerator != 0);
+    let terms = terms
+        .map(|(Reverse((_, powers)), numerator)| GrowthTerm { numerator, denominator: 1, powers })
+        .collect();
+    Some(Growth { symbols, terms, multiples: Vec::new() })
+}
+
+fn layer_of(step: &Step) -> Option<&LayerUse> {
+    match &step.what {
+        What::Layer(layer) => Some(layer),
+        _ => None,
+    }
 }
 
 fn fit(

@@ -50,45 +50,26 @@ pub fn tokens(snapshot: &Snapshot, range: Option<TextRange>) -> Vec<Token> {
     let hot: FxHashSet<_> = hot_nodes(snapshot);
     let whole = tree.root().range();
     let range = range.unwrap_or(TextRange::new(0.into(), whole.end()));
-    let mut parents = Parents::new(tree.root());
     let mut found = Vec::new();
     for token in tree.tokens() {
-        if token.range().end() < range.start() || token.kind() == Kind::Newline {
+        if token.range().end() < range.start() || token.kind().is_trivia() && !is_comment(token) {
             continue;
         }
         if token.range().start() > range.end() {
             break;
         }
-        let parent = parents.of(token);
-        if let Some(kind) = kind_of(snapshot, token, parent) {
-            let is_hot = kind.0 == TokenKind::Class
+        let parent = tree.innermost(token);
+        if let Some((kind, is_declaration, is_builtin)) = kind_of(snapshot, token, parent) {
+            let is_hot = kind == TokenKind::Class
                 && parent.ancestors().take(3).any(|node| hot.contains(&snapshot.node(node.id())));
-            let (kind, is_declaration, is_builtin) = kind;
             found.push(Token { range: token.range(), kind, is_declaration, is_builtin, is_hot });
         }
     }
     found
 }
 
-/// The innermost node of one token after the other, in the order of the text.
-struct Parents<'t> {
-    node: SyntaxNode<'t>,
-}
-
-impl<'t> Parents<'t> {
-    fn new(root: SyntaxNode<'t>) -> Parents<'t> {
-        Parents { node: root }
-    }
-
-    fn of(&mut self, token: SyntaxToken<'t>) -> SyntaxNode<'t> {
-        let around = |node: &SyntaxNode<'t>| node.range().contains_range(token.range());
-        let mut node = self.node.ancestors().find(around).unwrap_or(self.node.tree().root());
-        while let Some(child) = node.children().find(around) {
-            node = child;
-        }
-        self.node = node;
-        node
-    }
+fn is_comment(token: SyntaxToken<'_>) -> bool {
+    matches!(token.kind(), Kind::Comment | Kind::DocComment)
 }
 
 /// What a token is, whether it gives a name, and whether it is part of Taper.

@@ -72,11 +72,10 @@ impl Tree {
 
     /// The innermost node that holds a token.
     pub fn innermost(&self, token: SyntaxToken<'_>) -> SyntaxNode<'_> {
-        let mut node = self.root();
-        while let Some(child) = node.children().find(|child| child.holds(token.index)) {
-            node = child;
-        }
-        node
+        // The last node that begins at the token or before it holds it, or one around that does.
+        let after = self.nodes.partition_point(|node| node.first_token <= token.index);
+        let last = self.node(NodeId(after.saturating_sub(1) as u32));
+        last.ancestors().find(|node| node.holds(token.index)).unwrap_or(self.root())
     }
 
     #[inline]
