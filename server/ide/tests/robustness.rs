@@ -62,6 +62,34 @@ proptest! {
         let offset = TextSize::new(offset % (text.len() as u32 + 1));
         if text.is_char_boundary(offset.into()) {
             ide::hover(&snapshot, offset);
+            ide::completions(&snapshot, offset);
+            ide::file_path(&snapshot, offset);
+            ide::signature(&snapshot, offset);
+            ide::definition(&snapshot, offset);
+            ide::type_definition(&snapshot, offset);
+            ide::references(&snapshot, offset, true);
+            ide::highlights(&snapshot, offset);
+            ide::linked_ranges(&snapshot, offset);
+            let _ = ide::rename(&snapshot, offset, "renamed");
+            for range in ide::selections(&snapshot, offset) {
+                prop_assert!(range.contains_inclusive(offset));
+            }
+            let end = TextSize::of(&*text).min(offset + TextSize::new(60));
+            for action in ide::actions(&snapshot, syntax::TextRange::new(offset, end)) {
+                prop_assert!(!action.title.is_empty());
+            }
+            if let Some(item) = ide::hierarchy_item(&snapshot, offset) {
+                ide::incoming(&snapshot, item);
+                ide::outgoing(&snapshot, item);
+            }
+        }
+        ide::document_symbols(&snapshot);
+        ide::folds(&snapshot);
+        ide::links(&snapshot);
+        ide::lenses(&snapshot);
+        let tokens = ide::tokens(&snapshot, None);
+        for (one, next) in tokens.iter().zip(tokens.iter().skip(1)) {
+            prop_assert!(one.range.end() <= next.range.start());
         }
         for model in &snapshot.analysis.models {
             model.peak_activation_bytes();
