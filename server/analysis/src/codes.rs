@@ -164,6 +164,24 @@ codes! {
 }
 
 impl Code {
+    /// The page of all codes, in Markdown: docs/errors.md.
+    pub fn page() -> String {
+        let mut page = String::from(
+            "# Diagnostics\n\nEvery message has a code. `taper explain T0103` prints its section.\n\n\
+             <!-- Made from server/analysis/src/codes.rs by tests/docs. -->\n",
+        );
+        for code in Code::ALL {
+            let severity = match code.severity() {
+                Severity::Error => "error",
+                Severity::Warning => "warning",
+                Severity::Hint => "hint",
+            };
+            let (title, explanation) = (code.title(), code.explanation());
+            page.push_str(&format!("\n## {code}\n\n{title} ({severity}).\n\n{explanation}\n"));
+        }
+        page
+    }
+
     /// The code of a number, in any case.
     pub fn parse(number: &str) -> Option<Code> {
         Code::ALL.iter().copied().find(|code| code.number().eq_ignore_ascii_case(number))

@@ -16,11 +16,10 @@ pub(crate) fn is_large(snapshot: &Snapshot, part: u128, whole: u128) -> bool {
 /// Whether a line holds a large share of what its model costs. One that only holds what other
 /// lines do, such as a group's, does not count.
 pub(crate) fn is_hot(snapshot: &Snapshot, line: &StepLine<'_>) -> bool {
-    let (all, totals) = (line.all(), line.model.totals());
-    !line.holds_others(snapshot.file())
-        && (is_large(snapshot, all.flops, totals.flops)
-            || is_large(snapshot, all.params, totals.params)
-            || is_large(snapshot, all.activation_bytes, totals.activation_bytes))
+    let (own, totals) = (line.own(snapshot.file()), line.model.totals());
+    is_large(snapshot, own.flops, totals.flops)
+        || is_large(snapshot, own.params, totals.params)
+        || is_large(snapshot, own.activation_bytes, totals.activation_bytes)
 }
 
 /// The stages of the lines that stand out.

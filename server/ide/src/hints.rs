@@ -151,32 +151,33 @@ fn step_label(snapshot: &Snapshot, line: &StepLine<'_>) -> String {
     if shown.shape {
         parts.extend(outputs(line.model, line.last()));
     }
-    let holds_others = line.holds_others(snapshot.file());
-    let mark = |part: u128, whole: u128| match !holds_others && is_large(snapshot, part, whole) {
+    let own = line.own(snapshot.file());
+    let mark = |part: u128, whole: u128| match is_large(snapshot, part, whole) {
         true => format!("{} ", snapshot.display.heat.mark).trim_start().to_owned(),
         false => String::new(),
     };
     if shown.params && once.params > 0 {
         let label = params_label(units, once.params, once.active_params);
-        parts.push(mark(all.params, totals.params) + &label);
+        parts.push(mark(own.params, totals.params) + &label);
     }
-    let work = |figures: Figures| match shown.work? {
+    let work_of = |figures: Figures| match shown.work? {
         Work::Flops => Some((figures.flops, totals.flops, "FLOP")),
         Work::Macs => Some((figures.macs, totals.macs, "MAC")),
     };
-    if let Some((work, _, unit)) = work(once).filter(|(work, ..)| *work > 0) {
+    if let Some((work, _, unit)) = work_of(once).filter(|(work, ..)| *work > 0) {
         parts.push(units.count_of(work, unit));
     }
     if shown.memory && once.activation_bytes > 0 {
         let label = units.bytes(once.activation_bytes);
-        parts.push(mark(all.activation_bytes, totals.activation_bytes) + &label);
+        parts.push(mark(own.activation_bytes, totals.activation_bytes) + &label);
     }
     let times = line.times();
     if times > 1 && !parts.is_empty() {
         parts.push(format!("×{times}"));
     }
-    if let Some((work, whole, _)) = work(all).filter(|(work, ..)| shown.share && *work > 0) {
-        parts.push(mark(work, whole) + &percent(work, whole));
+    if let Some((work, whole, _)) = work_of(all).filter(|(work, ..)| shown.share && *work > 0) {
+        let own = work_of(own).map_or(0, |(work, ..)| work);
+        parts.push(mark(own, whole) + &percent(work, whole));
     }
     parts.join(" · ")
 }
@@ -312,4 +313,75 @@ fn shares(model: &Model, line: &StepLine<'_>) -> String {
         out.push_str(&format!("\n{} of its parameters.\n", percent(params, totals.params)));
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Display, HintParts, fixture::snapshot};
+
+    const TEXT: &str = "block B(w) {\n    input x: [N, C]\n    Linear(w)\n}\nmodel M {\n    input x: f32[N = 1, 8]\n    let w = 2 + 2\n    B(w)\n    B(w) -> ReLU\n    param p: [4]\n}\n";
+
+    /// Each hint behind the text of its line.
+    fn labels(display: Display) -> Vec<String> {
+        let snapshot = snapshot(TEXT).shown(display);
+        let line = |hint: &Hint| {
+            let before = &TEXT[..usize::from(hint.offset)];
+            before[before.rfind('\n').map_or(0, |at| at + 1)..].trim().to_owned()
+        };
+        hints(&snapshot, None)
+            .iter()
+            .map(|hint| format!("{} ‹{}›", line(hint), hint.label))
+            .collect()
+    }
+
+    #[test]
+    fn beside_every_line() {
+        assert_eq!(
+            labels(Display::default()),
+            [
+                "block B(w) { ‹[N, 4] · 36 params · 68 FLOP · ×2 · 96.3 %›",
+                "input x: [N, C] ‹[N, 8]›",
+                "Linear(w) ‹[N, 4] · ● 36 params · 68 FLOP · ×2 · ● 96.3 %›",
+                "model M { ‹60 params · 108 FLOP›",
+                "let w = 2 + 2 ‹= 4›",
+                "B(w) ‹[N, 4] · 36 params · 68 FLOP · 63.0 %›",
+                "B(w) -> ReLU ‹[N, 4] · 20 params · 40 FLOP · 37.0 %›",
+                "param p: [4] ‹[4] · 4 params›",
+            ]
+        );
+    }
+
+    #[test]
+    fn as_the_user_wants() {
+        let parts = HintParts {
+            items: false,
+            values: false,
+            shape: false,
+            work: Some(Work::Macs),
+            memory: true,
+            minimum_share: 0.1,
+            ..HintParts::default()
+        };
+        assert_eq!(
+            labels(Display { hints: parts, ..Display::default() }),
+            [
+                "Linear(w) ‹● 36 params · 32 MAC · ● 16 B · ×2 · ● 100.0 %›",
+                "B(w) ‹36 params · 32 MAC · 16 B · 66.7 %›",
+                "B(w) -> ReLU ‹20 params · 16 MAC · ● 32 B · 33.3 %›",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_hint_has_details() {
+        let snapshot = snapshot(TEXT);
+        let hint = hints(&snapshot, None)
+            .into_iter()
+            .find(|hint| hint.label.contains("×2"))
+            .expect("a hint");
+        let tooltip = hint_tooltip(&snapshot, hint.id).expect("details");
+        assert!(tooltip.contains("36"), "{tooltip}");
+        assert!(hint_symbol(&snapshot, hint.id, "N").is_some());
+    }
 }

@@ -447,3 +447,44 @@ fn growth_markdown(snapshot: &Snapshot, model: &Model, node: Option<NodeRef>) ->
 fn documented(node: SyntaxNode<'_>) -> Option<String> {
     ast::doc_comment(node)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::cursor;
+
+    #[test]
+    fn what_is_at_the_cursor() {
+        for (source, expected) in [
+            (
+                "model M { input x: f32[N = 1, 8]; $0Linear(4) }",
+                &[
+                    "Linear(out_features=4)",
+                    "[N, 8] → [N, 4]",
+                    "- `weight` f32[4, 8] = 32",
+                    "- FLOPs at any size: 68·N",
+                    "pytorch.org",
+                ][..],
+            ),
+            ("model M { input x: f32[N = 1, 8]; Linear($0out_features=4) }", &["out_features"]),
+            (
+                "model $0M(w = 4) { input x: f32[N = 1, 8]; Linear(w) }",
+                &["- parameters: 36 (144 B f32)", "- peak activations: 48 B", "- shown at N = 1"],
+            ),
+            ("model M(w = 4) { input x: f32[N = 1, 8]; Linear($0w) }", &["w = 4", "parameter"]),
+            (
+                "## Two.\nblock B { ReLU; ReLU }\nmodel M { input x: f32[N = 1, 8]; $0B }",
+                &["Two.", "16"],
+            ),
+            ("model M { input x: f32[$0N = 1, 8]; ReLU }", &["N = 1"]),
+        ] {
+            let (snapshot, offset) = cursor(source);
+            let found = hover(&snapshot, offset).map_or(String::new(), |hover| hover.markdown);
+            for text in expected {
+                assert!(found.contains(text), "`{text}` is not in the hover of {source}:\n{found}");
+            }
+        }
+        let (snapshot, offset) = cursor("model M { # a $0comment\n}");
+        assert_eq!(hover(&snapshot, offset), None);
+    }
+}

@@ -45,13 +45,16 @@ impl<'s> StepLine<'s> {
             .max(share(all.activation_bytes, totals.activation_bytes))
     }
 
-    /// Whether it only holds what other lines of this file do.
-    pub fn holds_others(&self, file: FileId) -> bool {
-        self.stages.iter().all(|uses| match &uses[0].step.what {
-            What::Part(part) => part.item.file == file,
-            What::Group(_) | What::Splice(_) => true,
-            What::Layer(_) | What::Declared(_) => false,
-        })
+    /// Sums over all uses of what no other line of this file does: what groups and blocks hold has
+    /// lines of its own.
+    pub fn own(&self, file: FileId) -> Figures {
+        let is_own = |uses: &&&[Use]| match &uses[0].step.what {
+            What::Part(part) => part.item.file != file,
+            What::Group(_) | What::Splice(_) => false,
+            What::Layer(_) | What::Declared(_) => true,
+        };
+        let uses = self.stages.iter().filter(is_own).flat_map(|uses| uses.iter());
+        uses.fold(Figures::default(), |sum, one| sum.plus(&one.totals, one.times))
     }
 
     /// How often the model does it.

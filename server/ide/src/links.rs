@@ -34,3 +34,18 @@ pub(crate) fn file_of(snapshot: &Snapshot, from: FileId, use_: ast::Use<'_>) -> 
     let written = use_.path()?.text().strip_prefix('"')?.strip_suffix('"')?;
     snapshot.workspace.resolve(from, written)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::snapshot;
+
+    #[test]
+    fn files_that_are_used() {
+        let snapshot = snapshot(
+            "//- net/main.taper\nuse \"../blocks.taper\"\nmodel M { input x: f32[1]; ReLU; weights \"m.safetensors\" }",
+        );
+        let paths: Vec<String> = links(&snapshot).into_iter().map(|link| link.path).collect();
+        assert_eq!(paths, ["blocks.taper", "net/m.safetensors"]);
+    }
+}

@@ -9,6 +9,7 @@ mod capabilities;
 mod convert;
 mod documents;
 mod main_loop;
+mod pages;
 mod requests;
 mod settings;
 mod sources;

@@ -4,7 +4,7 @@ use analysis::Severity;
 use tower_lsp::lsp_types::*;
 
 use super::Context;
-use crate::lsp::{documents::Document, world::World};
+use crate::lsp::{documents::Document, pages, world::World};
 
 /// All diagnostics of a document, or that they are those of the client's last answer.
 pub fn diagnostics(
@@ -55,6 +55,7 @@ fn diagnostic(world: &World, document: &Document, found: &analysis::Diagnostic) 
         range: document.range(found.place.range),
         severity: Some(severity),
         code: Some(NumberOrString::String(found.code.number().to_owned())),
+        code_description: pages::link(found.code),
         source: Some("taper".to_owned()),
         message: found.message.clone(),
         related_information: Some(related.collect()),
