@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use analysis::Dim;
 use layers::DType;
 
 /// How a client wants figures.
@@ -134,28 +135,37 @@ impl Units {
         each.collect::<Vec<_>>().join(", ")
     }
 
+    /// The number and its unit, rounded to the digits that are wanted, in whole numbers throughout.
     fn scaled(self, value: u128, base: u128, units: &[&str]) -> String {
         if value < base {
             return format!("{value} {}", units[0]).trim_end().to_owned();
         }
-        let digits = self.digits.clamp(3, 9);
-        let decimals = |number: f64| match number {
-            number if number < 10.0 => digits - 1,
-            number if number < 100.0 => digits - 2,
-            _ => digits - 3,
-        };
-        let round = |number: f64| {
-            let scale = 10f64.powi(decimals(number) as i32);
-            (number * scale).round() / scale
-        };
+        let digits = self.digits.clamp(3, 9) as u32;
         let (mut scale, mut unit) = (base, 1);
-        // The next unit begins where a number would round up to it.
-        while unit + 1 < units.len() && round(value as f64 / scale as f64) >= base as f64 {
-            scale = scale.saturating_mul(base);
-            unit += 1;
+        loop {
+            let whole = value / scale;
+            let before_point = if whole < 10 { 1 } else { 2 + u32::from(whole >= 100) };
+            let (mut decimals, mut ten) =
+                (digits - before_point, 10u128.pow(digits - before_point));
+            let rounded = |ten: u128| {
+                let exact = value.checked_mul(ten).and_then(|value| value.checked_add(scale / 2));
+                exact.map_or_else(|| (value / scale).saturating_mul(ten), |value| value / scale)
+            };
+            // 9.996 has one digit more once it is rounded.
+            if decimals > 0 && rounded(ten) >= 10u128.pow(before_point) * ten {
+                (decimals, ten) = (decimals - 1, ten / 10);
+            }
+            let rounded = rounded(ten);
+            if rounded >= base * ten && unit + 1 < units.len() {
+                (scale, unit) = (scale.saturating_mul(base), unit + 1);
+                continue;
+            }
+            let (whole, part) = (rounded / ten, rounded % ten);
+            return match decimals {
+                0 => format!("{whole} {}", units[unit]),
+                _ => format!("{whole}.{part:0width$} {}", units[unit], width = decimals as usize),
+            };
         }
-        let number = round(value as f64 / scale as f64);
-        format!("{number:.*} {}", decimals(number), units[unit])
     }
 }
 
@@ -177,7 +187,46 @@ pub fn percent(part: u128, whole: u128) -> String {
 }
 
 /// A shape by its symbols: `[N, 64, 112, 112]`.
-pub fn dims(dims: &[analysis::Dim]) -> String {
-    let names: Vec<String> = dims.iter().map(analysis::Dim::to_string).collect();
-    format!("[{}]", names.join(", "))
+pub fn dims(dims: &[Dim]) -> String {
+    let mut out = String::with_capacity(32);
+    out.push('[');
+    for (index, dim) in dims.iter().enumerate() {
+        if index > 0 {
+            out.push_str(", ");
+        }
+        match dim {
+            Dim::Symbol(name) => out.push_str(name),
+            Dim::Number(size) => out.push_str(&size.to_string()),
+        }
+    }
+    out.push(']');
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_rounded_once() {
+        let units = Units::default();
+        for (value, expected) in [
+            (0, "0"),
+            (999, "999"),
+            (1_000, "1.00 K"),
+            (9_994, "9.99 K"),
+            (9_996, "10.0 K"),
+            (99_949, "99.9 K"),
+            (99_950, "100 K"),
+            (999_499, "999 K"),
+            (999_500, "1.00 M"),
+            (61_100_840, "61.1 M"),
+            (u128::MAX, "340282366920938463463 E"),
+        ] {
+            assert_eq!(units.count(value), expected, "{value}");
+        }
+        assert_eq!(units.bytes(1_048_063), "1023 KiB");
+        assert_eq!(units.bytes(1_048_064), "1.00 MiB");
+        assert_eq!(Units { digits: 6, ..units }.count(61_100_840), "61.1008 M");
+    }
 }

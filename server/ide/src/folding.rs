@@ -32,7 +32,12 @@ pub fn folds(snapshot: &Snapshot) -> Vec<Fold> {
         .filter_map(|node| {
             let first = node.first_token()?;
             let opens = match node.kind() {
-                Kind::Body | Kind::Parameters | Kind::Call | Kind::List => first,
+                // Of what is half-typed one bracket may be missing.
+                Kind::Body | Kind::Parameters | Kind::Call | Kind::List
+                    if first.kind().is_opening() =>
+                {
+                    first
+                }
                 _ => return None,
             };
             let last = node.last_token().filter(|last| last.kind().is_closing())?;

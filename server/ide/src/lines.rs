@@ -172,6 +172,9 @@ pub(crate) fn outputs(model: &Model, step: &Step) -> Option<String> {
     if let What::Declared(tensor) = &step.what {
         return Some(tensor.shape.to_string());
     }
+    if step.outputs.len() == 1 {
+        return Some(crate::dims(&model.output_dims(step, 0)));
+    }
     let shapes: Vec<String> = (0..step.outputs.len())
         .map(|output| crate::dims(&model.output_dims(step, output)))
         .collect();

@@ -43,7 +43,7 @@ impl<'w> Run<'w> {
                     Some(super::scalars::unescape(&text[1..text.len() - 1], true))
                 }
                 // Most labels are one name.
-                Kind::NameExpr if !self.setting.records && label.text() != "_" => {
+                Kind::NameExpr if label.text() != "_" => {
                     labels.paths.push((smallvec![SmolStr::new(label.text())], node));
                     continue;
                 }

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
+use line_index::{LineIndex, WideEncoding};
 use serde::Serialize;
 
 use crate::{commands::ModelArguments, files, report};
@@ -25,8 +26,8 @@ enum Format {
 /// A hint in the JSON output: line and column from 1, columns in characters.
 #[derive(Serialize)]
 struct JsonHint<'a> {
-    line: usize,
-    column: usize,
+    line: u32,
+    column: u32,
     label: &'a str,
 }
 
@@ -40,8 +41,8 @@ pub fn run(arguments: &Arguments) -> super::Result {
             report::print(&snapshot.workspace, &snapshot.analysis.diagnostics);
         }
         Format::Json => {
-            let hints: Vec<JsonHint<'_>> =
-                hints.iter().map(|hint| json(snapshot.text(), hint)).collect();
+            let lines = LineIndex::new(snapshot.text());
+            let hints: Vec<JsonHint<'_>> = hints.iter().map(|hint| json(&lines, hint)).collect();
             anstream::println!("{}", serde_json::to_string_pretty(&hints)?);
         }
     }
@@ -66,12 +67,8 @@ fn shown(text: &str, hints: &[ide::Hint]) -> String {
     out
 }
 
-fn json<'h>(text: &str, hint: &'h ide::Hint) -> JsonHint<'h> {
-    let before = &text[..usize::from(hint.offset)];
-    let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-    JsonHint {
-        line: before.matches('\n').count() + 1,
-        column: before[line_start..].chars().count() + 1,
-        label: &hint.label,
-    }
+fn json<'h>(lines: &LineIndex, hint: &'h ide::Hint) -> JsonHint<'h> {
+    let at = lines.line_col(hint.offset);
+    let in_characters = lines.to_wide(WideEncoding::Utf32, at).map_or(at.col, |wide| wide.col);
+    JsonHint { line: at.line + 1, column: in_characters + 1, label: &hint.label }
 }
