@@ -328,12 +328,10 @@ impl Context<'_> {
                     DefinitionKind::Label => CompletionKind::Label,
                     _ => CompletionKind::Variable,
                 };
-                let detail = self
-                    .snapshot
-                    .analysis
-                    .scalars
-                    .get(&name.node)
-                    .map(|value| format!("= {value}"));
+                // A value is shown if it is known; nobody waits for it.
+                let known = self.snapshot.known_analysis();
+                let value = known.and_then(|analysis| analysis.scalars.get(&name.node));
+                let detail = value.map(|value| format!("= {value}"));
                 Completion { detail, ..plain(name.name, kind, 1) }
             })
             .collect();
@@ -407,7 +405,7 @@ fn inner_steps<'s>(
         let mut names = step.syntax().descendants().filter(|node| node.kind() == Kind::NameExpr);
         let item = names.find_map(|name| {
             let used = NodeRef { file: snapshot.file(), node: name.id() };
-            let definition = snapshot.analysis.definitions.get(&used)?;
+            let definition = snapshot.analysis().definitions.get(&used)?;
             (definition.kind == DefinitionKind::Item).then_some(definition.node)
         })?;
         Some(ast::Item::cast(snapshot.workspace.node(item))?.body()?.syntax())

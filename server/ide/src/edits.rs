@@ -44,14 +44,14 @@ pub(crate) fn edited_text(snapshot: &Snapshot, file: FileId, edits: &[Edit]) -> 
 pub(crate) fn new_error(before: &Snapshot, after: &Snapshot) -> Option<String> {
     let is_error = |severity| severity == Severity::Error;
     let errors = |snapshot: &Snapshot| {
-        snapshot.analysis.diagnostics.iter().filter(|found| is_error(found.severity)).count()
+        snapshot.analysis().diagnostics.iter().filter(|found| is_error(found.severity)).count()
     };
     if errors(after) <= errors(before) {
         return None;
     }
     let known: Vec<&str> =
-        before.analysis.diagnostics.iter().map(|found| found.message.as_str()).collect();
-    let mut found = after.analysis.diagnostics.iter().filter(|found| is_error(found.severity));
+        before.analysis().diagnostics.iter().map(|found| found.message.as_str()).collect();
+    let mut found = after.analysis().diagnostics.iter().filter(|found| is_error(found.severity));
     let first = found.find(|found| !known.contains(&found.message.as_str()));
     Some(first.map_or("it would be an error", |found| &found.message).to_owned())
 }
@@ -59,7 +59,7 @@ pub(crate) fn new_error(before: &Snapshot, after: &Snapshot) -> Option<String> {
 /// Whether the edits bring no error and leave every model's parameters and work as they were.
 pub(crate) fn keeps_costs(before: &Snapshot, after: &Snapshot) -> bool {
     let costs = |snapshot: &Snapshot| -> Vec<(u128, u128, u128)> {
-        let models = snapshot.analysis.models.iter().filter(|model| model.is_model);
+        let models = snapshot.analysis().models.iter().filter(|model| model.is_model);
         models
             .map(|model| model.totals())
             .map(|totals| (totals.params, totals.macs, totals.flops))

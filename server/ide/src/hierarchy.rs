@@ -46,7 +46,7 @@ pub fn outgoing(snapshot: &Snapshot, item: NodeRef) -> Vec<Caller> {
     let mut called: Vec<Caller> = Vec::new();
     for node in snapshot.workspace.node(item).descendants() {
         let used = NodeRef { file: item.file, node: node.id() };
-        let Some(definition) = snapshot.analysis.definitions.get(&used) else { continue };
+        let Some(definition) = snapshot.analysis().definitions.get(&used) else { continue };
         let is_direct = node
             .ancestors()
             .find_map(ast::Item::cast)

@@ -121,7 +121,7 @@ pub fn label_parts(label: &str) -> impl Iterator<Item = &str> {
 /// Where a symbol that a hint names is given.
 pub fn hint_symbol(snapshot: &Snapshot, id: HintId, name: &str) -> Option<NodeRef> {
     let line = step_lines(snapshot, TextRange::new(id.start, id.offset.max(id.start)));
-    let models = line.into_iter().map(|line| line.model).chain(&snapshot.analysis.models);
+    let models = line.into_iter().map(|line| line.model).chain(&snapshot.analysis().models);
     let mut symbols = models.flat_map(|model| &model.symbols);
     symbols.find(|symbol| symbol.name == name).map(|symbol| symbol.node)
 }
@@ -221,7 +221,7 @@ fn params_label(units: Units, params: u128, active: u128) -> String {
 }
 
 fn scalar(snapshot: &Snapshot, node: NodeRef) -> Option<String> {
-    let value = snapshot.analysis.scalars.get(&node)?;
+    let value = snapshot.analysis().scalars.get(&node)?;
     (value.chars().count() <= 40).then(|| value.clone())
 }
 
@@ -248,7 +248,7 @@ fn declared_label(snapshot: &Snapshot, node: NodeRef) -> Option<String> {
 /// A model's own inputs say their sizes already.
 fn is_in_shown_model(snapshot: &Snapshot, input: NodeRef) -> bool {
     let item = enclosing_item(snapshot, input);
-    snapshot.analysis.models.iter().any(|model| Some(model.item) == item)
+    snapshot.analysis().models.iter().any(|model| Some(model.item) == item)
 }
 
 fn enclosing_item(snapshot: &Snapshot, node: NodeRef) -> Option<NodeRef> {

@@ -72,7 +72,7 @@ fn hover_name(snapshot: &Snapshot, node: SyntaxNode<'_>) -> Option<Hover> {
     let range = node.range();
     let name = node.text();
     let reference = snapshot.node(node.id());
-    let definition = snapshot.analysis.definitions.get(&reference);
+    let definition = snapshot.analysis().definitions.get(&reference);
     if let Some(definition) =
         definition.filter(|definition| definition.kind != DefinitionKind::Item)
     {
@@ -128,7 +128,7 @@ fn hover_argument(snapshot: &Snapshot, node: SyntaxNode<'_>, name: &str) -> Opti
             Some(entry) => entry,
             None => {
                 let reference = snapshot.node(node.ancestors().nth(2)?.children().next()?.id());
-                let definition = snapshot.analysis.definitions.get(&reference)?;
+                let definition = snapshot.analysis().definitions.get(&reference)?;
                 let item = ast::Item::cast(snapshot.workspace.node(definition.node))?;
                 let parameter = item
                     .parameters()
@@ -157,7 +157,7 @@ fn scalar_markdown(
     node: SyntaxNode<'_>,
     reference: NodeRef,
 ) -> Option<String> {
-    let value = snapshot.analysis.scalars.get(&reference)?;
+    let value = snapshot.analysis().scalars.get(&reference)?;
     let what = match node.kind() {
         Kind::Input => "input",
         Kind::Let => "let",

@@ -105,7 +105,7 @@ fn declared(snapshot: &Snapshot, file: FileId, token: SyntaxToken<'_>) -> Option
         }
         Kind::NameExpr if parent.parent()?.kind() == Kind::Dim => {
             let node = NodeRef { file, node: parent.id() };
-            let is_read = snapshot.analysis.definitions.contains_key(&node);
+            let is_read = snapshot.analysis().definitions.contains_key(&node);
             let is_input = parent.ancestors().any(|node| node.kind() == Kind::Input);
             let kind = if is_input { DefinitionKind::Symbol } else { DefinitionKind::Pattern };
             return (!is_read).then_some(Named { node, kind });
@@ -139,7 +139,7 @@ fn used(snapshot: &Snapshot, file: FileId, token: SyntaxToken<'_>) -> Option<Nam
     match parent.kind() {
         Kind::NameExpr | Kind::Field => {
             let node = NodeRef { file, node: parent.id() };
-            let definition = snapshot.analysis.definitions.get(&node)?;
+            let definition = snapshot.analysis().definitions.get(&node)?;
             let given = snapshot.workspace.node(definition.node);
             match definition.kind {
                 DefinitionKind::Label
@@ -190,7 +190,7 @@ fn argument(
         return Some(Named { node, kind: DefinitionKind::Symbol });
     }
     let callee = around.parent()?.children().next()?;
-    let item = snapshot.analysis.definitions.get(&NodeRef { file, node: callee.id() })?;
+    let item = snapshot.analysis().definitions.get(&NodeRef { file, node: callee.id() })?;
     let mut parameters = ast::Item::cast(snapshot.workspace.node(item.node))?.parameters();
     let parameter = parameters
         .find(|parameter| parameter.path().is_some_and(|path| path.text() == token.text()))?;

@@ -51,7 +51,7 @@ fn item_of_step(snapshot: &Snapshot, node: NodeRef, step: ast::Step<'_>) -> Opti
     };
     let items = names.filter(outside_arguments).filter_map(|name| {
         let used = NodeRef { file: node.file, node: name.id() };
-        let definition = snapshot.analysis.definitions.get(&used)?;
+        let definition = snapshot.analysis().definitions.get(&used)?;
         (definition.kind == DefinitionKind::Item).then_some(definition.node)
     });
     items.last()

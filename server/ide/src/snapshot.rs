@@ -1,5 +1,7 @@
 //! What every feature reads: a file, the files it uses, and what is known of them.
 
+use std::sync::OnceLock;
+
 use analysis::{Analysis, FileId, Model, NodeRef, Options, Workspace};
 use syntax::{NodeId, Parse};
 
@@ -10,19 +12,34 @@ use crate::Display;
 pub struct Snapshot {
     /// The file and those it uses.
     pub workspace: Workspace,
-    /// What is known of it.
-    pub analysis: Analysis,
-    /// How it was analysed.
+    file: FileId,
+    analysis: OnceLock<Analysis>,
+    /// How it is analysed.
     pub options: Options,
     /// How figures are shown.
     pub display: Display,
 }
 
 impl Snapshot {
-    /// Analyses a file of a workspace.
+    /// A file of a workspace.
     pub fn new(workspace: Workspace, file: FileId, options: Options) -> Snapshot {
-        let analysis = analysis::analyse(&workspace, file, &options);
-        Snapshot { workspace, analysis, options, display: Display::default() }
+        Snapshot {
+            workspace,
+            file,
+            analysis: OnceLock::new(),
+            options,
+            display: Display::default(),
+        }
+    }
+
+    /// What is known of it, found out when first asked for: some features need the text alone.
+    pub fn analysis(&self) -> &Analysis {
+        self.analysis.get_or_init(|| analysis::analyse(&self.workspace, self.file, &self.options))
+    }
+
+    /// What is known of it, if that was found out already.
+    pub fn known_analysis(&self) -> Option<&Analysis> {
+        self.analysis.get()
     }
 
     /// With figures shown in another way.
@@ -32,7 +49,7 @@ impl Snapshot {
 
     /// The file that is shown.
     pub fn file(&self) -> FileId {
-        self.analysis.file
+        self.file
     }
 
     /// Its parsed text.
@@ -51,11 +68,11 @@ impl Snapshot {
 
     /// The first model that does the step of a node.
     pub(crate) fn model_of(&self, node: NodeRef) -> Option<&Model> {
-        self.analysis.models.iter().find(|model| !model.uses(node).is_empty())
+        self.analysis().models.iter().find(|model| !model.uses(node).is_empty())
     }
 
     /// The first model that uses a model or block, or is it.
     pub(crate) fn model_with(&self, item: NodeRef) -> Option<&Model> {
-        self.analysis.models.iter().find(|model| !model.part_uses(item).is_empty())
+        self.analysis().models.iter().find(|model| !model.part_uses(item).is_empty())
     }
 }

@@ -70,7 +70,7 @@ fn body_symbols(snapshot: &Snapshot, node: SyntaxNode<'_>) -> Vec<Symbol> {
                 symbols.extend(ast::Item::cast(child).and_then(|item| item_symbol(snapshot, item)));
             }
             Kind::Let => {
-                let value = snapshot.analysis.scalars.get(&snapshot.node(child.id())).cloned();
+                let value = snapshot.analysis().scalars.get(&snapshot.node(child.id())).cloned();
                 let name = ast::Let::cast(child).and_then(ast::Let::name);
                 symbols.extend(name.map(|name| leaf(child, name.range(), SymbolKind::Let, value)));
             }

@@ -124,7 +124,7 @@ fn expression(
     parent: SyntaxNode<'_>,
 ) -> Option<(TokenKind, bool, bool)> {
     let around = parent.parent()?;
-    if let Some(definition) = snapshot.analysis.definitions.get(&snapshot.node(parent.id())) {
+    if let Some(definition) = snapshot.analysis().definitions.get(&snapshot.node(parent.id())) {
         let kind = match definition.kind {
             DefinitionKind::Item => TokenKind::Class,
             DefinitionKind::Parameter => TokenKind::Parameter,

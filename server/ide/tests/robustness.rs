@@ -55,7 +55,7 @@ proptest! {
             prop_assert!(usize::from(hint.offset) <= text.len());
             prop_assert!(!hint.label.is_empty());
         }
-        for found in &snapshot.analysis.diagnostics {
+        for found in &snapshot.analysis().diagnostics {
             prop_assert!(!found.message.is_empty());
             prop_assert!(usize::from(found.place.range.start()) <= text.len());
         }
@@ -91,7 +91,7 @@ proptest! {
         for (one, next) in tokens.iter().zip(tokens.iter().skip(1)) {
             prop_assert!(one.range.end() <= next.range.start());
         }
-        for model in &snapshot.analysis.models {
+        for model in &snapshot.analysis().models {
             model.peak_activation_bytes();
         }
     }

@@ -79,7 +79,8 @@ fn outer_names(
     let tree = snapshot.parse().tree();
     let used = tree.nodes().filter(|node| matches!(node.kind(), Kind::NameExpr | Kind::Field));
     for node in used {
-        let Some(definition) = snapshot.analysis.definitions.get(&snapshot.node(node.id())) else {
+        let Some(definition) = snapshot.analysis().definitions.get(&snapshot.node(node.id()))
+        else {
             continue;
         };
         if definition.node.file != snapshot.file() {
@@ -146,7 +147,7 @@ pub(super) fn inline(snapshot: &Snapshot, step: ast::Step<'_>) -> Option<Action>
         _ => return None,
     };
     let callee = call.operand().unwrap_or(call);
-    let definition = snapshot.analysis.definitions.get(&snapshot.node(callee.id()))?;
+    let definition = snapshot.analysis().definitions.get(&snapshot.node(callee.id()))?;
     if definition.kind != DefinitionKind::Item || definition.node.file != snapshot.file() {
         return None;
     }

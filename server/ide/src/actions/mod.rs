@@ -59,7 +59,7 @@ pub fn actions(snapshot: &Snapshot, selection: TextRange) -> Vec<Action> {
 
 /// The ways out that diagnostics know.
 fn fixes(snapshot: &Snapshot, selection: TextRange) -> Vec<Action> {
-    let here = snapshot.analysis.diagnostics.iter().filter(|found| {
+    let here = snapshot.analysis().diagnostics.iter().filter(|found| {
         found.place.file == snapshot.file() && found.place.range.intersect(selection).is_some()
     });
     let mut actions = Vec::new();

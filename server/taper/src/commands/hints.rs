@@ -38,7 +38,7 @@ pub fn run(arguments: &Arguments) -> super::Result {
     match arguments.format {
         Format::Human => {
             anstream::print!("{}", shown(snapshot.text(), &hints));
-            report::print(&snapshot.workspace, &snapshot.analysis.diagnostics);
+            report::print(&snapshot.workspace, &snapshot.analysis().diagnostics);
         }
         Format::Json => {
             let lines = LineIndex::new(snapshot.text());
@@ -46,7 +46,7 @@ pub fn run(arguments: &Arguments) -> super::Result {
             anstream::println!("{}", serde_json::to_string_pretty(&hints)?);
         }
     }
-    Ok(if snapshot.analysis.has_errors() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(if snapshot.analysis().has_errors() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 /// The text with its hints between the characters.

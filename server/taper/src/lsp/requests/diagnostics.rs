@@ -35,7 +35,7 @@ pub fn diagnostics(
 pub fn all_diagnostics(world: &World, document: &Document) -> Vec<Diagnostic> {
     let snapshot = document.snapshot();
     let own =
-        snapshot.analysis.diagnostics.iter().filter(|found| found.place.file == snapshot.file());
+        snapshot.analysis().diagnostics.iter().filter(|found| found.place.file == snapshot.file());
     own.map(|found| diagnostic(world, document, found)).collect()
 }
 
