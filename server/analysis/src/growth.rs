@@ -6,13 +6,13 @@
 //! points. Where pools and strides round down, the sizes are multiples of the shown one's power
 //! of two, on which nothing is rounded.
 
-use std::{cmp::Reverse, collections::BTreeMap};
+use std::{cmp::Reverse, collections::BTreeMap, sync::Arc};
 
 use layers::{TensorType, Unit, product};
 use smol_str::SmolStr;
 
 use crate::{
-    LayerUse, Model, NodeRef, Options, Part, Step, What, Workspace,
+    Model, NodeRef, Options, Part, What, Workspace,
     evaluate::{Run, Setting},
     model::index,
 };
@@ -116,13 +116,18 @@ fn growth_of_layer(model: &Model, node: NodeRef) -> Option<Growth> {
         return None;
     }
     let shown: Vec<u64> = model.symbols.iter().map(|symbol| symbol.size).collect();
-    let terms = &layer_of(&one.step)?.cost.terms;
+    let What::Layer(used) = &one.step.what else { return None };
+    let terms = &used.cost.terms;
     let mut others = Vec::new();
-    for (step, sizes) in runs.iter().zip(&model.samples.sizes) {
-        let types = |flowing: Vec<&TensorType>| flowing.into_iter().cloned().collect::<Vec<_>>();
-        let inputs = types(step.inputs.iter().map(|input| &*input.ty).collect());
-        let outputs = types(step.outputs.iter().map(|output| &*output.ty).collect());
-        others.push((layer_of(step)?.layer.cost(&inputs, &outputs).terms, sizes));
+    for (sample, sizes) in runs.iter().zip(&model.samples.sizes) {
+        if !sample.same_layer {
+            return None;
+        }
+        let types = |types: &[Arc<TensorType>]| -> Vec<TensorType> {
+            types.iter().map(|ty| (**ty).clone()).collect()
+        };
+        let cost = used.layer.cost(&types(&sample.inputs), &types(&sample.outputs));
+        others.push((cost.terms, sizes));
     }
     let mut sum: BTreeMap<Reverse<(usize, Vec<usize>)>, i128> = BTreeMap::new();
     for (index, term) in terms.iter().enumerate() {
@@ -160,13 +165,6 @@ fn growth_of_layer(model: &Model, node: NodeRef) -> Option<Growth> {
         .map(|(Reverse((_, powers)), numerator)| GrowthTerm { numerator, denominator: 1, powers })
         .collect();
     Some(Growth { symbols, terms, multiples: Vec::new() })
-}
-
-fn layer_of(step: &Step) -> Option<&LayerUse> {
-    match &step.what {
-        What::Layer(layer) => Some(layer),
-        _ => None,
-    }
 }
 
 fn fit(

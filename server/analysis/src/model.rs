@@ -6,7 +6,11 @@ use layers::{DType, TensorType};
 use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
-use crate::{NodeRef, Part, Row, Step, Symbol, Totals, What, memory, promise::Samples, rows};
+use crate::{
+    NodeRef, Part, Row, Step, Symbol, Totals, What, memory,
+    promise::{Sample, Samples},
+    rows,
+};
 
 /// A model, or a block whose input gives sizes, at the sizes shown.
 #[derive(Debug)]
@@ -123,18 +127,25 @@ impl Model {
 
     /// The sizes of an output of a step, by the symbols that they follow.
     pub fn output_dims(&self, step: &Step, output: usize) -> Vec<Dim> {
-        self.dims(step, |step| Some(&step.outputs.get(output)?.ty))
+        let shown = step.outputs.get(output).map(|output| &output.ty);
+        self.dims(step, shown, |sample| sample.outputs.get(output))
     }
 
     /// The sizes of an input of a step.
     pub fn input_dims(&self, step: &Step, input: usize) -> Vec<Dim> {
-        self.dims(step, |step| Some(&step.inputs.get(input)?.ty))
+        let shown = step.inputs.get(input).map(|input| &input.ty);
+        self.dims(step, shown, |sample| sample.inputs.get(input))
     }
 
-    fn dims(&self, step: &Step, of: impl Fn(&Step) -> Option<&Arc<TensorType>>) -> Vec<Dim> {
-        let Some(shown) = of(step) else { return Vec::new() };
+    fn dims(
+        &self,
+        step: &Step,
+        shown: Option<&Arc<TensorType>>,
+        of: impl Fn(&Sample) -> Option<&Arc<TensorType>>,
+    ) -> Vec<Dim> {
+        let Some(shown) = shown else { return Vec::new() };
         let runs = self.samples.steps.get(step.id as usize).map_or(&[][..], |steps| steps);
-        let there: Vec<&Arc<TensorType>> = runs.iter().filter_map(|step| of(step)).collect();
+        let there: Vec<&Arc<TensorType>> = runs.iter().filter_map(&of).collect();
         let follows = |dim: usize, symbol: usize| {
             let mut samples = there.iter().zip(&self.samples.sizes);
             samples.all(|(ty, sizes)| ty.shape.get(dim) == Some(&sizes[symbol]))

@@ -5,6 +5,7 @@
 
 use std::{rc::Rc, sync::Arc};
 
+use layers::TensorType;
 use rustc_hash::FxHashSet;
 use smallvec::SmallVec;
 use smol_str::SmolStr;
@@ -26,8 +27,31 @@ const NEAR: u64 = 64;
 pub(crate) struct Samples {
     /// For each run the sizes of the symbols.
     pub sizes: Vec<Vec<u64>>,
-    /// For each step by its number, and each run, the step there.
-    pub steps: Vec<SmallVec<[Arc<Step>; 4]>>,
+    /// For each step by its number, and each run, what it takes and gives there.
+    pub steps: Vec<SmallVec<[Sample; 4]>>,
+}
+
+/// What a step takes and gives at other sizes.
+#[derive(Debug, Clone)]
+pub(crate) struct Sample {
+    pub inputs: SmallVec<[Arc<TensorType>; 1]>,
+    pub outputs: SmallVec<[Arc<TensorType>; 1]>,
+    /// It is the layer that is shown, with all its sizes.
+    pub same_layer: bool,
+}
+
+impl Sample {
+    fn new(shown: &Step, other: &Step) -> Sample {
+        let same_layer = match (&shown.what, &other.what) {
+            (What::Layer(shown), What::Layer(other)) => shown.layer.same(&*other.layer),
+            _ => false,
+        };
+        Sample {
+            inputs: other.inputs.iter().map(|input| input.ty.clone()).collect(),
+            outputs: other.outputs.iter().map(|output| output.ty.clone()).collect(),
+            same_layer,
+        }
+    }
 }
 
 /// A model and how it was run.
@@ -357,7 +381,7 @@ impl Compared {
         &mut self,
         shown: &Arc<Part>,
         other: &Arc<Part>,
-        steps: &mut Vec<SmallVec<[Arc<Step>; 4]>>,
+        steps: &mut Vec<SmallVec<[Sample; 4]>>,
         run: usize,
     ) {
         let mut walk =
@@ -368,7 +392,7 @@ impl Compared {
 
 struct Walk<'c> {
     differing: &'c mut Option<Differing>,
-    steps: &'c mut Vec<SmallVec<[Arc<Step>; 4]>>,
+    steps: &'c mut Vec<SmallVec<[Sample; 4]>>,
     run: usize,
     seen: FxHashSet<(*const Part, *const Part)>,
 }
@@ -420,14 +444,14 @@ impl Walk<'_> {
         }
     }
 
-    fn note(&mut self, shown: &Step, other: &Arc<Step>) {
+    fn note(&mut self, shown: &Step, other: &Step) {
         let number = shown.id as usize;
         if self.steps.len() <= number {
             self.steps.resize(number + 1, SmallVec::new());
         }
         let runs = &mut self.steps[number];
         if runs.len() == self.run {
-            runs.push(other.clone());
+            runs.push(Sample::new(shown, other));
         }
     }
 
