@@ -190,8 +190,11 @@ fn item_label(snapshot: &Snapshot, item: NodeRef) -> Option<String> {
     }
     let uses = model.part_uses(item);
     let first = uses.first()?;
-    let times: u128 = uses.iter().map(|one| one.times).sum();
-    let flops: u128 = uses.iter().map(|one| one.times.saturating_mul(one.part.totals.flops)).sum();
+    let times: u128 = uses.iter().map(|one| one.times).fold(0, u128::saturating_add);
+    let flops: u128 = uses
+        .iter()
+        .map(|one| one.times.saturating_mul(one.part.totals.flops))
+        .fold(0, u128::saturating_add);
     let mut parts = Vec::new();
     parts.extend(first.step.as_ref().and_then(|step| outputs(model, step)));
     parts.push(totals_label(units, &first.part.totals));
@@ -238,7 +241,7 @@ fn declared_label(snapshot: &Snapshot, node: NodeRef) -> Option<String> {
     if step.totals.params > 0 {
         parts.push(format!("{} params", snapshot.display.units.count(step.totals.params)));
     }
-    let times: u128 = uses.iter().map(|one| one.times).sum();
+    let times: u128 = uses.iter().map(|one| one.times).fold(0, u128::saturating_add);
     if times > 1 {
         parts.push(format!("×{times}"));
     }

@@ -268,7 +268,10 @@ fn part_uses_markdown(model: &Model, uses: &[PartUse]) -> String {
     if uses.len() > MAX_USES {
         out.push_str(&format!("\n… and {} more.\n", uses.len() - MAX_USES));
     }
-    let flops: u128 = uses.iter().map(|one| one.times.saturating_mul(one.part.totals.flops)).sum();
+    let flops: u128 = uses
+        .iter()
+        .map(|one| one.times.saturating_mul(one.part.totals.flops))
+        .fold(0, u128::saturating_add);
     out.push_str(&format!(
         "\n{} of the FLOPs of `{}`.\n",
         percent(flops, model.totals().flops),
@@ -395,8 +398,11 @@ fn cost_markdown(cost: &Cost) -> Result<String, Overflow> {
 }
 
 fn share_markdown(units: Units, model: &Model, uses: &[Use]) -> String {
-    let times: u128 = uses.iter().map(|one| one.times).sum();
-    let flops: u128 = uses.iter().map(|one| one.times.saturating_mul(one.totals.flops)).sum();
+    let times: u128 = uses.iter().map(|one| one.times).fold(0, u128::saturating_add);
+    let flops: u128 = uses
+        .iter()
+        .map(|one| one.times.saturating_mul(one.totals.flops))
+        .fold(0, u128::saturating_add);
     let mut out = String::new();
     if flops > 0 {
         out.push_str(&format!(

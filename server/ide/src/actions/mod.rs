@@ -108,10 +108,8 @@ fn pin_shape(snapshot: &Snapshot, step: ast::Step<'_>) -> Option<Action> {
         return None;
     }
     let range = step.syntax().range();
-    let line = step_lines(snapshot, range)
-        .into_iter()
-        .rev()
-        .find(|line| line.end == range.end() || line.end <= range.end())?;
+    let line =
+        step_lines(snapshot, range).into_iter().rev().find(|line| line.end <= range.end())?;
     let output = line.last();
     if output.outputs.len() != 1 || matches!(output.what, What::Declared(_)) {
         return None;
