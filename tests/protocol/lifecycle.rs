@@ -113,29 +113,35 @@ fn exit_without_shutdown_is_a_failure() {
 
 /// A client that is killed leaves no server behind, though the pipe stays open: the server's
 /// standard input is ours, not the client's.
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 #[test]
 fn killing_the_client_leaves_no_server() {
-    let script =
-        format!("{} lsp --clientProcessId=$$ & echo $!; wait", env!("CARGO_BIN_EXE_taper"));
+    // What a shell starts in the background has an empty input unless it is given another.
+    let script = format!(
+        "exec 3<&0; {} lsp --clientProcessId=$$ <&3 & echo $!; wait",
+        env!("CARGO_BIN_EXE_taper")
+    );
     let mut client = Command::new("sh")
         .args(["-c", &script])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
         .expect("a shell");
-    // A shell gives what it starts in the background an empty input; the server ends by that too.
+    let still_open = client.stdin.take().expect("a pipe");
     let output = client.stdout.take().expect("a pipe");
     let mut server = String::new();
     BufReader::new(output).read_line(&mut server).expect("a number");
+    let is_there = || std::path::Path::new(&format!("/proc/{}", server.trim())).exists();
+    std::thread::sleep(Duration::from_millis(100));
+    assert!(is_there(), "the server has ended before its client");
     client.kill().expect("to be killed");
     client.wait().expect("to have ended");
     let start = Instant::now();
-    let is_there = || std::path::Path::new(&format!("/proc/{}", server.trim())).exists();
     while is_there() {
         assert!(start.elapsed() < Duration::from_secs(30), "the server lives on");
         std::thread::sleep(Duration::from_millis(10));
     }
+    drop(still_open);
 }
 
 #[test]
