@@ -7,8 +7,11 @@
 
 #![allow(clippy::print_stdout, clippy::panic)] // It says what it measures.
 
+#[path = "../protocol/framing.rs"]
+mod framing;
+
 use std::{
-    io::{BufRead, BufReader, Write},
+    io::{BufReader, Write},
     process::{Child, ChildStdin, Command, Stdio},
     sync::mpsc,
     time::{Duration, Instant},
@@ -96,7 +99,7 @@ impl Server {
         let (sender, answers) = mpsc::channel();
         std::thread::spawn(move || {
             let mut output = BufReader::with_capacity(1 << 20, output);
-            while let Some(body) = read(&mut output) {
+            while let Some(body) = framing::read(&mut output) {
                 let now = Instant::now();
                 let message = serde_json::from_slice(&body).expect("JSON");
                 if sender.send((now, message)).is_err() {
@@ -195,28 +198,6 @@ impl Drop for Server {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
-}
-
-fn read(output: &mut impl BufRead) -> Option<Vec<u8>> {
-    let mut length = 0;
-    loop {
-        let mut line = String::new();
-        if output.read_line(&mut line).ok()? == 0 {
-            return None;
-        }
-        match line.trim_end() {
-            "" => break,
-            header => {
-                let lower = header.to_ascii_lowercase();
-                if let Some(value) = lower.strip_prefix("content-length: ") {
-                    length = value.parse().ok()?;
-                }
-            }
-        }
-    }
-    let mut body = vec![0; length];
-    output.read_exact(&mut body).ok()?;
-    Some(body)
 }
 
 /// A request about the line in the middle.

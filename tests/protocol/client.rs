@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    io::{BufRead, BufReader, Write},
+    io::{BufReader, Write},
     process::{Child, ChildStdin, Command, Stdio},
     sync::mpsc,
     time::{Duration, Instant},
@@ -10,7 +10,10 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::meta_model::{META_MODEL, Message};
+use crate::{
+    framing::read,
+    meta_model::{META_MODEL, Message},
+};
 
 /// How long an answer may take before the test fails instead of hanging.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -69,7 +72,8 @@ impl Client {
         let (sender, messages) = mpsc::channel();
         std::thread::spawn(move || {
             let mut output = BufReader::new(output);
-            while let Some(message) = read(&mut output) {
+            while let Some(body) = read(&mut output) {
+                let Ok(message) = serde_json::from_slice(&body) else { return };
                 if sender.send(message).is_err() {
                     return;
                 }
@@ -307,25 +311,4 @@ impl Drop for Client {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
-}
-
-fn read(output: &mut impl BufRead) -> Option<Value> {
-    let mut length = 0;
-    loop {
-        let mut line = String::new();
-        if output.read_line(&mut line).ok()? == 0 {
-            return None;
-        }
-        match line.trim_end() {
-            "" => break,
-            header => {
-                if let Some(value) = header.strip_prefix("Content-Length: ") {
-                    length = value.parse().ok()?;
-                }
-            }
-        }
-    }
-    let mut body = vec![0; length];
-    output.read_exact(&mut body).ok()?;
-    serde_json::from_slice(&body).ok()
 }

@@ -5,6 +5,7 @@
 mod client;
 mod clients;
 mod features;
+mod framing;
 mod lifecycle;
 mod meta_model;
 mod project;

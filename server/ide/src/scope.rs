@@ -49,13 +49,9 @@ pub(crate) fn around(
     let tree = snapshot.parse().tree();
     let mut node = tree.root();
     // A body holds the white space before its closing brace, or all that is behind it if it has none.
-    while let Some(child) = node
-        .children()
-        .take_while(|child| child.range().start() < offset)
-        .filter(|child| {
-            child.range().end() > offset || (child.range().end() <= offset && is_open(*child))
-        })
-        .last()
+    while let Some(child) =
+        node.children().take_while(|child| child.range().start() < offset).last()
+        && (child.range().end() > offset || is_open(child))
     {
         node = child;
     }

@@ -89,7 +89,7 @@ fn step_at(snapshot: &Snapshot, offset: TextSize) -> Option<ast::Step<'_>> {
 }
 
 /// The item that a node stands in.
-pub(crate) fn item_around(node: SyntaxNode<'_>) -> Option<ast::Item<'_>> {
+fn item_around(node: SyntaxNode<'_>) -> Option<ast::Item<'_>> {
     node.ancestors().find_map(ast::Item::cast)
 }
 
