@@ -78,7 +78,7 @@ pub fn flops_growth(
             Some(node) => {
                 let (uses, _) = index(part);
                 let uses = uses.get(&node)?;
-                uses.iter().map(|one| one.times.saturating_mul(one.totals.flops)).sum()
+                uses.iter().map(|one| one.times.saturating_mul(one.totals().flops)).sum()
             }
         };
         i128::try_from(flops).ok()
@@ -117,7 +117,7 @@ fn growth_of_layer(model: &Model, node: NodeRef) -> Option<Growth> {
     }
     let shown: Vec<u64> = model.symbols.iter().map(|symbol| symbol.size).collect();
     let What::Layer(used) = &one.step.what else { return None };
-    let terms = &used.cost.terms;
+    let terms = one.step.cost().terms;
     let mut others = Vec::new();
     for (sample, sizes) in runs.iter().zip(&model.samples.sizes) {
         if !sample.same_layer {
@@ -126,7 +126,7 @@ fn growth_of_layer(model: &Model, node: NodeRef) -> Option<Growth> {
         let types = |types: &[Arc<TensorType>]| -> Vec<TensorType> {
             types.iter().map(|ty| (**ty).clone()).collect()
         };
-        let cost = used.layer.cost(&types(&sample.inputs), &types(&sample.outputs));
+        let cost = used.layer.cost(&types(sample.inputs()), &types(sample.outputs()));
         others.push((cost.terms, sizes));
     }
     let mut sum: BTreeMap<Reverse<(usize, Vec<usize>)>, i128> = BTreeMap::new();

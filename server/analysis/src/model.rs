@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, fmt, ops::ControlFlow, sync::Arc};
 
 use layers::{DType, TensorType};
 use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
 use smol_str::SmolStr;
 
 use crate::{
@@ -28,7 +29,7 @@ pub struct Model {
     /// The model written out.
     pub part: Arc<Part>,
     pub(crate) samples: Samples,
-    pub(crate) uses: FxHashMap<NodeRef, Vec<Use>>,
+    pub(crate) uses: Uses,
     pub(crate) part_uses: FxHashMap<NodeRef, Vec<PartUse>>,
 }
 
@@ -37,12 +38,25 @@ pub struct Model {
 pub struct Use {
     /// The step; of several that go on with each other the last, which gives the value.
     pub step: Arc<Step>,
-    /// Sums over them, for one use.
-    pub totals: Totals,
+    /// Sums over those before it, if there are any.
+    earlier: Option<Box<Totals>>,
     /// How often, in all copies of the part it stands in; experts that are not chosen do no work, nor
     /// do the steps of a block that states its cost.
     pub times: u128,
 }
+
+impl Use {
+    /// Sums over its steps, for one use.
+    pub fn totals(&self) -> Totals {
+        match &self.earlier {
+            Some(earlier) => earlier.plus(&self.step.totals).unwrap_or(**earlier),
+            None => self.step.totals,
+        }
+    }
+}
+
+/// The steps of each node; most have one.
+pub(crate) type Uses = FxHashMap<NodeRef, SmallVec<[Use; 1]>>;
 
 /// A part and how often the model uses it.
 #[derive(Debug, Clone)]
@@ -117,7 +131,7 @@ impl Model {
 
     /// The uses of the steps that a node wrote, the first one first.
     pub fn uses(&self, node: NodeRef) -> &[Use] {
-        self.uses.get(&node).map_or(&[], Vec::as_slice)
+        self.uses.get(&node).map_or(&[], SmallVec::as_slice)
     }
 
     /// The uses of a model or block, the first one first.
@@ -128,13 +142,13 @@ impl Model {
     /// The sizes of an output of a step, by the symbols that they follow.
     pub fn output_dims(&self, step: &Step, output: usize) -> Vec<Dim> {
         let shown = step.outputs.get(output).map(|output| &output.ty);
-        self.dims(step, shown, |sample| sample.outputs.get(output))
+        self.dims(step, shown, |sample| sample.outputs().get(output))
     }
 
     /// The sizes of an input of a step.
     pub fn input_dims(&self, step: &Step, input: usize) -> Vec<Dim> {
         let shown = step.inputs.get(input).map(|input| &input.ty);
-        self.dims(step, shown, |sample| sample.inputs.get(input))
+        self.dims(step, shown, |sample| sample.inputs().get(input))
     }
 
     fn dims(
@@ -162,9 +176,7 @@ impl Model {
 }
 
 /// Finds every step of a model, and how often it is done.
-pub(crate) fn index(
-    root: &Arc<Part>,
-) -> (FxHashMap<NodeRef, Vec<Use>>, FxHashMap<NodeRef, Vec<PartUse>>) {
+pub(crate) fn index(root: &Arc<Part>) -> (Uses, FxHashMap<NodeRef, Vec<PartUse>>) {
     let mut order = Vec::new();
     let mut numbers = FxHashMap::default();
     visit_parts(root, None, &mut order, &mut numbers);
@@ -181,7 +193,7 @@ pub(crate) fn index(
         });
     }
 
-    let mut uses: FxHashMap<NodeRef, Vec<Use>> = FxHashMap::default();
+    let mut uses = Uses::default();
     let mut part_uses: FxHashMap<NodeRef, Vec<PartUse>> = FxHashMap::default();
     for (entry, times) in order.iter_mut().zip(times) {
         entry.times = times;
@@ -242,17 +254,15 @@ fn finish(
     finished.push(number);
 }
 
-fn collect(steps: &[Arc<Step>], times: u128, uses: &mut FxHashMap<NodeRef, Vec<Use>>) {
+fn collect(steps: &[Arc<Step>], times: u128, uses: &mut Uses) {
     for step in steps.iter().filter(|step| !step.idle) {
         let uses_of_node = uses.entry(step.node).or_default();
         match uses_of_node.last_mut().filter(|_| step.continued) {
             Some(one) => {
+                one.earlier = Some(Box::new(one.totals()));
                 one.step = step.clone();
-                one.totals = one.totals.plus(&step.totals).unwrap_or(one.totals);
             }
-            None => {
-                uses_of_node.push(Use { step: step.clone(), totals: step.totals, times });
-            }
+            None => uses_of_node.push(Use { step: step.clone(), earlier: None, times }),
         }
         if let What::Group(inner) | What::Splice(inner) = &step.what {
             collect(inner, times, uses);

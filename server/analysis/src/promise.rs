@@ -34,8 +34,9 @@ pub(crate) struct Samples {
 /// What a step takes and gives at other sizes.
 #[derive(Debug, Clone)]
 pub(crate) struct Sample {
-    pub inputs: SmallVec<[Arc<TensorType>; 1]>,
-    pub outputs: SmallVec<[Arc<TensorType>; 1]>,
+    /// The inputs, then the outputs.
+    types: SmallVec<[Arc<TensorType>; 2]>,
+    inputs: u32,
     /// It is the layer that is shown, with all its sizes.
     pub same_layer: bool,
 }
@@ -46,11 +47,20 @@ impl Sample {
             (What::Layer(shown), What::Layer(other)) => shown.layer.same(&*other.layer),
             _ => false,
         };
-        Sample {
-            inputs: other.inputs.iter().map(|input| input.ty.clone()).collect(),
-            outputs: other.outputs.iter().map(|output| output.ty.clone()).collect(),
-            same_layer,
-        }
+        let inputs = other.inputs.iter().map(|input| input.ty.clone());
+        let outputs = other.outputs.iter().map(|output| output.ty.clone());
+        let types = inputs.chain(outputs).collect();
+        Sample { types, inputs: other.inputs.len() as u32, same_layer }
+    }
+
+    /// What it takes.
+    pub fn inputs(&self) -> &[Arc<TensorType>] {
+        &self.types[..self.inputs as usize]
+    }
+
+    /// What it gives.
+    pub fn outputs(&self) -> &[Arc<TensorType>] {
+        &self.types[self.inputs as usize..]
     }
 }
 

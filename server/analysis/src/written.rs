@@ -203,8 +203,8 @@ pub struct LayerUse {
     pub arguments: Option<Arc<Arguments>>,
     /// It is called as a function, `F.relu`: no module.
     pub functional: bool,
-    /// Its work.
-    pub cost: Cost,
+    /// Its work counts.
+    pub is_counted: bool,
     /// Its parameters and buffers, without those given.
     pub parameters: Vec<ParameterTensor>,
     /// Parameters for which a tensor is given, with the path of that tensor.
@@ -318,6 +318,17 @@ impl Step {
             What::Part(part) if part.stated.is_none() => &part.steps,
             _ => &[],
         }
+    }
+
+    /// The work of a layer, found again from its types: a formula is asked for one step at a time.
+    pub fn cost(&self) -> Cost {
+        let What::Layer(used) = &self.what else { return Cost::free() };
+        if !used.is_counted {
+            return Cost::free();
+        }
+        let inputs: Vec<TensorType> = self.inputs.iter().map(|input| (*input.ty).clone()).collect();
+        let outputs = used.layer.outputs(&inputs).unwrap_or_default();
+        used.layer.cost(&inputs, &outputs)
     }
 
     /// What a table calls it.

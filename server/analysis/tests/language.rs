@@ -350,8 +350,10 @@ fn the_steps_of_a_chain_are_one_use() {
         });
         let node =
             analysis::NodeRef { file: model.item.file, node: node.last().expect("a chain").id() };
-        flops
-            .push((at, model.uses(node).iter().map(|one| (one.totals.flops, one.times)).collect()));
+        flops.push((
+            at,
+            model.uses(node).iter().map(|one| (one.totals().flops, one.times)).collect(),
+        ));
     }
     let uses: Vec<_> = flops.into_iter().map(|(_, uses)| uses).collect();
     assert_eq!(uses[0], [(24, 1)]);

@@ -282,7 +282,7 @@ fn tooltip_of_line(line: &StepLine<'_>, units: Units) -> String {
         let step: &Step = &uses[0].step;
         let kind = if step.kind().is_empty() { "steps" } else { step.kind() };
         let shape = outputs(line.model, step).unwrap_or_default();
-        let Totals { params, macs, flops, activation_bytes, .. } = uses[0].totals;
+        let Totals { params, macs, flops, activation_bytes, .. } = uses[0].totals();
         out.push_str(&format!(
             "| {kind} | {shape} | {} | {} | {} | {} |\n",
             grouped(params),

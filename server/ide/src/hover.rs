@@ -364,7 +364,7 @@ fn layer_markdown(units: Units, model: &Model, step: &Step, layer: &LayerUse) ->
             units.bytes(step.totals.param_bytes)
         ));
     }
-    out.push_str(&cost_markdown(&layer.cost).unwrap_or_else(|overflow| format!("- {overflow}\n")));
+    out.push_str(&cost_markdown(&step.cost()).unwrap_or_else(|overflow| format!("- {overflow}\n")));
     out.push_str(&format!("- activations: {}\n", units.bytes(step.totals.activation_bytes)));
     if step.totals.cache_bytes > 0 {
         out.push_str(&format!("- cache: {}\n", units.bytes(step.totals.cache_bytes)));
@@ -401,7 +401,7 @@ fn share_markdown(units: Units, model: &Model, uses: &[Use]) -> String {
     let times: u128 = uses.iter().map(|one| one.times).fold(0, u128::saturating_add);
     let flops: u128 = uses
         .iter()
-        .map(|one| one.times.saturating_mul(one.totals.flops))
+        .map(|one| one.times.saturating_mul(one.totals().flops))
         .fold(0, u128::saturating_add);
     let mut out = String::new();
     if flops > 0 {
@@ -416,7 +416,7 @@ fn share_markdown(units: Units, model: &Model, uses: &[Use]) -> String {
         out.push_str("\n| uses | output | params | FLOPs |\n|--:|---|--:|--:|\n");
         for one in uses.iter().take(MAX_USES) {
             let shape = outputs(model, &one.step).unwrap_or_default();
-            let Totals { params, flops, .. } = one.totals;
+            let Totals { params, flops, .. } = one.totals();
             out.push_str(&format!(
                 "| {} | {shape} | {} | {} |\n",
                 one.times,

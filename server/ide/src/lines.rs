@@ -24,13 +24,13 @@ impl<'s> StepLine<'s> {
 
     /// Sums over all stages of the line, for one use.
     pub fn once(&self) -> Figures {
-        self.stages.iter().fold(Figures::default(), |sum, uses| sum.plus(&uses[0].totals, 1))
+        self.stages.iter().fold(Figures::default(), |sum, uses| sum.plus(&uses[0].totals(), 1))
     }
 
     /// Sums over all uses.
     pub fn all(&self) -> Figures {
         let uses = self.stages.iter().flat_map(|uses| uses.iter());
-        uses.fold(Figures::default(), |sum, one| sum.plus(&one.totals, one.times))
+        uses.fold(Figures::default(), |sum, one| sum.plus(&one.totals(), one.times))
     }
 
     /// The largest share of its model's FLOPs, parameters or activations that all uses have.
@@ -54,7 +54,7 @@ impl<'s> StepLine<'s> {
             What::Layer(_) | What::Declared(_) => true,
         };
         let uses = self.stages.iter().filter(is_own).flat_map(|uses| uses.iter());
-        uses.fold(Figures::default(), |sum, one| sum.plus(&one.totals, one.times))
+        uses.fold(Figures::default(), |sum, one| sum.plus(&one.totals(), one.times))
     }
 
     /// How often the model does it.

@@ -134,8 +134,8 @@ fn step_figures(snapshot: &Snapshot, step: SyntaxNode<'_>) -> Option<String> {
         .collect();
     let units = snapshot.display.units;
     let (model, last) = *stages.last()?;
-    let mut each = stages.iter().map(|(_, uses)| &uses[0].totals);
-    let totals = each.try_fold(Totals::default(), |sum, totals| sum.plus(totals)).ok()?;
+    let mut each = stages.iter().map(|(_, uses)| uses[0].totals());
+    let totals = each.try_fold(Totals::default(), |sum, totals| sum.plus(&totals)).ok()?;
     let mut parts: Vec<String> = outputs(model, &last[0].step).into_iter().collect();
     if totals.params > 0 {
         parts.push(format!("{} params", units.count(totals.params)));

@@ -244,7 +244,7 @@ impl<'w> Run<'w> {
             return Value::Unknown;
         }
         let counted = self.count(frame, &used, types, &outputs);
-        let (cost, parameters, totals) = match counted {
+        let (parameters, totals) = match counted {
             Ok(counted) => counted,
             Err(refusal) => {
                 self.refuse(frame, node, None, tensors, &refusal);
@@ -256,7 +256,9 @@ impl<'w> Run<'w> {
             outputs.into_iter().map(|output| frame.new_tensor(output, node, view_of)).collect();
         let is_module = used.entry.is_some() && !used.functional;
         let Use { kind, entry, layer, arguments, given, functional } = used;
-        let layer = LayerUse { kind, entry, layer, arguments, functional, cost, parameters, given };
+        let is_counted = self.counts(kind);
+        let layer =
+            LayerUse { kind, entry, layer, arguments, functional, is_counted, parameters, given };
         let step = Step {
             id: self.next_id(),
             node,
@@ -273,20 +275,25 @@ impl<'w> Run<'w> {
         Value::tensors(made)
     }
 
-    /// The work, the parameters and the sums of a layer.
+    /// Whether the work of layers of a kind counts.
+    fn counts(&self, kind: &str) -> bool {
+        self.setting.costs && self.setting.ignored.iter().all(|ignored| ignored != kind)
+    }
+
+    /// The parameters and the sums of a layer.
     fn count(
         &mut self,
         frame: &Frame,
         used: &Use,
         types: &[TensorType],
         outputs: &[TensorType],
-    ) -> Result<(Cost, Vec<ParameterTensor>, Totals), Refusal> {
+    ) -> Result<(Vec<ParameterTensor>, Totals), Refusal> {
         let mut totals = Totals { leaves: 1, ..Totals::default() };
-        let mut cost = Cost::free();
         if self.setting.costs {
-            if !self.setting.ignored.iter().any(|ignored| ignored == used.kind) {
-                cost = used.layer.cost(types, outputs);
-            }
+            let cost = match self.counts(used.kind) {
+                true => used.layer.cost(types, outputs),
+                false => Cost::free(),
+            };
             (totals.macs, totals.flops) = (cost.macs()?, cost.flops()?);
             let bytes = |ty: &TensorType| ty.bytes();
             if !used.layer.is_view() {
@@ -306,7 +313,7 @@ impl<'w> Run<'w> {
             parameters.retain(|tensor| used.given.iter().all(|(name, _)| *name != tensor.name));
             totals = totals.with_parameters(&parameters)?;
         }
-        Ok((cost, parameters, totals))
+        Ok((parameters, totals))
     }
 
     /// The parameters of a step's layer, built if this run does not build.

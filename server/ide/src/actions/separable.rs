@@ -58,7 +58,7 @@ pub(super) fn separable(snapshot: &Snapshot, step: ast::Step<'_>) -> Option<Acti
         Some((line.once().params, line.once().flops))
     };
     let (before, now) = (cost(snapshot)?, cost(&after)?);
-    let conv = (one.totals.params, one.totals.flops);
+    let conv = (one.totals().params, one.totals().flops);
     let left = ((conv.0 + now.0).checked_sub(before.0)?, (conv.1 + now.1).checked_sub(before.1)?);
     let change = |name: &str, before: u128, now: u128| {
         let units = snapshot.display.units;
