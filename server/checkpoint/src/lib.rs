@@ -117,7 +117,7 @@ impl Checkpoint {
                 None => found.push((tensor.dtype.name.clone(), numel, bytes)),
             }
         }
-        found.sort_by(|left, right| right.2.cmp(&left.2));
+        found.sort_by_key(|(.., bytes)| std::cmp::Reverse(*bytes));
         found
     }
 }

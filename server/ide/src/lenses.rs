@@ -1,5 +1,6 @@
 //! Lines above models and blocks: what they cost.
 
+use analysis::Model;
 use syntax::TextRange;
 
 use crate::{Snapshot, dims};
@@ -13,7 +14,8 @@ pub struct Lens {
     pub title: String,
 }
 
-/// Of a model its totals; of a block its shapes and how often it is used.
+/// Of a model its totals, and how it compares with the file's first one; of a block its shapes and
+/// how often it is used.
 pub fn lenses(snapshot: &Snapshot) -> Vec<Lens> {
     let units = snapshot.display.units;
     let mut lenses = Vec::new();
@@ -33,6 +35,9 @@ pub fn lenses(snapshot: &Snapshot) -> Vec<Lens> {
                 units.bytes(totals.param_bytes.saturating_add(totals.buffer_bytes)),
                 units.bytes(model.peak_activation_bytes())
             ));
+            lenses.extend(
+                comparison(snapshot, model).map(|title| Lens { range: name.range(), title }),
+            );
             continue;
         }
         let uses = model.part_uses(reference);
@@ -50,10 +55,33 @@ pub fn lenses(snapshot: &Snapshot) -> Vec<Lens> {
     lenses
 }
 
+/// How many times the parameters and FLOPs of the file's first model another one has.
+fn comparison(snapshot: &Snapshot, model: &Model) -> Option<String> {
+    let first = snapshot.analysis().models.iter().find(|model| model.is_model)?;
+    if !model.is_model || first.item == model.item {
+        return None;
+    }
+    let (own, other) = (model.totals(), first.totals());
+    let ratio = |own: u128, other: u128| (other > 0).then(|| own as f64 / other as f64);
+    let params = ratio(own.params, other.params)?;
+    let flops = ratio(own.flops, other.flops)?;
+    Some(format!("compared with {}: {params:.2} × params · {flops:.2} × FLOPs", first.name))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::fixture::snapshot;
+
+    #[test]
+    fn a_model_is_compared_with_the_first() {
+        let snapshot = snapshot(
+            "model A { input x: f32[N = 1, 8]; Linear(4) }\nmodel B { input x: f32[N = 1, 8]; Linear(8) }",
+        );
+        let titles: Vec<String> = lenses(&snapshot).into_iter().map(|lens| lens.title).collect();
+        assert_eq!(titles[2], "compared with A: 2.00 × params · 2.00 × FLOPs");
+        assert_eq!(titles.len(), 3);
+    }
 
     #[test]
     fn totals_and_shapes() {
