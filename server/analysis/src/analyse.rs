@@ -6,7 +6,7 @@ use smol_str::SmolStr;
 use syntax::{Kind, SyntaxNode, TextRange, TextSize, ast};
 
 use crate::{
-    Code, Definition, Diagnostic, FileId, Model, NodeRef, Place, Severity, Workspace,
+    Code, Configured, Definition, Diagnostic, FileId, Model, NodeRef, Place, Severity, Workspace,
     duplicates::duplicates,
     evaluate::{FIGURES, Run, Setting, SizeExpectations, mentions},
     model::index,
@@ -23,6 +23,24 @@ pub struct Options {
     pub dtype: Option<DType>,
     /// Kinds of layers whose work is not counted, such as `BatchNorm2d`.
     pub ignore: Vec<String>,
+    /// The one model to analyse, with the arguments that a config gives it.
+    pub configured: Option<Configured>,
+}
+
+impl Options {
+    /// What gives the model's parameters their values; of two the later one does.
+    pub(crate) fn arguments(&self) -> impl Iterator<Item = (&str, &str)> {
+        let configured = self.configured.iter().flat_map(|configured| &configured.arguments);
+        let configured = configured.map(|one| (one.name.as_str(), one.value.as_str()));
+        configured.chain(self.set.iter().map(|(name, value)| (name.as_str(), value.as_str())))
+    }
+
+    /// Whether a model is one that is asked for.
+    fn shows(&self, item: ast::Item<'_>) -> bool {
+        self.configured.as_ref().is_none_or(|configured| {
+            item.is_model() && item.name().is_some_and(|name| name.text() == configured.model)
+        })
+    }
 }
 
 /// Everything that is known of a file.
@@ -92,9 +110,8 @@ pub fn analyse(workspace: &Workspace, file: FileId, options: &Options) -> Analys
 
     let setting = Setting {
         arguments: options
-            .set
-            .iter()
-            .map(|(name, value)| (name.as_str().into(), value.clone()))
+            .arguments()
+            .map(|(name, value)| (name.into(), value.to_owned()))
             .collect(),
         sizes: options
             .set
@@ -108,7 +125,8 @@ pub fn analyse(workspace: &Workspace, file: FileId, options: &Options) -> Analys
     };
     let mut unused_sizes = FxHashMap::default();
     let mut used = FxHashSet::default();
-    let items: Vec<ast::Item<'_>> = workspace.parse(file).file().items().collect();
+    let items = workspace.parse(file).file().items();
+    let items: Vec<ast::Item<'_>> = items.filter(|item| options.shows(*item)).collect();
     for item in items.iter().filter(|item| item.is_model()) {
         let missing = missing_arguments(*item, options);
         let name = item.name().map_or("", |name| name.text());
@@ -130,6 +148,13 @@ pub fn analyse(workspace: &Workspace, file: FileId, options: &Options) -> Analys
         }
     }
     hint_unused_sizes(workspace, unused_sizes, &mut analysis.diagnostics);
+    if let Some((configured, item)) = options.configured.as_ref().zip(items.first()) {
+        let node = NodeRef { file, node: item.id() };
+        let mut found = configured.check(*item);
+        found.append(&mut analysis.diagnostics);
+        configured.blame(workspace, node, &mut found);
+        analysis.diagnostics = found;
+    }
     settle(&mut analysis.diagnostics);
     analysis
 }
@@ -258,7 +283,7 @@ fn check_expectations_at(
 fn missing_arguments(item: ast::Item<'_>, options: &Options) -> Vec<SmolStr> {
     let missing = item.parameters().filter(|parameter| parameter.default().is_none());
     let names = missing.filter_map(|parameter| Some(SmolStr::new(parameter.path()?.text())));
-    names.filter(|name| options.set.iter().all(|(set, _)| set != name)).collect()
+    names.filter(|name| options.arguments().all(|(set, _)| set != name.as_str())).collect()
 }
 
 /// Whether a block can be shown by itself: its parameters have defaults and its inputs sizes.

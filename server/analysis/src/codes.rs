@@ -161,6 +161,14 @@ codes! {
         "Limits keep the editor quick: 1 MiB of text, 100,000 written-out steps (a block that is used again with \
          the same sizes counts once), nesting of 128, 64 dimensions, sizes up to 2^63 - 1.\n\n\
          ```taper,error\nmodel M { input x: f32[N = 1, 1]; repeat 10 ** 12 { Linear(1) } }\n```";
+    NoConfig "T0701" Error "A text that is no config"
+        "A `config.json` of Hugging Face is a JSON object of at most 1 MiB.";
+    UnknownArchitecture "T0702" Error "An architecture that nobody has written"
+        "A config names its model by `architectures`, or else by `model_type`. The model is looked for in the \
+         `.taper` files beside the config, then in those of the setting `taper.architectures`, then in the library. \
+         To add one, write `model NAME(…)` in a `.taper` file beside the config: its parameters are the config's keys.";
+    MisspeltKey "T0703" Warning "A key that is nearly one of the model's"
+        "Keys that the model does not name are ignored, so a misspelt one leaves the default in its place.";
 }
 
 impl Code {

@@ -90,7 +90,7 @@ pub fn flops_growth(
     let run = |sizes: &[u64]| -> Option<i128> {
         let named =
             model.symbols.iter().map(|symbol| symbol.name.clone()).zip(sizes.iter().copied());
-        let set = options.set.iter().map(|(name, value)| (name.as_str().into(), value.clone()));
+        let set = options.arguments().map(|(name, value)| (name.into(), value.to_owned()));
         let setting = Setting {
             sizes: named.collect(),
             arguments: set.collect(),

@@ -5,6 +5,7 @@
 
 mod analyse;
 mod codes;
+mod configured;
 mod diagnostics;
 mod duplicates;
 mod evaluate;
@@ -18,6 +19,7 @@ mod written;
 
 pub use analyse::{Analysis, Options, analyse};
 pub use codes::Code;
+pub use configured::{Configured, ConfiguredArgument};
 pub use diagnostics::{Diagnostic, Fix, Severity};
 pub use evaluate::{Definition, DefinitionKind, FIGURES, Symbol};
 pub use growth::{Growth, GrowthTerm, flops_growth, grouped};

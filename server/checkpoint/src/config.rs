@@ -179,7 +179,7 @@ fn config_error(error: &ParseError) -> ConfigError {
     let range = error.range();
     ConfigError {
         place: range.start..range.end,
-        message: format!("this is no JSON: {}", error.kind()),
+        message: format!("this is no JSON: {}", error.kind().to_string().to_lowercase()),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Why a checkpoint cannot be read, and what is wrong with one that can.
 
+use serde::Serialize;
 use std::{
     fmt,
     path::{Path, PathBuf},
@@ -33,7 +34,7 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {}
 
 /// What is wrong with a checkpoint that can be read.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Problem {
     /// The file, without its folder.
     pub file: String,

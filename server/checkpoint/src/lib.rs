@@ -8,10 +8,12 @@ mod dtype;
 mod error;
 mod gguf;
 mod index;
+pub mod outline;
 mod safetensors;
 
 use std::path::{Path, PathBuf};
 
+use serde::{Serialize, Serializer};
 use smallvec::SmallVec;
 use smol_str::SmolStr;
 
@@ -19,7 +21,7 @@ pub use dtype::Dtype;
 pub use error::{Error, Problem};
 
 /// The tensors of a checkpoint.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Checkpoint {
     /// What kind of file it is.
     pub format: Format,
@@ -28,13 +30,15 @@ pub struct Checkpoint {
     /// The files that hold them, without the folder.
     pub files: Vec<String>,
     /// What the file says of itself.
+    #[serde(serialize_with = "as_map")]
     pub metadata: Vec<(String, String)>,
     /// What is wrong with it, though it can be read.
     pub problems: Vec<Problem>,
 }
 
 /// A kind of file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Format {
     /// `.safetensors`
     Safetensors,
@@ -45,7 +49,7 @@ pub enum Format {
 }
 
 /// A tensor as a header describes it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Tensor {
     /// Its name, as `model.layers.0.mlp.up_proj.weight`.
     pub name: String,
@@ -61,6 +65,10 @@ pub struct Tensor {
 
 /// The sizes of a tensor.
 pub type Shape = SmallVec<[u64; 4]>;
+
+fn as_map<S: Serializer>(pairs: &[(String, String)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(pairs.iter().map(|(name, value)| (name, value)))
+}
 
 impl Tensor {
     /// The number of its elements, unless they are too many to count.

@@ -267,3 +267,41 @@ fn a_gguf_file_that_is_none() {
         assert_eq!(error("model.gguf", bytes), *expected);
     }
 }
+
+#[test]
+fn a_text_that_is_no_config() {
+    use checkpoint::config::Config;
+    let deep = format!("{{\"a\": {}1{}}}", "[".repeat(10_000), "]".repeat(10_000));
+    let large = format!("{{\"a\": \"{}\"}}", "x".repeat(50_000_000));
+    let cases: &[(&str, std::ops::Range<usize>, &str)] = &[
+        ("", 0..0, "a config is an object, `{ … }`"),
+        ("[1]", 0..1, "a config is an object, `{ … }`"),
+        ("{\"a\": }", 6..7, "this is no JSON: unexpected close brace"),
+        (&deep, 37..38, "brackets within brackets more than 32 deep"),
+        (&large, 0..0, "a config of 50000009 bytes is not read; at most 1048576"),
+    ];
+    for (text, place, message) in cases {
+        let error = Config::parse(text).expect_err("this is no config");
+        assert_eq!((&error.place, error.message.as_str()), (place, *message));
+    }
+}
+
+#[test]
+fn keys_have_their_places() {
+    use checkpoint::config::Config;
+    let text = r#"{"a": {"b": [1, "x", null]}, "torch_dtype": "bfloat16"}"#;
+    let config = Config::parse(text).expect("a config");
+    let keys: Vec<(&str, &str, String)> = config
+        .keys
+        .iter()
+        .map(|key| (key.path.as_str(), &text[key.place.clone()], key.value.literal()))
+        .collect();
+    assert_eq!(
+        keys,
+        [
+            ("a", r#"{"b": [1, "x", null]}"#, "none".to_owned()),
+            ("a.b", r#"[1, "x", null]"#, r#"[1, "x", none]"#.to_owned()),
+            ("torch_dtype", "\"bfloat16\"", "\"bfloat16\"".to_owned()),
+        ]
+    );
+}

@@ -322,6 +322,11 @@ pub fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Opt
     (best.0 > 0.8).then_some(best.1)
 }
 
+/// Whether a name becomes another one by one letter more, less, changed or swapped.
+pub fn is_one_edit_away(name: &str, other: &str) -> bool {
+    strsim::osa_distance(name, other) == 1
+}
+
 fn check_kind(entry: &Entry, param: &Param, value: &Arg) -> Result<(), Refusal> {
     let is_int = |value: &Arg| matches!(value, Arg::Int(_));
     let ints = |value: &Arg| matches!(value, Arg::List(items) if items.iter().all(is_int));

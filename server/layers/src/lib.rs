@@ -55,7 +55,7 @@ mod regularization;
 mod resampling;
 mod scan;
 
-pub use arguments::{Arg, Arguments, nearest};
+pub use arguments::{Arg, Arguments, is_one_edit_away, nearest};
 pub use catalogue::{Bind, Entry, Inputs, Kind, Param, all, find, find_function};
 pub use cost::{Cost, Term, Unit};
 pub use dtype::DType;

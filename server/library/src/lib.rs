@@ -1,10 +1,9 @@
-//! Architectures written in Taper and embedded: one file per family, under the names of Hugging
-//! Face. They are found by the architecture that a `config.json` names; their parameters are the
-//! config's keys.
+//! Architectures written in Taper and embedded: one file per family. They are found by the
+//! architecture that a `config.json` names; their parameters are the config's keys.
 //!
 //! ```
-//! let file = library::find("LlamaForCausalLM").unwrap();
-//! assert_eq!(file.path, "huggingface/llama.taper");
+//! let found = library::find("MistralForCausalLM").unwrap();
+//! assert_eq!((found.model, found.file().path), ("LlamaForCausalLM", "huggingface/llama.taper"));
 //! ```
 
 /// A file of the library.
@@ -14,32 +13,84 @@ pub struct File {
     pub path: &'static str,
     /// Its text.
     pub text: &'static str,
-    /// The architectures that are models in it.
-    pub architectures: &'static [&'static str],
+}
+
+/// An architecture that a config may name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Architecture {
+    /// Its name, as `MistralForCausalLM`.
+    pub name: &'static str,
+    /// The config's `model_type`; of several architectures of one type the first is meant.
+    pub model_type: &'static str,
+    /// The file that has its model.
+    path: &'static str,
+    /// The model.
+    pub model: &'static str,
+    /// Where its defaults differ from those of the model.
+    pub defaults: &'static [(&'static str, &'static str)],
 }
 
 macro_rules! files {
-    ($($path:literal: $($architecture:literal),+;)*) => {
+    ($($path:literal),* $(,)?) => {
         /// Every file.
-        pub static FILES: &[File] = &[$(File {
-            path: $path,
-            text: include_str!(concat!("../", $path)),
-            architectures: &[$($architecture),+],
-        }),*];
+        pub static FILES: &[File] =
+            &[$(File { path: $path, text: include_str!(concat!("../", $path)) }),*];
     };
 }
 
 files! {
-    "huggingface/gpt2.taper": "GPT2LMHeadModel";
-    "huggingface/gpt_neox.taper": "GPTNeoXForCausalLM";
-    "huggingface/llama.taper": "LlamaForCausalLM";
-    "huggingface/mixtral.taper": "MixtralForCausalLM";
-    "huggingface/phi.taper": "PhiForCausalLM";
-    "huggingface/qwen2.taper": "Qwen2ForCausalLM";
-    "huggingface/qwen3.taper": "Qwen3ForCausalLM", "Qwen3MoeForCausalLM";
+    "huggingface/gpt2.taper",
+    "huggingface/gpt_neox.taper",
+    "huggingface/llama.taper",
+    "huggingface/mixtral.taper",
+    "huggingface/phi.taper",
+    "huggingface/qwen2.taper",
+    "huggingface/qwen3.taper",
 }
 
-/// The file with the model of an architecture.
-pub fn find(architecture: &str) -> Option<&'static File> {
-    FILES.iter().find(|file| file.architectures.contains(&architecture))
+/// An architecture with a model of its own.
+const fn own(name: &'static str, model_type: &'static str, path: &'static str) -> Architecture {
+    Architecture { name, model_type, path, model: name, defaults: &[] }
+}
+
+/// Every architecture.
+pub static ARCHITECTURES: &[Architecture] = &[
+    own("GPT2LMHeadModel", "gpt2", "huggingface/gpt2.taper"),
+    own("GPTNeoXForCausalLM", "gpt_neox", "huggingface/gpt_neox.taper"),
+    own("LlamaForCausalLM", "llama", "huggingface/llama.taper"),
+    // `MistralConfig` and `LlamaConfig` of transformers 4.57.6; the layers are the same.
+    Architecture {
+        name: "MistralForCausalLM",
+        model_type: "mistral",
+        path: "huggingface/llama.taper",
+        model: "LlamaForCausalLM",
+        defaults: &[
+            ("intermediate_size", "14336"),
+            ("num_key_value_heads", "8"),
+            ("max_position_embeddings", "131072"),
+        ],
+    },
+    own("MixtralForCausalLM", "mixtral", "huggingface/mixtral.taper"),
+    own("PhiForCausalLM", "phi", "huggingface/phi.taper"),
+    own("Qwen2ForCausalLM", "qwen2", "huggingface/qwen2.taper"),
+    own("Qwen3ForCausalLM", "qwen3", "huggingface/qwen3.taper"),
+    own("Qwen3MoeForCausalLM", "qwen3_moe", "huggingface/qwen3.taper"),
+];
+
+impl Architecture {
+    /// The file that has its model.
+    pub fn file(&self) -> &'static File {
+        // A unit test finds every architecture's file.
+        FILES.iter().find(|file| file.path == self.path).unwrap_or(&FILES[0])
+    }
+}
+
+/// The architecture of a name.
+pub fn find(name: &str) -> Option<&'static Architecture> {
+    ARCHITECTURES.iter().find(|architecture| architecture.name == name)
+}
+
+/// The architecture of a config's `model_type`.
+pub fn of_type(model_type: &str) -> Option<&'static Architecture> {
+    ARCHITECTURES.iter().find(|architecture| architecture.model_type == model_type)
 }

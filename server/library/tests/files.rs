@@ -9,9 +9,27 @@ fn every_file_checks() {
         let id = workspace.insert(file.path, syntax::parse(file.text));
         let analysis = analyse(&workspace, id, &Default::default());
         assert_eq!(analysis.diagnostics, [], "{}", file.path);
-        let names: Vec<&str> = analysis.models.iter().map(|model| model.name.as_str()).collect();
-        assert_eq!(names, file.architectures, "{}", file.path);
         let formatted = syntax::format::format(&syntax::parse(file.text));
         assert_eq!(formatted.as_deref(), Some(file.text), "{} is not formatted", file.path);
+        let is_used = library::ARCHITECTURES.iter().any(|found| found.file() == file);
+        assert!(is_used, "no architecture is in {}", file.path);
+    }
+}
+
+#[test]
+fn every_architecture_is_in_its_file() {
+    for architecture in library::ARCHITECTURES {
+        let parse = syntax::parse(architecture.file().text);
+        let model = parse
+            .file()
+            .items()
+            .find(|item| item.name().is_some_and(|name| name.text() == architecture.model));
+        let model = model.unwrap_or_else(|| panic!("{} has no model", architecture.name));
+        for (name, _) in architecture.defaults {
+            let has = model
+                .parameters()
+                .any(|parameter| parameter.path().is_some_and(|path| path.text() == *name));
+            assert!(has, "{} has no parameter {name}", architecture.name);
+        }
     }
 }

@@ -5,8 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use analysis::{FileId, Workspace};
+use analysis::{Configured, Diagnostic, FileId, Workspace};
 use syntax::Parse;
+
+use crate::configs::{self, ConfigFile};
 
 /// The largest file that is read: nothing larger is parsed.
 const MAX_FILE: u64 = 16 << 20;
@@ -78,6 +80,65 @@ pub fn load(path: &Path) -> Result<(Workspace, FileId), ReadError> {
     let file = workspace.insert(&key(path), syntax::parse(&read(path)?));
     load_used(&mut workspace, |path| Some(syntax::parse(&read(Path::new(path)).ok()?)));
     Ok((workspace, file))
+}
+
+/// A file with a model, or a config of one.
+pub struct Opened {
+    pub workspace: Workspace,
+    /// The file that has the model.
+    pub file: FileId,
+    /// The config, if the file is one, and where its model was found.
+    pub configured: Option<(Configured, String)>,
+}
+
+/// Opens a Taper file, or a config with the model that it configures.
+///
+/// # Errors
+/// If it cannot be read; a config whose model is not known gives its workspace and what is wrong.
+pub fn open(
+    path: &Path,
+    architectures: &[PathBuf],
+) -> Result<Result<Opened, (Workspace, Diagnostic)>, ReadError> {
+    if !configs::is_config(path) {
+        let (workspace, file) = load(path)?;
+        return Ok(Ok(Opened { workspace, file, configured: None }));
+    }
+    let text = read(path)?;
+    let candidates = configs::Candidates {
+        beside: taper_files_in(path.parent().unwrap_or(Path::new(""))),
+        named: architectures.iter().map(|path| key(path)).collect(),
+    };
+    let config = configs::load(&key(path), &text, candidates, |path| {
+        Some(syntax::parse(&read(Path::new(path)).ok()?))
+    });
+    let ConfigFile { workspace, model, .. } = config;
+    Ok(match model {
+        Ok(model) => {
+            let source = match &model.instead_of {
+                Some(name) => format!(
+                    "`{name}` is shown as `{}`, the model of its type, from {}",
+                    model.configured.model, model.source
+                ),
+                None => format!("`{}` from {}", model.configured.model, model.source),
+            };
+            let configured = Some((model.configured, source));
+            Ok(Opened { workspace, file: model.file, configured })
+        }
+        Err(diagnostic) => Err((workspace, diagnostic)),
+    })
+}
+
+/// The Taper files of a folder, by name.
+pub fn taper_files_in(folder: &Path) -> Vec<String> {
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let paths = entries.map(|entry| entry.path());
+    let mut files: Vec<String> = paths
+        .filter(|path| path.extension().is_some_and(|extension| extension == "taper"))
+        .map(|path| key(&path))
+        .collect();
+    files.sort();
+    files
 }
 
 /// The path of a file as a workspace knows it: with `/` whatever the system writes.

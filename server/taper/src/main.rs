@@ -1,6 +1,7 @@
 //! `taper`: a command line and a language server over the same analysis.
 
 mod commands;
+mod configs;
 mod files;
 mod lsp;
 mod report;
@@ -45,6 +46,8 @@ enum Command {
     Check(commands::check::Arguments),
     /// Write files in the one layout.
     Fmt(commands::fmt::Arguments),
+    /// Print what a checkpoint holds: safetensors, an index of shards, GGUF.
+    Inspect(commands::inspect::Arguments),
     /// Explain a diagnostic, such as T0103.
     Explain(commands::explain::Arguments),
     /// Run the language server on standard input and output.
@@ -63,6 +66,7 @@ fn main() -> ExitCode {
         Command::Summary(arguments) => commands::summary::run(&arguments),
         Command::Check(arguments) => commands::check::run(&arguments),
         Command::Fmt(arguments) => commands::fmt::run(&arguments),
+        Command::Inspect(arguments) => commands::inspect::run(&arguments),
         Command::Explain(arguments) => commands::explain::run(&arguments),
         Command::Lsp(arguments) => return lsp::run(&arguments),
     };

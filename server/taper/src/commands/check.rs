@@ -2,17 +2,19 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use analysis::{Diagnostic, Severity, Workspace};
+use analysis::{Diagnostic, Options, Severity, Workspace};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use crate::{files, report};
+use crate::{commands::Architectures, files, report};
 
 #[derive(Args)]
 pub struct Arguments {
-    /// `.taper` files, or `-` for standard input.
+    /// `.taper` files and configs, or `-` for standard input.
     #[arg(required = true)]
     files: Vec<PathBuf>,
+    #[command(flatten)]
+    architectures: Architectures,
     /// How to print.
     #[arg(long, value_enum, default_value_t = Format::Human)]
     format: Format,
@@ -32,27 +34,24 @@ pub fn run(arguments: &Arguments) -> super::Result {
     let mut found = Vec::new();
     let mut count = 0;
     for path in &arguments.files {
-        let (workspace, file) = match files::load(path) {
-            Ok(loaded) => loaded,
-            Err(error) => {
-                let style = report::ERROR;
-                anstream::eprintln!("{}error:{} {error}", style.render(), style.render_reset());
-                failed = true;
-                continue;
-            }
-        };
-        let analysis = analysis::analyse(&workspace, file, &Default::default());
-        failed |= analysis.has_errors();
-        count += analysis.diagnostics.len();
+        let (workspace, diagnostics) =
+            match files::open(path, &arguments.architectures.architectures) {
+                Ok(Ok(opened)) => checked(opened),
+                Ok(Err((workspace, diagnostic))) => (workspace, vec![diagnostic]),
+                Err(error) => {
+                    let style = report::ERROR;
+                    anstream::eprintln!("{}error:{} {error}", style.render(), style.render_reset());
+                    failed = true;
+                    continue;
+                }
+            };
+        failed |= diagnostics.iter().any(|found| found.severity == Severity::Error);
+        count += diagnostics.len();
         match arguments.format {
-            Format::Human => report::print(&workspace, &analysis.diagnostics),
-            Format::Github => {
-                analysis.diagnostics.iter().for_each(|found| print_github(&workspace, found))
-            }
+            Format::Human => report::print(&workspace, &diagnostics),
+            Format::Github => diagnostics.iter().for_each(|found| print_github(&workspace, found)),
             Format::Json | Format::Sarif => {
-                found.extend(
-                    analysis.diagnostics.iter().map(|found| report::Json::new(&workspace, found)),
-                );
+                found.extend(diagnostics.iter().map(|found| report::Json::new(&workspace, found)));
             }
         }
     }
@@ -69,6 +68,14 @@ pub fn run(arguments: &Arguments) -> super::Result {
         _ => {}
     }
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// What is wrong with a file.
+fn checked(opened: files::Opened) -> (Workspace, Vec<Diagnostic>) {
+    let configured = opened.configured.map(|(configured, _)| configured);
+    let options = Options { configured, ..Options::default() };
+    let analysis = analysis::analyse(&opened.workspace, opened.file, &options);
+    (opened.workspace, analysis.diagnostics)
 }
 
 fn print_github(workspace: &Workspace, diagnostic: &Diagnostic) {

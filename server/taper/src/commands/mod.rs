@@ -4,6 +4,7 @@ pub mod check;
 pub mod explain;
 pub mod fmt;
 pub mod hints;
+pub mod inspect;
 pub mod summary;
 
 use std::{error::Error, path::PathBuf, process::ExitCode};
@@ -17,7 +18,7 @@ pub type Result = std::result::Result<ExitCode, Box<dyn Error>>;
 /// What the commands about a model have in common.
 #[derive(Args, Clone)]
 pub struct ModelArguments {
-    /// A `.taper` file, or `-` for standard input.
+    /// A `.taper` file, a `config.json`, or `-` for standard input.
     pub file: PathBuf,
     /// The model to show; the first one unless given.
     #[arg(long, value_name = "NAME")]
@@ -31,6 +32,8 @@ pub struct ModelArguments {
     /// A kind of layer whose work is not counted, such as BatchNorm2d.
     #[arg(long, value_name = "KIND", value_parser = parse_layer)]
     pub ignore: Vec<String>,
+    #[command(flatten)]
+    pub architectures: Architectures,
 }
 
 fn parse_setting(text: &str) -> std::result::Result<(String, String), String> {
@@ -54,9 +57,18 @@ fn parse_layer(text: &str) -> std::result::Result<String, String> {
     }
 }
 
+/// Files that may have the model of a config.
+#[derive(Args, Clone)]
+pub struct Architectures {
+    /// A `.taper` file with models for configs whose architecture the library lacks.
+    #[arg(long, value_name = "FILE")]
+    pub architectures: Vec<PathBuf>,
+}
+
 impl ModelArguments {
     pub fn options(&self) -> Options {
-        Options { set: self.set.clone(), dtype: self.dtype, ignore: self.ignore.clone() }
+        let (set, ignore) = (self.set.clone(), self.ignore.clone());
+        Options { set, dtype: self.dtype, ignore, configured: None }
     }
 
     /// The model that is asked for; what is set must be a symbol or a parameter of it.

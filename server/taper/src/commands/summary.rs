@@ -5,6 +5,7 @@ mod table;
 
 use std::process::ExitCode;
 
+use analysis::Options;
 use clap::{Args, ValueEnum};
 
 use crate::{commands::ModelArguments, files, report};
@@ -68,7 +69,7 @@ enum Format {
     Markdown,
 }
 
-fn parse_depth(text: &str) -> Result<usize, String> {
+pub fn parse_depth(text: &str) -> Result<usize, String> {
     match text {
         "all" => Ok(usize::MAX),
         _ => text.parse().map_err(|_| "a number or `all`".to_owned()),
@@ -76,8 +77,17 @@ fn parse_depth(text: &str) -> Result<usize, String> {
 }
 
 pub fn run(arguments: &Arguments) -> super::Result {
-    let (workspace, file) = files::load(&arguments.model.file)?;
-    let analysis = analysis::analyse(&workspace, file, &arguments.model.options());
+    let architectures = &arguments.model.architectures.architectures;
+    let (workspace, file, configured) = match files::open(&arguments.model.file, architectures)? {
+        Ok(opened) => (opened.workspace, opened.file, opened.configured),
+        Err((workspace, diagnostic)) => {
+            report::print(&workspace, &[diagnostic]);
+            return Ok(ExitCode::FAILURE);
+        }
+    };
+    let (configured, source) = configured.unzip();
+    let options = Options { configured, ..arguments.model.options() };
+    let analysis = analysis::analyse(&workspace, file, &options);
     if arguments.format != Format::Json {
         report::print(&workspace, &analysis.diagnostics);
     }
@@ -87,7 +97,12 @@ pub fn run(arguments: &Arguments) -> super::Result {
             let summary = json::Summary::new(&workspace, &analysis, model);
             anstream::println!("{}", serde_json::to_string_pretty(&summary)?);
         }
-        Format::Human => anstream::print!("{}", table::human(model, arguments)),
+        Format::Human => {
+            anstream::print!("{}", table::human(model, arguments));
+            if let Some(source) = source {
+                anstream::println!("{source}");
+            }
+        }
         Format::Csv => anstream::print!("{}", table::csv(model, arguments)),
         Format::Markdown => anstream::print!("{}", table::markdown(model, arguments)),
     }

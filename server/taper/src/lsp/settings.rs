@@ -228,7 +228,8 @@ impl Settings {
             (name.clone(), value)
         });
         let dtype = self.dtype.as_ref().and_then(|dtype| layers::DType::parse(&dtype.0));
-        analysis::Options { set: set.collect(), dtype, ignore: self.ignore.clone() }
+        let (set, ignore) = (set.collect(), self.ignore.clone());
+        analysis::Options { set, dtype, ignore, configured: None }
     }
 
     /// How figures are shown.
