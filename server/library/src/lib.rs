@@ -39,13 +39,23 @@ macro_rules! files {
 }
 
 files! {
+    "huggingface/bloom.taper",
+    "huggingface/falcon.taper",
+    "huggingface/gemma.taper",
+    "huggingface/gemma2.taper",
+    "huggingface/gemma3.taper",
     "huggingface/gpt2.taper",
+    "huggingface/gpt_neo.taper",
     "huggingface/gpt_neox.taper",
+    "huggingface/gptj.taper",
     "huggingface/llama.taper",
     "huggingface/mixtral.taper",
+    "huggingface/olmo2.taper",
+    "huggingface/opt.taper",
     "huggingface/phi.taper",
     "huggingface/qwen2.taper",
     "huggingface/qwen3.taper",
+    "huggingface/starcoder2.taper",
 }
 
 /// An architecture with a model of its own.
@@ -55,6 +65,16 @@ const fn own(name: &'static str, model_type: &'static str, path: &'static str) -
 
 /// Every architecture.
 pub static ARCHITECTURES: &[Architecture] = &[
+    own("BloomForCausalLM", "bloom", "huggingface/bloom.taper"),
+    own("FalconForCausalLM", "falcon", "huggingface/falcon.taper"),
+    own("GemmaForCausalLM", "gemma", "huggingface/gemma.taper"),
+    own("Gemma2ForCausalLM", "gemma2", "huggingface/gemma2.taper"),
+    own("Gemma3ForCausalLM", "gemma3_text", "huggingface/gemma3.taper"),
+    own("GPTNeoForCausalLM", "gpt_neo", "huggingface/gpt_neo.taper"),
+    own("GPTJForCausalLM", "gptj", "huggingface/gptj.taper"),
+    own("Olmo2ForCausalLM", "olmo2", "huggingface/olmo2.taper"),
+    own("OPTForCausalLM", "opt", "huggingface/opt.taper"),
+    own("Starcoder2ForCausalLM", "starcoder2", "huggingface/starcoder2.taper"),
     own("GPT2LMHeadModel", "gpt2", "huggingface/gpt2.taper"),
     own("GPTNeoXForCausalLM", "gpt_neox", "huggingface/gpt_neox.taper"),
     own("LlamaForCausalLM", "llama", "huggingface/llama.taper"),

@@ -1,0 +1,236 @@
+//! The architectures of the library against transformers: for each config the tensors that are
+//! saved, by name, dtype and shape, and the FLOPs of every module's matrix products. See extract.py.
+
+#![allow(clippy::panic, clippy::print_stdout)] // A test says what it compares.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::ControlFlow,
+    path::Path,
+};
+
+use analysis::{Analysis, Configured, ConfiguredArgument, Model, Options, Place, Workspace};
+use checkpoint::config::Config;
+use serde_json::Value;
+use syntax::{TextRange, ast};
+
+/// Analyses the model of a config with inputs of these shapes.
+fn analyse(table: &Value) -> Option<Analysis> {
+    let config = Config::parse(&table["config"].to_string()).expect("a config");
+    let name = config.architectures().next().expect("an architecture");
+    let found = library::find(name)?;
+    let mut workspace = Workspace::default();
+    let text = workspace.insert("config.json", syntax::parse(""));
+    let file = workspace.insert(found.file().path, syntax::parse(found.file().text));
+    let place = Place { file: text, range: TextRange::default() };
+    let argument = |(name, value)| ConfiguredArgument { name, value, at: Some((place, place)) };
+    let defaults = found.defaults.iter().map(|(name, value)| (name.to_string(), value.to_string()));
+    let configured = Configured {
+        model: found.model.to_owned(),
+        place,
+        arguments: defaults.chain(config.arguments()).map(argument).collect(),
+    };
+    let set = sizes(&workspace, file, found.model, &table["inputs"]);
+    let options = Options { set, configured: Some(configured), ..Options::default() };
+    Some(analysis::analyse(&workspace, file, &options))
+}
+
+/// The sizes of the symbols that inputs of these shapes have.
+fn sizes(
+    workspace: &Workspace,
+    file: analysis::FileId,
+    model: &str,
+    inputs: &Value,
+) -> Vec<(String, String)> {
+    let item = workspace
+        .parse(file)
+        .file()
+        .items()
+        .find(|item| item.name().is_some_and(|name| name.text() == model));
+    let mut sizes = Vec::new();
+    let lines = item.and_then(|item| item.body()).expect("a body").lines();
+    for line in lines {
+        let ast::Line::Input(input) = line else { continue };
+        let name = input.name().expect("a name").text();
+        let Some(shape) = inputs[name].as_array() else { continue };
+        let pattern = input.shape().and_then(|shape| shape.pattern()).expect("a shape");
+        for (dim, size) in pattern.dims().zip(shape) {
+            if let ast::Dim::Default { name, .. } = dim {
+                sizes.push((name.text().to_owned(), size.to_string()));
+            }
+        }
+    }
+    sizes
+}
+
+/// `layers.0-31.norm` is 32 names.
+fn expanded<'t>(entries: &'t Value) -> BTreeMap<String, &'t Value> {
+    let mut all = BTreeMap::new();
+    for (name, value) in entries.as_object().expect("entries") {
+        let mut names = vec![String::new()];
+        for segment in name.split('.') {
+            let range = segment
+                .split_once('-')
+                .and_then(|(from, to)| Some(from.parse::<u64>().ok()?..=to.parse::<u64>().ok()?));
+            let each: Vec<String> = match range {
+                Some(range) => range.map(|number| number.to_string()).collect(),
+                None => vec![segment.to_owned()],
+            };
+            let dot = |name: &str| if name.is_empty() { "" } else { "." };
+            names = names
+                .iter()
+                .flat_map(|name| each.iter().map(move |one| format!("{name}{}{one}", dot(name))))
+                .collect();
+        }
+        all.extend(names.into_iter().map(|name| (name, value)));
+    }
+    all
+}
+
+type Stored = (String, Vec<u64>);
+
+fn stored(model: &Model) -> BTreeMap<String, Stored> {
+    let mut tensors = BTreeMap::new();
+    model.rows(|row| {
+        for (name, tensor) in row.tensors() {
+            let shape = (tensor.dtype.to_string(), tensor.shape.to_vec());
+            assert_eq!(tensors.insert(name.clone(), shape), None, "{name} twice");
+        }
+        ControlFlow::Continue(())
+    });
+    tensors
+}
+
+/// FLOPs of the matrix products of every path and of every prefix of it.
+fn flops_by_module(model: &Model) -> BTreeMap<String, u128> {
+    let mut flops = BTreeMap::new();
+    model.rows(|row| {
+        let path = row.path.split('@').next().unwrap_or_default();
+        let mut ends: BTreeSet<usize> = path.match_indices('.').map(|(at, _)| at).collect();
+        ends.extend([0, path.len()]);
+        for end in ends {
+            *flops.entry(path[..end].to_owned()).or_default() += 2 * row.totals.macs;
+        }
+        ControlFlow::Continue(())
+    });
+    flops
+}
+
+/// What differs between a table and the library's model.
+fn differences(table: &Value, analysis: &Analysis) -> Vec<String> {
+    let mut differences: Vec<String> =
+        analysis.diagnostics.iter().map(|found| format!("says: {}", found.message)).collect();
+    let Some(model) = analysis.models.first() else { return differences };
+    let dtype = |name: &str| name.to_lowercase();
+    let theirs: BTreeMap<String, Stored> = expanded(&table["tensors"])
+        .into_iter()
+        .map(|(name, one)| {
+            let sizes = one[1].as_array().expect("a shape").iter();
+            let shape = sizes.map(|size| size.as_u64().expect("a size")).collect();
+            (name, (dtype(one[0].as_str().expect("a dtype")), shape))
+        })
+        .collect();
+    let ours = stored(model);
+    for (name, tensor) in &theirs {
+        match ours.get(name) {
+            Some(own) if own == tensor => {}
+            Some(own) => differences.push(format!("{name}: {tensor:?}, ours {own:?}")),
+            None => differences.push(format!("{name}: {tensor:?} is missing")),
+        }
+    }
+    let extra = ours.keys().filter(|name| !theirs.contains_key(*name));
+    differences.extend(extra.map(|name| format!("{name}: {:?} is not theirs", ours[name])));
+    let params = table["params"].as_u64().map(u128::from);
+    if params != Some(model.totals().params) {
+        differences.push(format!("parameters: {params:?}, ours {}", model.totals().params));
+    }
+    let modules = expanded(&table["flops_by_module"]);
+    // FlopCounterMode sees that transformers computes the angles of rotary embeddings by a matrix
+    // product of positions and frequencies; here they are a table.
+    let is_rotary =
+        |name: &str| name.rsplit('.').next().is_some_and(|last| last.contains("rotary_emb"));
+    let rotary: Vec<(&str, u128)> = modules
+        .iter()
+        .filter(|(name, _)| is_rotary(name))
+        .filter_map(|(name, flops)| Some((name.as_str(), u128::from(flops.as_u64()?))))
+        .collect();
+    let ours = flops_by_module(model);
+    for (name, flops) in &modules {
+        if is_rotary(name) {
+            continue;
+        }
+        let within = |path: &str| {
+            name.is_empty()
+                || path.strip_prefix(name.as_str()).is_some_and(|rest| rest.starts_with('.'))
+        };
+        let angles: u128 =
+            rotary.iter().filter(|(path, _)| within(path)).map(|(_, flops)| flops).sum();
+        let wanted = u128::from(flops.as_u64().unwrap_or(0)) - angles;
+        let own = ours.get(name).copied().unwrap_or(0);
+        if own != wanted {
+            differences.push(format!("FLOPs of `{name}`: {wanted}, ours {own}"));
+        }
+    }
+    differences
+}
+
+#[test]
+fn tensors_and_flops() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/architectures/tables");
+    let mut files: Vec<_> = std::fs::read_dir(folder)
+        .expect("the tables")
+        .map(|entry| entry.expect("a table").path())
+        .collect();
+    files.sort();
+    let (mut equal, mut wrong, mut unknown) = (0, 0, Vec::new());
+    for path in &files {
+        let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
+        if std::env::var("ONLY").is_ok_and(|only| !name.contains(&only)) {
+            continue;
+        }
+        let table: Value =
+            serde_json::from_str(&std::fs::read_to_string(path).expect("a table")).expect("JSON");
+        let Some(analysis) = analyse(&table) else {
+            unknown.push(name);
+            continue;
+        };
+        let differences = differences(&table, &analysis);
+        if differences.is_empty() {
+            let model = &analysis.models[0];
+            let tensors = stored(model).len();
+            println!(
+                "{name}: {tensors} tensors, {} parameters, FLOPs equal",
+                model.totals().params
+            );
+            equal += 1;
+        } else {
+            println!("{name}: {} differences", differences.len());
+            differences.iter().take(40).for_each(|difference| println!("  {difference}"));
+            wrong += 1;
+        }
+    }
+    println!("{equal} equal; not in the library: {}", unknown.join(", "));
+    assert_eq!(wrong, 0, "architectures that differ");
+    let all = std::env::var("ONLY").is_err();
+    assert!(!all || unknown == MISSING, "the library lacks {unknown:?}");
+}
+
+/// Tables whose architecture nobody has written yet.
+const MISSING: &[&str] = &[
+    "albert-base-v2",
+    "bart-base",
+    "bert-base-uncased",
+    "clip-vit-base-patch32",
+    "convnext-tiny-224",
+    "deberta-v3-base",
+    "deepseek-v2-lite",
+    "dinov2-base",
+    "distilbert-base-uncased",
+    "gpt-oss-20b",
+    "mamba-130m",
+    "segformer-b0-ade",
+    "swin-tiny-patch4-window7-224",
+    "t5-small",
+    "wav2vec2-base",
+    "whisper-base",
+];
