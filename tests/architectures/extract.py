@@ -13,8 +13,16 @@ import sys
 
 SOURCE = pathlib.Path(sys.argv[1]) / "hf"
 TARGET = pathlib.Path(__file__).parent / "tables"
-# A config of the real size may be longer than what matters of it.
-DROPPED = ("id2label", "label2id", "task_specific_params", "_num_labels")
+# A config may be longer than what matters of it.
+DROPPED = ("label2id", "task_specific_params", "_num_labels")
+
+
+def config(values):
+    """Of the labels their number."""
+    kept = {name: value for name, value in values.items() if name not in DROPPED}
+    if "id2label" in kept:
+        kept["num_labels"] = len(kept.pop("id2label"))
+    return kept
 
 
 def tree(flat):
@@ -58,7 +66,7 @@ for folder in sorted(SOURCE.iterdir()):
         "inputs": info["flops"]["seq128"]["inputs"],
         "params": info["total_params_unique"],
         "flops": info["flops"]["seq128"]["flops"],
-        "config": {name: value for name, value in read("config.json").items() if name not in DROPPED},
+        "config": config(read("config.json")),
         "tensors": dict(collapsed(tree(read("tensors.json")))),
         "flops_by_module": dict(collapsed(tree(read("flops_by_module_seq128.json")))),
     }

@@ -107,6 +107,8 @@ fn wrong_kind(
     let (fits, wanted) = match default.text() {
         _ if value == "none" => (true, ""),
         "true" | "false" => (is_bool, "`true` or `false`"),
+        // What is "auto" may be told too.
+        "\"auto\"" => (true, ""),
         text if text.starts_with('"') => (value.starts_with('"'), "a text"),
         text if text.replace('_', "").parse::<i64>().is_ok() => {
             // A list stands where a number may differ from layer to layer.

@@ -59,6 +59,19 @@ fn mistake(text: &str) -> (Code, String) {
 }
 
 #[test]
+fn what_depends_on_an_unknown_condition_is_not_told() {
+    let text = "model M(n = 2) { input x: f32[N = 1, 8]; if nothing { a: Linear(4) } else { a: Linear(8) }; a + 1 }";
+    let messages: Vec<String> =
+        analyse(text).diagnostics.into_iter().map(|found| found.message).collect();
+    assert_eq!(messages.len(), 1, "{messages:?}");
+    let text = r#"model M { input x: f32[N = 1, 8]; a: { for i in range(3) {
+        let g = i // 2
+        if i % 2 == 0 { "b.{g}": it -> Linear(8) } else { it -> "b.{g}" }
+    } } }"#;
+    assert_eq!(analyse(text).diagnostics, []);
+}
+
+#[test]
 fn numbers_and_labels_make_paths() {
     let model = model(
         "block Pair { Linear(4); ReLU; Linear(2) }

@@ -141,10 +141,53 @@ impl Config {
         })
     }
 
-    /// Its values as arguments of a model: each key with a literal of the language.
-    pub fn arguments(&self) -> Vec<(String, String)> {
+    /// Its values as arguments of a model, first under other names that transformers gives them,
+    /// then under their own.
+    pub fn arguments(&self) -> Vec<Argument<'_>> {
+        let labels = self.key("id2label").filter(|key| key.value == ConfigValue::Object);
+        let labels = labels.map(|key| {
+            let prefix = format!("{}.", key.path);
+            let count = self.keys.iter().filter(|key| key.path.starts_with(&prefix)).count();
+            Argument { name: "num_labels".to_owned(), value: count.to_string(), key }
+        });
         let keys = self.keys.iter().filter(|key| key.value != ConfigValue::Object);
-        keys.map(|key| (key.path.clone(), key.value.literal())).collect()
+        let values = keys.map(|key| (key, key.value.literal()));
+        let others = values
+            .clone()
+            .filter_map(|(key, value)| Some(Argument { name: other_name(&key.path)?, value, key }));
+        let own = values.map(|(key, value)| Argument { name: key.path.clone(), value, key });
+        labels.into_iter().chain(others).chain(own).collect()
+    }
+}
+
+/// An argument of a model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Argument<'c> {
+    /// The name of the parameter.
+    pub name: String,
+    /// A literal of the language.
+    pub value: String,
+    /// Where it stands.
+    pub key: &'c Key,
+}
+
+/// The name under which transformers reads a key that is written in a newer or older way.
+fn other_name(path: &str) -> Option<String> {
+    let (prefix, name) = match path.rsplit_once('.') {
+        Some((prefix, name)) => (prefix, name),
+        None => ("", path),
+    };
+    let join = |prefix: &str, name: &str| match prefix {
+        "" => name.to_owned(),
+        _ => format!("{prefix}.{name}"),
+    };
+    let (around, last) = prefix.rsplit_once('.').unwrap_or(("", prefix));
+    match (last, name) {
+        ("rope_scaling", "type") => Some(join(prefix, "rope_type")),
+        ("rope_parameters", "rope_theta" | "partial_rotary_factor") => Some(join(around, name)),
+        ("rope_parameters", name) => Some(join(&join(around, "rope_scaling"), name)),
+        (_, "dtype") => Some(join(prefix, "torch_dtype")),
+        _ => None,
     }
 }
 

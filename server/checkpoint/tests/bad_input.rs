@@ -305,3 +305,23 @@ fn keys_have_their_places() {
         ]
     );
 }
+
+#[test]
+fn keys_have_the_names_that_transformers_reads() {
+    use checkpoint::config::Config;
+    let text = r#"{"id2label": {"0": "a", "1": "b", "2": "c"}, "dtype": "float16", "rope_scaling": {"type": "yarn"},
+        "text_config": {"rope_parameters": {"rope_theta": 5, "factor": 2}}}"#;
+    let config = Config::parse(text).expect("a config");
+    let found = config.arguments();
+    let value =
+        |name: &str| found.iter().find(|one| one.name == name).map(|one| one.value.as_str());
+    for (name, wanted) in [
+        ("num_labels", "3"),
+        ("torch_dtype", "\"float16\""),
+        ("rope_scaling.rope_type", "\"yarn\""),
+        ("text_config.rope_theta", "5"),
+        ("text_config.rope_scaling.factor", "2"),
+    ] {
+        assert_eq!(value(name), Some(wanted), "{name}");
+    }
+}

@@ -6,7 +6,7 @@
 use std::{fmt, ops::Range, path::Path};
 
 use analysis::{Code, Configured, ConfiguredArgument, Diagnostic, FileId, Place, Workspace};
-use checkpoint::config::{Config, ConfigValue};
+use checkpoint::config::Config;
 use syntax::{Parse, TextRange, TextSize};
 
 use crate::files;
@@ -90,11 +90,10 @@ fn find(
     let says =
         names_it.map_or(Place { file: text, range: TextRange::default() }, |key| place(&key.place));
     let name = config.architectures().next();
-    let own = config.keys.iter().filter(|key| key.value != ConfigValue::Object);
-    let arguments = own.map(|key| ConfiguredArgument {
-        name: key.path.clone(),
-        value: key.value.literal(),
-        at: Some((place(&key.name), place(&key.place))),
+    let arguments = config.arguments().into_iter().map(|argument| ConfiguredArgument {
+        at: Some((place(&argument.key.name), place(&argument.key.place))),
+        name: argument.name,
+        value: argument.value,
     });
     if let Some(name) = name {
         for paths in [candidates.beside, candidates.named] {

@@ -323,7 +323,7 @@ impl<'w> Run<'w> {
                 taken = true;
                 self.spliced_braces(frame, body, Vec::new());
             } else {
-                self.hide_labels(frame, branch, body);
+                self.hide_labels(frame, branch, body, unknown);
                 self.check_only(frame, |run, frame| run.spliced_braces(frame, body, Vec::new()));
             }
         }
@@ -332,14 +332,29 @@ impl<'w> Run<'w> {
         }
     }
 
-    /// Remembers the labels of a branch that is not taken, to say why they are not there.
-    fn hide_labels(&mut self, frame: &mut Frame, branch: ast::Branch<'w>, body: ast::Body<'w>) {
+    /// Remembers the labels of a branch that is not taken, to say why they are not there. Whether
+    /// they are is not known if the condition is not.
+    fn hide_labels(
+        &mut self,
+        frame: &mut Frame,
+        branch: ast::Branch<'w>,
+        body: ast::Body<'w>,
+        unknown: bool,
+    ) {
         let condition = branch.condition().map_or(branch.id(), |condition| condition.id());
         let condition = NodeRef { file: frame.file, node: condition };
         for line in body.lines() {
             let ast::Line::Step(step) = line else { continue };
-            for name in step.labels().filter_map(|label| label.as_name()) {
-                frame.scope.hidden.borrow_mut().insert(SmolStr::new(name.text()), condition);
+            for label in step.labels() {
+                let Some(name) = label.as_name().map(|name| SmolStr::new(name.text())) else {
+                    continue;
+                };
+                if unknown {
+                    let (what, node) = (Named::Input(Value::Unknown), frame.node(label));
+                    frame.scope.bind(name, Binding { what, node });
+                } else {
+                    frame.scope.hidden.borrow_mut().insert(name, condition);
+                }
             }
         }
     }
