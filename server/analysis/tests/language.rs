@@ -69,6 +69,8 @@ fn what_depends_on_an_unknown_condition_is_not_told() {
         if i % 2 == 0 { "b.{g}": it -> Linear(8) } else { it -> "b.{g}" }
     } } }"#;
     assert_eq!(analyse(text).diagnostics, []);
+    let text = "model M(two = false) { input x: f32[N = 1, 8]; if two { a: Linear(8) }; b: Linear(8); if two { a + b } }";
+    assert_eq!(analyse(text).diagnostics, []);
 }
 
 #[test]
