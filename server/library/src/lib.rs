@@ -51,6 +51,7 @@ files! {
     "huggingface/deit.taper",
     "huggingface/dinov2.taper",
     "huggingface/distilbert.taper",
+    "huggingface/electra.taper",
     "huggingface/falcon.taper",
     "huggingface/gemma.taper",
     "huggingface/gemma2.taper",
@@ -69,7 +70,9 @@ files! {
     "huggingface/qwen2.taper",
     "huggingface/qwen3.taper",
     "huggingface/resnet.taper",
+    "huggingface/roberta.taper",
     "huggingface/segformer.taper",
+    "huggingface/siglip.taper",
     "huggingface/starcoder2.taper",
     "huggingface/swin.taper",
     "huggingface/t5.taper",
@@ -117,6 +120,11 @@ pub static ARCHITECTURES: &[Architecture] = &[
     own("ResNetForImageClassification", "resnet", "huggingface/resnet.taper"),
     own("Wav2Vec2Model", "wav2vec2", "huggingface/wav2vec2.taper"),
     own("DebertaV2Model", "deberta-v2", "huggingface/deberta_v2.taper"),
+    own("RobertaForMaskedLM", "roberta", "huggingface/roberta.taper"),
+    own("ElectraForPreTraining", "electra", "huggingface/electra.taper"),
+    own("ElectraForMaskedLM", "electra", "huggingface/electra.taper"),
+    own("ElectraModel", "electra", "huggingface/electra.taper"),
+    own("SiglipModel", "siglip", "huggingface/siglip.taper"),
     own("GPT2LMHeadModel", "gpt2", "huggingface/gpt2.taper"),
     own("GPTNeoXForCausalLM", "gpt_neox", "huggingface/gpt_neox.taper"),
     own("LlamaForCausalLM", "llama", "huggingface/llama.taper"),
@@ -132,6 +140,13 @@ pub static ARCHITECTURES: &[Architecture] = &[
             ("max_position_embeddings", "131072"),
         ],
     },
+    Architecture {
+        name: "XLMRobertaForMaskedLM",
+        model_type: "xlm-roberta",
+        path: "huggingface/roberta.taper",
+        model: "RobertaForMaskedLM",
+        defaults: &[],
+    },
     own("MixtralForCausalLM", "mixtral", "huggingface/mixtral.taper"),
     own("PhiForCausalLM", "phi", "huggingface/phi.taper"),
     own("Qwen2ForCausalLM", "qwen2", "huggingface/qwen2.taper"),
@@ -145,6 +160,20 @@ impl Architecture {
         // A unit test finds every architecture's file.
         FILES.iter().find(|file| file.path == self.path).unwrap_or(&FILES[0])
     }
+
+    /// The path of that file where others stand beside it.
+    pub fn file_path(&self) -> String {
+        format!("{PREFIX}{}", self.path)
+    }
+}
+
+/// What the paths of these files begin with where others stand beside them.
+pub const PREFIX: &str = "library:";
+
+/// The file of a path that begins with [`PREFIX`].
+pub fn file(path: &str) -> Option<&'static File> {
+    let path = path.strip_prefix(PREFIX)?;
+    FILES.iter().find(|file| file.path == path)
 }
 
 /// The architecture of a name.

@@ -72,7 +72,10 @@ pub fn load(
     // Only the text of this file is looked at, to show places in it.
     let file = workspace.insert(path, syntax::parse(text));
     let model = find(&mut workspace, file, text, candidates, &mut read);
-    files::load_used(&mut workspace, read);
+    files::load_used(&mut workspace, |path| match library::file(path) {
+        Some(file) => Some(syntax::parse(file.text)),
+        None => read(path),
+    });
     ConfigFile { workspace, model }
 }
 
@@ -110,7 +113,7 @@ fn find(
     let Some(found) = exact.or_else(of_type) else {
         return Err(Diagnostic::new(Code::UnknownArchitecture, says, unknown(&config)));
     };
-    let file = workspace.insert(found.file().path, syntax::parse(found.file().text));
+    let file = workspace.insert(&found.file_path(), syntax::parse(found.file().text));
     let defaults = found.defaults.iter().map(|(name, value)| ConfiguredArgument {
         name: (*name).to_owned(),
         value: (*value).to_owned(),
