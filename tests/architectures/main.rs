@@ -3,39 +3,23 @@
 
 #![allow(clippy::panic, clippy::print_stdout)] // A test says what it compares.
 
+#[path = "../files/config.rs"]
+mod config;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     ops::ControlFlow,
     path::Path,
 };
 
-use analysis::{Analysis, Configured, ConfiguredArgument, Model, Options, Place, Workspace};
-use checkpoint::config::Config;
+use analysis::{Analysis, Model, Options, Workspace};
 use serde_json::Value;
-use syntax::{TextRange, ast};
+use syntax::ast;
 
 /// Analyses the model of a config with inputs of these shapes.
 fn analyse(table: &Value) -> Option<Analysis> {
-    let config = Config::parse(&table["config"].to_string()).expect("a config");
-    let name = config.architectures().next().expect("an architecture");
-    let found = library::find(name)?;
-    let mut workspace = Workspace::default();
-    let text = workspace.insert("config.json", syntax::parse(""));
-    let file = workspace.insert(&found.file_path(), syntax::parse(found.file().text));
-    while let Some(path) = workspace.missing().first() {
-        let used = library::file(path).expect("a file of the library");
-        workspace.insert(path, syntax::parse(used.text));
-    }
-    let place = Place { file: text, range: TextRange::default() };
-    let argument = |(name, value)| ConfiguredArgument { name, value, at: Some((place, place)) };
-    let defaults = found.defaults.iter().map(|(name, value)| (name.to_string(), value.to_string()));
-    let own = config.arguments().into_iter().map(|argument| (argument.name, argument.value));
-    let configured = Configured {
-        model: found.model.to_owned(),
-        place,
-        arguments: defaults.chain(own).map(argument).collect(),
-    };
-    let set = sizes(&workspace, file, found.model, &table["inputs"]);
+    let (workspace, file, configured) = config::load(&table["config"].to_string())?;
+    let set = sizes(&workspace, file, &configured.model, &table["inputs"]);
     let options = Options { set, configured: Some(configured), ..Options::default() };
     Some(analysis::analyse(&workspace, file, &options))
 }
@@ -183,23 +167,27 @@ fn differences(table: &Value, analysis: &Analysis) -> Vec<String> {
     differences
 }
 
+/// Every table: its name, what it says, and the analysis of its config, if the library has the model.
+fn tables() -> Vec<(String, Value, Option<Analysis>)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/architectures/tables");
+    let entries = std::fs::read_dir(folder).expect("the tables");
+    let mut files: Vec<_> = entries.map(|entry| entry.expect("a table").path()).collect();
+    files.sort();
+    let read = |path: std::path::PathBuf| {
+        let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
+        let text = std::fs::read_to_string(path).expect("a table");
+        let table: Value = serde_json::from_str(&text).expect("JSON");
+        let analysis = analyse(&table);
+        (name, table, analysis)
+    };
+    files.into_iter().map(read).collect()
+}
+
 #[test]
 fn tensors_and_flops() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/architectures/tables");
-    let mut files: Vec<_> = std::fs::read_dir(folder)
-        .expect("the tables")
-        .map(|entry| entry.expect("a table").path())
-        .collect();
-    files.sort();
     let (mut equal, mut wrong, mut unknown) = (0, 0, Vec::new());
-    for path in &files {
-        let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
-        if std::env::var("ONLY").is_ok_and(|only| !name.contains(&only)) {
-            continue;
-        }
-        let table: Value =
-            serde_json::from_str(&std::fs::read_to_string(path).expect("a table")).expect("JSON");
-        let Some(analysis) = analyse(&table) else {
+    for (name, table, analysis) in tables() {
+        let Some(analysis) = analysis else {
             unknown.push(name);
             continue;
         };
@@ -220,9 +208,41 @@ fn tensors_and_flops() {
     }
     println!("{equal} equal; not in the library: {}", unknown.join(", "));
     assert_eq!(wrong, 0, "architectures that differ");
-    let all = std::env::var("ONLY").is_err();
-    assert!(!all || unknown == MISSING, "the library lacks {unknown:?}");
+    assert_eq!(unknown, MISSING, "architectures that the library lacks");
 }
 
 /// Tables whose architecture nobody has written yet.
 const MISSING: &[&str] = &["gpt-oss-20b"];
+
+/// docs/architectures.md lists the architectures, each with a config of a real size.
+#[test]
+fn the_page_is_current() {
+    let tables = tables();
+    let mut page = String::from(
+        "# Architectures\n\n\
+         The models that a `config.json` may configure. Each is written in Taper, in `server/library`; its parameters are\n\
+         the config's keys, and a key that a config lacks has transformers' default. Tensors, by name, dtype and shape, and\n\
+         the FLOPs of every module's matrix products are compared with transformers for the sizes given here\n\
+         (`tests/architectures`). To add one, write a model of its name in a `.taper` file beside the config.\n\n\
+         <!-- Made from the library by tests/architectures. -->\n\n\
+         | architecture | `model_type` | file | for example | tensors | parameters |\n\
+         | --- | --- | --- | --- | ---: | ---: |\n",
+    );
+    for found in library::ARCHITECTURES {
+        let of_this = |(_, table, _): &&(String, Value, Option<Analysis>)| {
+            table["config"]["architectures"][0] == found.name
+        };
+        let example = tables.iter().find(of_this);
+        let (name, _, analysis) = example.unwrap_or_else(|| panic!("no table of {}", found.name));
+        let model = &analysis.as_ref().expect("it is in the library").models[0];
+        page.push_str(&format!(
+            "| {} | `{}` | `{}` | {name} | {} | {} |\n",
+            found.name,
+            found.model_type,
+            found.file().path,
+            stored(model).len(),
+            model.totals().params
+        ));
+    }
+    expect_test::expect_file!["../../docs/architectures.md"].assert_eq(&page);
+}

@@ -60,6 +60,13 @@ CONFIGS = {
     "deberta-v2-xlarge": ("DebertaV2Model", TEXT | {"attention_mask": [1, 128]}, dict(
         relative_attention=True, position_buckets=256, norm_rel_ebd="layer_norm", share_att_key=True,
         pos_att_type="p2c|c2p", position_biased_input=False, conv_kernel_size=3, conv_act="gelu")),
+    "pythia-160m": ("GPTNeoXForCausalLM", TEXT, dict(
+        hidden_size=768, intermediate_size=3072, num_attention_heads=12, num_hidden_layers=12, vocab_size=50304,
+        torch_dtype="float16")),
+    "all-minilm-l6-v2": ("BertModel", TEXT | {"attention_mask": [1, 128]}, dict(
+        hidden_size=384, intermediate_size=1536, num_hidden_layers=6, torch_dtype="float32")),
+    "distilbert-base": ("DistilBertModel", TEXT | {"attention_mask": [1, 128]}, dict()),
+    "electra-small": ("ElectraModel", TEXT | {"attention_mask": [1, 128]}, dict()),
     "dinov2-giant": ("Dinov2Model", IMAGE, dict(
         hidden_size=1536, num_attention_heads=24, num_hidden_layers=40, use_swiglu_ffn=True, image_size=518)),
 }

@@ -27,19 +27,3 @@ pub fn load(path: &str) -> (Workspace, FileId) {
         }
     }
 }
-
-/// The keys of a config with their values, those of nested objects with a dot between.
-pub fn settings(config: &serde_json::Value) -> Vec<(String, String)> {
-    let mut settings = Vec::new();
-    for (name, value) in config.as_object().into_iter().flatten() {
-        match value {
-            serde_json::Value::Object(_) => {
-                let inner = self::settings(value).into_iter();
-                settings.extend(inner.map(|(inner, value)| (format!("{name}.{inner}"), value)));
-            }
-            serde_json::Value::String(text) => settings.push((name.clone(), text.clone())),
-            other => settings.push((name.clone(), other.to_string())),
-        }
-    }
-    settings
-}

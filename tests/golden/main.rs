@@ -17,8 +17,24 @@ use serde_json::Value;
 fn analyse(path: &str, settings: &Value) -> analysis::Analysis {
     let (workspace, file) = files::load(path);
     let options =
-        analysis::Options { set: files::settings(settings), dtype: None, ..Default::default() };
+        analysis::Options { set: self::settings(settings), dtype: None, ..Default::default() };
     analysis::analyse(&workspace, file, &options)
+}
+
+/// The keys of a config with their values, those of nested objects with a dot between.
+fn settings(config: &Value) -> Vec<(String, String)> {
+    let mut settings = Vec::new();
+    for (name, value) in config.as_object().into_iter().flatten() {
+        match value {
+            Value::Object(_) => {
+                let inner = self::settings(value).into_iter();
+                settings.extend(inner.map(|(inner, value)| (format!("{name}.{inner}"), value)));
+            }
+            Value::String(text) => settings.push((name.clone(), text.clone())),
+            other => settings.push((name.clone(), other.to_string())),
+        }
+    }
+    settings
 }
 
 /// A tensor as a checkpoint stores it: dtype and shape.

@@ -3,9 +3,11 @@
 use std::collections::HashMap;
 
 use candle_core::{DType as CandleDType, Device, Tensor};
-use candle_nn::VarBuilder;
 
-use super::{TOLERANCE, Tensors, difference, files, folder, load};
+use super::{TOLERANCE, Tensors, config, difference, files, folder, load};
+
+/// Instead of a Taper file: the model is that of the fixture's `config.json`, from the library.
+const CONFIG: &str = "config.json";
 
 /// A fixture, the Taper file, the model in it, and the symbols of its inputs' dimensions in order (`_`
 /// for a size that is no symbol).
@@ -23,21 +25,21 @@ const FIXTURES: &[(&str, &str, &str, &str)] = &[
     ("lstm_classifier", "tests/numeric/models/lstm_classifier.taper", "LSTMClassifier", "N T"),
     ("gru_tagger", "tests/numeric/models/gru_tagger.taper", "GRUTagger", "N T"),
     ("torch_encoder", "tests/numeric/models/torch_encoder.taper", "TorchEncoder", "N T"),
-    ("tiny_bert", "examples/bert_base.taper", "BertModel", "B T"),
-    ("tiny_bert_mlm", "examples/bert_base.taper", "BertForMaskedLM", "B T"),
-    ("tiny_deepseek_v3", "examples/deepseek_v3.taper", "DeepseekV3ForCausalLM", "B T"),
-    ("tiny_gemma2", "examples/gemma2_2b.taper", "Gemma2ForCausalLM", "B T"),
-    ("tiny_gpt2", "examples/gpt2.taper", "GPT2LMHeadModel", "B T"),
-    ("tiny_gptneox", "server/library/huggingface/gpt_neox.taper", "GPTNeoXForCausalLM", "B T"),
-    ("tiny_llama", "server/library/huggingface/llama.taper", "LlamaForCausalLM", "B T"),
-    ("tiny_llama31_rope", "server/library/huggingface/llama.taper", "LlamaForCausalLM", "B T"),
-    ("tiny_mamba", "examples/mamba_130m.taper", "MambaForCausalLM", "B T"),
-    ("tiny_mixtral", "examples/mixtral_8x7b.taper", "MixtralForCausalLM", "B T"),
-    ("tiny_phi", "server/library/huggingface/phi.taper", "PhiForCausalLM", "B T"),
-    ("tiny_qwen2", "server/library/huggingface/qwen2.taper", "Qwen2ForCausalLM", "B T"),
-    ("tiny_qwen3", "server/library/huggingface/qwen3.taper", "Qwen3ForCausalLM", "B T"),
-    ("tiny_qwen3_moe", "server/library/huggingface/qwen3.taper", "Qwen3MoeForCausalLM", "B T"),
-    ("tiny_t5", "examples/t5_small.taper", "T5ForConditionalGeneration", "B S B T"),
+    ("tiny_bert", CONFIG, "BertModel", "B T"),
+    ("tiny_bert_mlm", CONFIG, "BertForMaskedLM", "B T"),
+    ("tiny_deepseek_v3", CONFIG, "DeepseekV3ForCausalLM", "B T"),
+    ("tiny_gemma2", CONFIG, "Gemma2ForCausalLM", "B T"),
+    ("tiny_gpt2", CONFIG, "GPT2LMHeadModel", "B T"),
+    ("tiny_gptneox", CONFIG, "GPTNeoXForCausalLM", "B T"),
+    ("tiny_llama", CONFIG, "LlamaForCausalLM", "B T"),
+    ("tiny_llama31_rope", CONFIG, "LlamaForCausalLM", "B T"),
+    ("tiny_mamba", CONFIG, "MambaForCausalLM", "B T"),
+    ("tiny_mixtral", CONFIG, "MixtralForCausalLM", "B T"),
+    ("tiny_phi", CONFIG, "PhiForCausalLM", "B T"),
+    ("tiny_qwen2", CONFIG, "Qwen2ForCausalLM", "B T"),
+    ("tiny_qwen3", CONFIG, "Qwen3ForCausalLM", "B T"),
+    ("tiny_qwen3_moe", CONFIG, "Qwen3MoeForCausalLM", "B T"),
+    ("tiny_t5", CONFIG, "T5ForConditionalGeneration", "B S B T"),
 ];
 
 /// The sizes of a narrow MobileNetV3: a width of 0.35.
@@ -89,7 +91,6 @@ struct Fixture<'f> {
     path: &'f str,
     model: &'f str,
     symbols: Vec<&'f str>,
-    weights: Tensors,
     io: Tensors,
     settings: Vec<(String, String)>,
 }
@@ -101,29 +102,19 @@ impl<'f> Fixture<'f> {
         model: &'f str,
         symbols: &'f str,
     ) -> Result<Fixture<'f>, String> {
-        let config = folder().join(format!("fixtures/{name}/config.json"));
-        let settings = match std::fs::read_to_string(config) {
-            Ok(text) => {
-                let config = serde_json::from_str(&text).map_err(|error| error.to_string())?;
-                files::settings(&config)
-            }
-            Err(_) => {
-                let given = match name {
-                    "small_vit" => SMALL_VIT,
-                    "mobilenet_v3_small_w035" => NARROW_MOBILENET,
-                    _ => &[],
-                };
-                given.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect()
-            }
+        let settings = match name {
+            "small_vit" => SMALL_VIT,
+            "mobilenet_v3_small_w035" => NARROW_MOBILENET,
+            _ => &[],
         };
+        let settings = settings.iter().map(|(name, value)| (name.to_string(), value.to_string()));
         Ok(Fixture {
             name,
             path,
             model,
             symbols: symbols.split(' ').collect(),
-            weights: load(&format!("fixtures/{name}/model.safetensors")),
             io: load(&format!("fixtures/{name}/io.safetensors")),
-            settings,
+            settings: settings.collect(),
         })
     }
 
@@ -145,9 +136,9 @@ impl<'f> Fixture<'f> {
             set.push((symbol.to_string(), size.to_string()));
         }
         // The weights are f32, whatever the model says of its own.
-        let (workspace, file) = files::load(self.path);
-        let options =
-            analysis::Options { set, dtype: Some(layers::DType::F32), ..Default::default() };
+        let (workspace, file, configured) = self.model_file();
+        let dtype = Some(layers::DType::F32);
+        let options = analysis::Options { set, dtype, configured, ..Default::default() };
         let analysis = analysis::analyse(&workspace, file, &options);
         let expected = [analysis::Code::Expectation, analysis::Code::Promise];
         let errors = analysis.diagnostics.iter().filter(|found| {
@@ -161,8 +152,8 @@ impl<'f> Fixture<'f> {
         let line = |error: candle_core::Error| {
             error.to_string().lines().next().unwrap_or_default().to_owned()
         };
-        let weights =
-            VarBuilder::from_tensors(self.weights.clone(), CandleDType::F32, &Device::Cpu);
+        let file = folder().join(format!("fixtures/{}/model.safetensors", self.name));
+        let weights = execution::weights(&[file], CandleDType::F32, &Device::Cpu).map_err(line)?;
         let executable = execution::Executable::build(model, weights).map_err(line)?;
         let mut seen: Vec<(String, Tensor)> = Vec::new();
         let outputs = executable.run(&inputs, &mut |path, outputs| {
@@ -174,6 +165,18 @@ impl<'f> Fixture<'f> {
         let inside = self.activations(case, &seen)?;
         self.check("the output", &outputs[0], &format!("case{case}.output"))?;
         Ok(inside)
+    }
+
+    /// The file that has the model, with the config's arguments if there is a config.
+    fn model_file(&self) -> (analysis::Workspace, analysis::FileId, Option<analysis::Configured>) {
+        if self.path != CONFIG {
+            let (workspace, file) = files::load(self.path);
+            return (workspace, file, None);
+        }
+        let path = folder().join(format!("fixtures/{}/config.json", self.name));
+        let text = std::fs::read_to_string(path).expect("the config");
+        let (workspace, file, configured) = config::load(&text).expect("it is in the library");
+        (workspace, file, Some(configured))
     }
 
     /// The inputs of a case by their names, and what BERT takes where it is given nothing else.

@@ -3,6 +3,8 @@
 
 #![allow(clippy::panic, clippy::print_stdout, clippy::unwrap_used)] // A test says what it compares.
 
+#[path = "../files/config.rs"]
+mod config;
 #[path = "../files/mod.rs"]
 mod files;
 #[path = "../pytorch/mod.rs"]

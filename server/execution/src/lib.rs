@@ -22,6 +22,8 @@
 mod build;
 mod random;
 mod run;
+mod weights;
 
 pub use build::Executable;
 pub use random::{random_inputs, random_weights};
+pub use weights::weights;
