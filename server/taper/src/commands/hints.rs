@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use analysis::Options;
 use clap::{Args, ValueEnum};
 use line_index::{LineIndex, WideEncoding};
 use serde::Serialize;
@@ -32,16 +33,33 @@ struct JsonHint<'a> {
 }
 
 pub fn run(arguments: &Arguments) -> super::Result {
-    let (workspace, file) = files::load(&arguments.model.file)?;
-    let snapshot = ide::Snapshot::new(workspace, file, arguments.model.options());
-    let hints = ide::hints(&snapshot, None);
+    let architectures = &arguments.model.architectures.architectures;
+    let opened = match files::open(&arguments.model.file, architectures)? {
+        Ok(opened) => opened,
+        Err((workspace, diagnostic)) => {
+            report::print(&workspace, &[diagnostic]);
+            return Ok(ExitCode::FAILURE);
+        }
+    };
+    let configured = opened.configured.map(|(configured, _)| configured);
+    let config = configured.as_ref().map(|configured| configured.place.file);
+    let options = Options { configured, ..arguments.model.options() };
+    let snapshot = ide::Snapshot::new(opened.workspace, opened.file, options);
+    let text = snapshot.workspace.parse(config.unwrap_or(opened.file)).text();
+    let hints = match config {
+        Some(_) => ide::config_hints(&snapshot, None),
+        None => ide::hints(&snapshot, None),
+    };
     match arguments.format {
         Format::Human => {
-            anstream::print!("{}", shown(snapshot.text(), &hints));
+            if let Some(lens) = config.and_then(|_| ide::config_lens(&snapshot)) {
+                anstream::println!("{}", lens.title);
+            }
+            anstream::print!("{}", shown(text, &hints));
             report::print(&snapshot.workspace, &snapshot.analysis().diagnostics);
         }
         Format::Json => {
-            let lines = LineIndex::new(snapshot.text());
+            let lines = LineIndex::new(text);
             let hints: Vec<JsonHint<'_>> = hints.iter().map(|hint| json(&lines, hint)).collect();
             anstream::println!("{}", serde_json::to_string_pretty(&hints)?);
         }
