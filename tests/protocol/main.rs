@@ -4,6 +4,7 @@
 
 mod client;
 mod clients;
+mod configs;
 mod features;
 mod framing;
 mod lifecycle;

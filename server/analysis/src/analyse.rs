@@ -61,6 +61,18 @@ pub struct Analysis {
 }
 
 impl Analysis {
+    /// Nothing but what is wrong.
+    pub fn with(file: FileId, diagnostics: Vec<Diagnostic>) -> Analysis {
+        Analysis {
+            file,
+            diagnostics,
+            models: Vec::new(),
+            incomplete: Vec::new(),
+            definitions: FxHashMap::default(),
+            scalars: FxHashMap::default(),
+        }
+    }
+
     /// The model of a name.
     pub fn model(&self, name: &str) -> Option<&Model> {
         self.models.iter().find(|model| model.name == name)
@@ -92,14 +104,7 @@ impl Analysis {
 /// assert_eq!(analysis.models[0].totals().params, 5_130);
 /// ```
 pub fn analyse(workspace: &Workspace, file: FileId, options: &Options) -> Analysis {
-    let mut analysis = Analysis {
-        file,
-        diagnostics: Vec::new(),
-        models: Vec::new(),
-        incomplete: Vec::new(),
-        definitions: FxHashMap::default(),
-        scalars: FxHashMap::default(),
-    };
+    let mut analysis = Analysis::with(file, Vec::new());
     for error in workspace.parse(file).errors() {
         let place = Place { file, range: error.range };
         analysis.diagnostics.push(Diagnostic::new(Code::Syntax, place, error.message.clone()));

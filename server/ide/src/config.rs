@@ -10,7 +10,7 @@ use crate::{Hint, HintId, Hover, Lens, Snapshot, Units, percent};
 const MAX_NAMED: usize = 2;
 
 /// The hints beside a config's numbers, in a range.
-pub fn config_hints(snapshot: &Snapshot, range: Option<TextRange>) -> Vec<Hint> {
+pub(crate) fn hints(snapshot: &Snapshot, range: Option<TextRange>) -> Vec<Hint> {
     let Some((model, arguments)) = configured(snapshot) else { return Vec::new() };
     let in_range =
         |place: &Place| range.is_none_or(|range| range.contains_inclusive(place.range.end()));
@@ -30,7 +30,7 @@ pub fn config_hints(snapshot: &Snapshot, range: Option<TextRange>) -> Vec<Hint> 
 }
 
 /// The line above a config: what the model is and needs.
-pub fn config_lens(snapshot: &Snapshot) -> Option<Lens> {
+pub(crate) fn lens(snapshot: &Snapshot) -> Option<Lens> {
     let (model, _) = configured(snapshot)?;
     let (units, totals) = (snapshot.display.units, model.totals());
     let weights = model.weight_bytes();
@@ -59,7 +59,7 @@ pub fn config_lens(snapshot: &Snapshot) -> Option<Lens> {
 }
 
 /// What is known of the key or value at an offset of a config.
-pub fn config_hover(snapshot: &Snapshot, offset: TextSize) -> Option<Hover> {
+pub(crate) fn hover(snapshot: &Snapshot, offset: TextSize) -> Option<Hover> {
     let (model, mut arguments) = configured(snapshot)?;
     let (argument, range) = arguments.find_map(|argument| {
         let (key, value) = argument.at?;
@@ -265,8 +265,7 @@ mod tests {
             place: Place { file: config, range: TextRange::default() },
             arguments: arguments.collect(),
         };
-        let options = Options { configured: Some(configured), ..Options::default() };
-        Snapshot::new(workspace, file, options)
+        Snapshot::of_config(workspace, config, Ok((file, configured)), Options::default())
     }
 
     /// Llama 3 8B.
@@ -287,7 +286,7 @@ mod tests {
         let snapshot = llama(KEYS);
         assert_eq!(snapshot.analysis().diagnostics, []);
         let labels: Vec<String> =
-            config_hints(&snapshot, None).into_iter().map(|hint| hint.label).collect();
+            hints(&snapshot, None).into_iter().map(|hint| hint.label).collect();
         assert_eq!(
             labels,
             [
@@ -301,7 +300,7 @@ mod tests {
                 "embed_tokens 525 M + lm_head 525 M",
             ]
         );
-        let lens = config_lens(&snapshot).expect("a lens");
+        let lens = super::lens(&snapshot).expect("a lens");
         assert_eq!(
             lens.title,
             "LlamaForCausalLM · 8.03 G params · 15.0 GiB bf16 · 15.1 GFLOP per token · 128 KiB cache per token"
@@ -317,14 +316,14 @@ mod tests {
             .text();
         let offset =
             TextSize::try_from(text.find("num_hidden_layers").expect("the key")).expect("small");
-        let hover = config_hover(&snapshot, offset).expect("a hover");
+        let hover = super::hover(&snapshot, offset).expect("a hover");
         assert_eq!(
             hover.markdown,
             "`num_hidden_layers` of `LlamaForCausalLM` is 32; the default is 32.\n\n\
              With 33 instead: +218 M params · +56.1 GFLOP · +416 MiB weights · +512 KiB cache.\n"
         );
         let offset = TextSize::try_from(text.find("vocab_size").expect("the key")).expect("small");
-        let hover = config_hover(&snapshot, offset).expect("a hover");
+        let hover = super::hover(&snapshot, offset).expect("a hover");
         assert!(
             hover.markdown.contains("| `model.embed_tokens` | 525,336,576 | 6.5 % |"),
             "{}",

@@ -7,7 +7,7 @@ use analysis::{Model, NodeRef, Step, Totals, grouped};
 use syntax::{Kind, SyntaxNode, TextRange, TextSize, ast};
 
 use crate::{
-    Snapshot, Units, Work, dims,
+    Snapshot, Units, Work, config, dims,
     heat::is_large,
     lines::{Figures, StepLine, outputs, step_lines},
     percent,
@@ -35,6 +35,9 @@ pub struct HintId {
 
 /// The hints in a range, or in the whole file, in the order of the text.
 pub fn hints(snapshot: &Snapshot, range: Option<TextRange>) -> Vec<Hint> {
+    if snapshot.is_config() {
+        return config::hints(snapshot, range);
+    }
     let range = range.unwrap_or_else(|| snapshot.parse().tree().root().range());
     let shown = &snapshot.display.hints;
     let mut hints: Vec<Hint> = Vec::new();
@@ -128,6 +131,9 @@ pub fn hint_symbol(snapshot: &Snapshot, id: HintId, name: &str) -> Option<NodeRe
 
 /// The details of a hint, in Markdown.
 pub fn hint_tooltip(snapshot: &Snapshot, id: HintId) -> Option<String> {
+    if snapshot.is_config() {
+        return config::hover(snapshot, id.start).map(|hover| hover.markdown);
+    }
     let line = step_lines(snapshot, TextRange::new(id.start, id.offset.max(id.start)));
     if let Some(line) = line.into_iter().find(|line| line.end == id.offset) {
         return Some(tooltip_of_line(&line, snapshot.display.units));

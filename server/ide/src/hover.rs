@@ -6,7 +6,7 @@ use analysis::{
 use layers::{Cost, Entry, Overflow, Unit};
 use syntax::{Kind, SyntaxNode, TextRange, TextSize, ast};
 
-use crate::{Snapshot, Units, dims, lines::outputs, percent};
+use crate::{Snapshot, Units, config, dims, lines::outputs, percent};
 
 /// Markdown about a range of the text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +19,9 @@ pub struct Hover {
 
 /// What is known of the thing at an offset.
 pub fn hover(snapshot: &Snapshot, offset: TextSize) -> Option<Hover> {
+    if snapshot.is_config() {
+        return config::hover(snapshot, offset);
+    }
     let tree = snapshot.parse().tree();
     let token = tree.token_at(offset)?;
     let token = match token.kind().is_trivia() {

@@ -3,7 +3,7 @@
 use analysis::Model;
 use syntax::TextRange;
 
-use crate::{Snapshot, dims};
+use crate::{Snapshot, config, dims};
 
 /// A line above an item.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +17,9 @@ pub struct Lens {
 /// Of a model its totals, and how it compares with the file's first one; of a block its shapes and
 /// how often it is used.
 pub fn lenses(snapshot: &Snapshot) -> Vec<Lens> {
+    if snapshot.is_config() {
+        return config::lens(snapshot).into_iter().collect();
+    }
     let units = snapshot.display.units;
     let mut lenses = Vec::new();
     let items = snapshot.parse().tree().nodes().filter_map(syntax::ast::Item::cast);

@@ -36,7 +36,6 @@ pub use completion::{
     Completion, CompletionKind, Completions, FilePath, completion_documentation, completions,
     file_path,
 };
-pub use config::{config_hints, config_hover, config_lens};
 pub use display::{Display, Heat, HintParts, Units, Work, dims, percent};
 pub use edits::Edit;
 pub use folding::{Fold, FoldKind, folds};

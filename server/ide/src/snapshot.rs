@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use analysis::{Analysis, FileId, Model, NodeRef, Options, Workspace};
+use analysis::{Analysis, Configured, Diagnostic, FileId, Model, NodeRef, Options, Workspace};
 use syntax::{NodeId, Parse};
 
 use crate::Display;
@@ -13,6 +13,8 @@ pub struct Snapshot {
     /// The file and those it uses.
     pub workspace: Workspace,
     file: FileId,
+    /// The config that is shown, if it is not a Taper file.
+    config: Option<FileId>,
     analysis: OnceLock<Analysis>,
     /// How it is analysed.
     pub options: Options,
@@ -26,10 +28,42 @@ impl Snapshot {
         Snapshot {
             workspace,
             file,
+            config: None,
             analysis: OnceLock::new(),
             options,
             display: Display::default(),
         }
+    }
+
+    /// A config with the model that it configures, in its file; or with why there is none, if it is
+    /// a config at all.
+    pub fn of_config(
+        workspace: Workspace,
+        config: FileId,
+        model: Result<(FileId, Configured), Option<Diagnostic>>,
+        options: Options,
+    ) -> Snapshot {
+        match model {
+            Ok((file, configured)) => {
+                let options = Options { configured: Some(configured), ..options };
+                Snapshot { config: Some(config), ..Snapshot::new(workspace, file, options) }
+            }
+            Err(diagnostic) => {
+                let analysis = Analysis::with(config, diagnostic.into_iter().collect());
+                let snapshot = Snapshot::new(workspace, config, options);
+                Snapshot { config: Some(config), analysis: analysis.into(), ..snapshot }
+            }
+        }
+    }
+
+    /// Whether it is a config.
+    pub fn is_config(&self) -> bool {
+        self.config.is_some()
+    }
+
+    /// The file that an editor shows: the config, or the Taper file.
+    pub fn shown_file(&self) -> FileId {
+        self.config.unwrap_or(self.file)
     }
 
     /// What is known of it, found out when first asked for: some features need the text alone.

@@ -15,6 +15,8 @@ use crate::files;
 pub struct ConfigFile {
     /// The config, and the file that has the model with those that it uses.
     pub workspace: Workspace,
+    /// The text of the config.
+    pub text: FileId,
     /// The model, or why there is none.
     pub model: Result<ConfiguredModel, Diagnostic>,
 }
@@ -55,6 +57,11 @@ pub struct Candidates {
     pub named: Vec<String>,
 }
 
+/// Whether a text says at all that it configures a model: JSON is used for much else.
+pub fn says_its_model(text: &str) -> bool {
+    text.contains("\"architectures\"") || text.contains("\"model_type\"")
+}
+
 /// Whether a path is that of a config: a JSON file that is no index of shards.
 pub fn is_config(path: &Path) -> bool {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
@@ -76,7 +83,7 @@ pub fn load(
         Some(file) => Some(syntax::parse(file.text)),
         None => read(path),
     });
-    ConfigFile { workspace, model }
+    ConfigFile { workspace, text: file, model }
 }
 
 fn find(

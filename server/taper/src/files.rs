@@ -87,7 +87,9 @@ pub struct Opened {
     pub workspace: Workspace,
     /// The file that has the model.
     pub file: FileId,
-    /// The config, if the file is one, and where its model was found.
+    /// The config, if the file is one.
+    pub config: Option<FileId>,
+    /// The model of the config, and where it was found.
     pub configured: Option<(Configured, String)>,
 }
 
@@ -101,7 +103,7 @@ pub fn open(
 ) -> Result<Result<Opened, (Workspace, Diagnostic)>, ReadError> {
     if !configs::is_config(path) {
         let (workspace, file) = load(path)?;
-        return Ok(Ok(Opened { workspace, file, configured: None }));
+        return Ok(Ok(Opened { workspace, file, config: None, configured: None }));
     }
     let text = read(path)?;
     let candidates = configs::Candidates {
@@ -111,7 +113,7 @@ pub fn open(
     let config = configs::load(&key(path), &text, candidates, |path| {
         Some(syntax::parse(&read(Path::new(path)).ok()?))
     });
-    let ConfigFile { workspace, model, .. } = config;
+    let ConfigFile { workspace, text, model } = config;
     Ok(match model {
         Ok(model) => {
             let source = match &model.instead_of {
@@ -122,7 +124,7 @@ pub fn open(
                 None => format!("`{}` from {}", model.configured.model, model.source),
             };
             let configured = Some((model.configured, source));
-            Ok(Opened { workspace, file: model.file, configured })
+            Ok(Opened { workspace, file: model.file, config: Some(text), configured })
         }
         Err(diagnostic) => Err((workspace, diagnostic)),
     })

@@ -44,6 +44,9 @@ impl Action {
 /// What can be done at a selection.
 pub fn actions(snapshot: &Snapshot, selection: TextRange) -> Vec<Action> {
     let mut actions = fixes(snapshot, selection);
+    if snapshot.is_config() {
+        return actions;
+    }
     if let Some(step) = step_at(snapshot, selection.start()) {
         actions.extend(pin_shape(snapshot, step));
         actions.extend(name_step(snapshot, step));
@@ -60,7 +63,8 @@ pub fn actions(snapshot: &Snapshot, selection: TextRange) -> Vec<Action> {
 /// The ways out that diagnostics know.
 fn fixes(snapshot: &Snapshot, selection: TextRange) -> Vec<Action> {
     let here = snapshot.analysis().diagnostics.iter().filter(|found| {
-        found.place.file == snapshot.file() && found.place.range.intersect(selection).is_some()
+        found.place.file == snapshot.shown_file()
+            && found.place.range.intersect(selection).is_some()
     });
     let mut actions = Vec::new();
     for found in here {

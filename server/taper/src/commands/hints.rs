@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use analysis::Options;
 use clap::{Args, ValueEnum};
 use line_index::{LineIndex, WideEncoding};
 use serde::Serialize;
@@ -41,18 +40,21 @@ pub fn run(arguments: &Arguments) -> super::Result {
             return Ok(ExitCode::FAILURE);
         }
     };
+    let options = arguments.model.options();
     let configured = opened.configured.map(|(configured, _)| configured);
-    let config = configured.as_ref().map(|configured| configured.place.file);
-    let options = Options { configured, ..arguments.model.options() };
-    let snapshot = ide::Snapshot::new(opened.workspace, opened.file, options);
-    let text = snapshot.workspace.parse(config.unwrap_or(opened.file)).text();
-    let hints = match config {
-        Some(_) => ide::config_hints(&snapshot, None),
-        None => ide::hints(&snapshot, None),
+    let snapshot = match opened.config.zip(configured) {
+        None => ide::Snapshot::new(opened.workspace, opened.file, options),
+        Some((config, configured)) => {
+            let model = Ok((opened.file, configured));
+            ide::Snapshot::of_config(opened.workspace, config, model, options)
+        }
     };
+    let text = snapshot.workspace.parse(snapshot.shown_file()).text();
+    let hints = ide::hints(&snapshot, None);
     match arguments.format {
         Format::Human => {
-            if let Some(lens) = config.and_then(|_| ide::config_lens(&snapshot)) {
+            let lens = ide::lenses(&snapshot).into_iter().next().filter(|_| snapshot.is_config());
+            if let Some(lens) = lens {
                 anstream::println!("{}", lens.title);
             }
             anstream::print!("{}", shown(text, &hints));

@@ -63,7 +63,7 @@ impl Backend {
         receiver.await.map_err(|_| Error::internal_error())
     }
 
-    /// Asks about a document, if it is open.
+    /// Asks about a Taper file, if it is open.
     async fn ask<P, R>(
         &self,
         uri: &Url,
@@ -74,10 +74,39 @@ impl Backend {
         P: Send + 'static,
         R: Send + 'static,
     {
+        self.ask_about(uri, params, answer, false).await
+    }
+
+    /// Asks about a Taper file or a config, if it is open.
+    async fn ask_any<P, R>(
+        &self,
+        uri: &Url,
+        params: P,
+        answer: fn(Context<'_>, P) -> Option<R>,
+    ) -> Result<Option<R>>
+    where
+        P: Send + 'static,
+        R: Send + 'static,
+    {
+        self.ask_about(uri, params, answer, true).await
+    }
+
+    async fn ask_about<P, R>(
+        &self,
+        uri: &Url,
+        params: P,
+        answer: fn(Context<'_>, P) -> Option<R>,
+        takes_configs: bool,
+    ) -> Result<Option<R>>
+    where
+        P: Send + 'static,
+        R: Send + 'static,
+    {
         let asked = uri.clone();
         let about_document = move |world: &World, params| {
             let document = world.documents.get(&asked)?;
-            answer(Context { world, document }, params)
+            let is_taken = takes_configs || !document.is_config();
+            is_taken.then(|| answer(Context { world, document }, params))?
         };
         self.ask_world(Some(uri.clone()), params, about_document).await
     }
@@ -163,18 +192,18 @@ impl LanguageServer for Backend {
     }
 
     async fn inlay_hint(&self, params: InlayHintParams) -> Result<Option<Vec<InlayHint>>> {
-        self.ask(&params.text_document.uri.clone(), params, requests::inlay_hints).await
+        self.ask_any(&params.text_document.uri.clone(), params, requests::inlay_hints).await
     }
 
     async fn inlay_hint_resolve(&self, hint: InlayHint) -> Result<InlayHint> {
         let Some(uri) = requests::uri_of_hint(&hint) else { return Ok(hint) };
-        let resolved = self.ask(&uri, hint.clone(), requests::resolve_inlay_hint).await?;
+        let resolved = self.ask_any(&uri, hint.clone(), requests::resolve_inlay_hint).await?;
         Ok(resolved.unwrap_or(hint))
     }
 
     async fn hover(&self, params: HoverParams) -> Result<Option<Hover>> {
         let uri = params.text_document_position_params.text_document.uri.clone();
-        self.ask(&uri, params, requests::hover).await
+        self.ask_any(&uri, params, requests::hover).await
     }
 
     async fn diagnostic(
@@ -182,7 +211,7 @@ impl LanguageServer for Backend {
         params: DocumentDiagnosticParams,
     ) -> Result<DocumentDiagnosticReportResult> {
         let uri = params.text_document.uri.clone();
-        let report = self.ask(&uri, params, requests::diagnostics).await?;
+        let report = self.ask_any(&uri, params, requests::diagnostics).await?;
         let nothing = || DocumentDiagnosticReport::Full(Default::default());
         Ok(report.unwrap_or_else(nothing).into())
     }
@@ -255,11 +284,11 @@ impl LanguageServer for Backend {
     }
 
     async fn code_action(&self, params: CodeActionParams) -> Result<Option<CodeActionResponse>> {
-        self.ask(&params.text_document.uri.clone(), params, requests::code_actions).await
+        self.ask_any(&params.text_document.uri.clone(), params, requests::code_actions).await
     }
 
     async fn code_lens(&self, params: CodeLensParams) -> Result<Option<Vec<CodeLens>>> {
-        self.ask(&params.text_document.uri.clone(), params, requests::code_lenses).await
+        self.ask_any(&params.text_document.uri.clone(), params, requests::code_lenses).await
     }
 
     async fn document_link(&self, params: DocumentLinkParams) -> Result<Option<Vec<DocumentLink>>> {

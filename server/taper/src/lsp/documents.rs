@@ -1,8 +1,11 @@
 //! Open documents. Each state of one is immutable; its analysis is made once, when first asked for.
 
-use std::sync::{
-    Arc, OnceLock,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    path::Path,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use analysis::Workspace;
@@ -15,6 +18,7 @@ use super::{
     settings::Settings,
     sources::{Source, Sources},
 };
+use crate::configs;
 
 /// One state of a document, with the texts that it may use and the settings.
 pub struct Document {
@@ -102,7 +106,21 @@ impl Document {
     /// Whether what is known of it may depend on a file: it uses it, or nobody knows yet.
     pub fn may_use(&self, path: &str) -> bool {
         let Some(snapshot) = self.snapshot.get() else { return true };
-        self.path != path && uses(&snapshot.workspace, path)
+        self.path != path && (uses(&snapshot.workspace, path) || self.may_be_configured_by(path))
+    }
+
+    /// Whether a file may have the model of this config.
+    fn may_be_configured_by(&self, path: &str) -> bool {
+        let folder = |path: &str| Path::new(path).parent().map(Path::to_owned);
+        let is_named = self.settings.architectures.iter().any(|named| named == path);
+        self.is_config()
+            && path.ends_with(".taper")
+            && (is_named || folder(path) == folder(&self.path))
+    }
+
+    /// Whether it is a config, as opposed to a Taper file.
+    pub fn is_config(&self) -> bool {
+        configs::is_config(Path::new(&self.path))
     }
 
     /// Whether a file that it uses has changed on disk since it was read.
@@ -145,10 +163,38 @@ pub fn snapshot(
     sources: &Sources,
     settings: &Settings,
 ) -> ide::Snapshot {
+    if configs::is_config(Path::new(path)) {
+        return config_snapshot(path, source, sources, settings);
+    }
     let mut workspace = Workspace::default();
     let file = workspace.insert(path, source.parse().clone());
     crate::files::load_used(&mut workspace, |path| Some(sources.get(path)?.parse().clone()));
     ide::Snapshot::new(workspace, file, settings.options()).shown(settings.display())
+}
+
+/// Analyses the model of a config.
+fn config_snapshot(
+    path: &str,
+    source: &Source,
+    sources: &Sources,
+    settings: &Settings,
+) -> ide::Snapshot {
+    let folder = Path::new(path).parent().unwrap_or(Path::new(""));
+    let mut beside = crate::files::taper_files_in(folder);
+    let open = sources.open_paths().filter(|open| open.ends_with(".taper"));
+    beside.extend(open.filter(|open| Path::new(open).parent() == Some(folder)).map(str::to_owned));
+    beside.sort();
+    beside.dedup();
+    let candidates = configs::Candidates { beside, named: settings.architectures.clone() };
+    let read = |path: &str| Some(sources.get(path)?.parse().clone());
+    let config = configs::load(path, &source.text, candidates, read);
+    let model = match config.model {
+        Ok(model) => Ok((model.file, model.configured)),
+        // Other JSON is none of our business.
+        Err(diagnostic) => Err(configs::says_its_model(&source.text).then_some(diagnostic)),
+    };
+    ide::Snapshot::of_config(config.workspace, config.text, model, settings.options())
+        .shown(settings.display())
 }
 
 /// Applies changes to a text, one after the other as the protocol says.

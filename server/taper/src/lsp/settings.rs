@@ -25,6 +25,8 @@ pub struct Settings {
     /// Sizes of symbols and values of parameters to show, such as `{"N": 8, "T": 2048}`; each where a
     /// model has it.
     pub sizes: BTreeMap<String, Size>,
+    /// Taper files with models for configs whose architecture the library lacks, by their whole paths.
+    pub architectures: Vec<String>,
     /// The dtype of weights and activations, such as `"bf16"`; a model's own unless given.
     pub dtype: Option<DType>,
 }

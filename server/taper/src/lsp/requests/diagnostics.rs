@@ -34,8 +34,8 @@ pub fn diagnostics(
 /// What is wrong in a document itself; what is wrong in files it uses is shown there.
 pub fn all_diagnostics(world: &World, document: &Document) -> Vec<Diagnostic> {
     let snapshot = document.snapshot();
-    let own =
-        snapshot.analysis().diagnostics.iter().filter(|found| found.place.file == snapshot.file());
+    let shown = snapshot.shown_file();
+    let own = snapshot.analysis().diagnostics.iter().filter(|found| found.place.file == shown);
     own.map(|found| diagnostic(world, document, found)).collect()
 }
 
