@@ -25,6 +25,7 @@ pub fn load(text: &str) -> Option<(Workspace, FileId, Configured)> {
         model: found.model.to_owned(),
         place,
         arguments: defaults.chain(own).map(argument).collect(),
+        weights: None,
     };
     Some((workspace, file, configured))
 }

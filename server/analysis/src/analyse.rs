@@ -11,6 +11,7 @@ use crate::{
     evaluate::{FIGURES, Run, Setting, SizeExpectations, mentions},
     model::index,
     promise::{Promise, Samples},
+    weights::{check_weights, check_weights_of_config},
     workspace::unquote,
 };
 
@@ -152,12 +153,18 @@ pub fn analyse(workspace: &Workspace, file: FileId, options: &Options) -> Analys
             check_names(workspace, file, *item, &setting, &mut analysis, &mut used);
         }
     }
+    for model in analysis.models.iter().filter(|model| model.is_model) {
+        analysis.diagnostics.extend(check_weights(workspace, model));
+    }
     hint_unused_sizes(workspace, unused_sizes, &mut analysis.diagnostics);
     if let Some((configured, item)) = options.configured.as_ref().zip(items.first()) {
         let node = NodeRef { file, node: item.id() };
         let mut found = configured.check(*item);
         found.append(&mut analysis.diagnostics);
         configured.blame(workspace, node, &mut found);
+        if let Some((path, model)) = configured.weights.as_ref().zip(analysis.models.first()) {
+            found.extend(check_weights_of_config(workspace, model, path, configured.place));
+        }
         analysis.diagnostics = found;
     }
     settle(&mut analysis.diagnostics);

@@ -169,6 +169,17 @@ codes! {
          To add one, write `model NAME(…)` in a `.taper` file beside the config: its parameters are the config's keys.";
     MisspeltKey "T0703" Warning "A key that is nearly one of the model's"
         "Keys that the model does not name are ignored, so a misspelt one leaves the default in its place.";
+    WeightsFile "T0801" Error "A checkpoint that cannot be read, or is broken"
+        "Of a checkpoint only the headers are read. Its path is relative to the file it stands in.";
+    MissingTensor "T0802" Error "A tensor of the model that the checkpoint lacks"
+        "Where the names in the file begin with something more, say so: `weights \"model.safetensors\" under \"model.\"`. \
+         Where it holds a part of the model, name the part: `weights \"gpt2.safetensors\" for transformer`.";
+    StoredShape "T0803" Error "A tensor of another shape than in the checkpoint"
+        "The message gives both shapes.";
+    UnexpectedTensor "T0804" Warning "A tensor of the checkpoint that the model lacks"
+        "The message names the first of them.";
+    StoredDtype "T0805" Hint "A tensor of another dtype than in the checkpoint"
+        "`dtype bf16` in a model says which dtype its weights have.";
 }
 
 impl Code {

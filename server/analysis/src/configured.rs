@@ -13,6 +13,8 @@ pub struct Configured {
     pub place: Place,
     /// Names and values; those that the model does not have are ignored. Of two the later one counts.
     pub arguments: Vec<ConfiguredArgument>,
+    /// The checkpoint beside the config.
+    pub weights: Option<String>,
 }
 
 /// An argument that stands in a config.

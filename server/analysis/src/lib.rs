@@ -15,6 +15,7 @@ mod memory;
 mod model;
 mod promise;
 mod rows;
+mod weights;
 mod workspace;
 mod written;
 

@@ -1,7 +1,10 @@
 //! The files that an analysis may read: texts that somebody else has loaded.
 
+use std::sync::Arc;
+
+use checkpoint::Checkpoint;
 use rustc_hash::FxHashMap;
-use syntax::{NodeId, Parse, SyntaxNode, TextRange};
+use syntax::{NodeId, Parse, SyntaxNode, TextRange, ast};
 
 /// A file of a [`Workspace`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -38,6 +41,7 @@ pub struct NodeRef {
 pub struct Workspace {
     files: Vec<(String, Parse)>,
     by_path: FxHashMap<String, FileId>,
+    weights: FxHashMap<String, Result<Arc<Checkpoint>, String>>,
 }
 
 impl Workspace {
@@ -51,6 +55,30 @@ impl Workspace {
         self.files.push((path.to_owned(), parse));
         self.by_path.insert(path.to_owned(), id);
         id
+    }
+
+    /// Adds a checkpoint, or why it cannot be read.
+    pub fn insert_weights(&mut self, path: &str, checkpoint: Result<Arc<Checkpoint>, String>) {
+        self.weights.insert(path.to_owned(), checkpoint);
+    }
+
+    /// The checkpoint of a path, if somebody looked for it.
+    pub fn weights(&self, path: &str) -> Option<Result<&Arc<Checkpoint>, &str>> {
+        self.weights.get(path).map(|found| found.as_ref().map_err(String::as_str))
+    }
+
+    /// The paths of the checkpoints that somebody looked for.
+    pub fn weights_paths(&self) -> impl Iterator<Item = &str> {
+        self.weights.keys().map(String::as_str)
+    }
+
+    /// The checkpoints that models here name.
+    pub fn wanted_weights(&self) -> Vec<String> {
+        let lines = self.files().flat_map(|file| {
+            let lines = self.parse(file).tree().nodes().filter_map(ast::Weights::cast);
+            lines.filter_map(move |line| Some((file, line.file()?)))
+        });
+        lines.map(|(file, token)| self.path_from(file, unquote(token.text()))).collect()
     }
 
     /// The path of a file.

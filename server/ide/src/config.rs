@@ -264,6 +264,7 @@ mod tests {
             model: "LlamaForCausalLM".to_owned(),
             place: Place { file: config, range: TextRange::default() },
             arguments: arguments.collect(),
+            weights: None,
         };
         Snapshot::of_config(workspace, config, Ok((file, configured)), Options::default())
     }

@@ -55,6 +55,8 @@ pub struct Candidates {
     pub beside: Vec<String>,
     /// Those that the user names.
     pub named: Vec<String>,
+    /// The checkpoint beside the config.
+    pub weights: Option<String>,
 }
 
 /// Whether a text says at all that it configures a model: JSON is used for much else.
@@ -109,8 +111,12 @@ fn find(
         for paths in [candidates.beside, candidates.named] {
             let Some((path, parse)) = of_files(name, paths, says, read)? else { continue };
             let file = workspace.insert(&path, parse);
-            let configured =
-                Configured { model: name.to_owned(), place: says, arguments: arguments.collect() };
+            let configured = Configured {
+                model: name.to_owned(),
+                place: says,
+                arguments: arguments.collect(),
+                weights: candidates.weights,
+            };
             let source = Source::File(path);
             return Ok(ConfiguredModel { file, configured, source, instead_of: None });
         }
@@ -130,6 +136,7 @@ fn find(
         model: found.model.to_owned(),
         place: says,
         arguments: defaults.chain(arguments).collect(),
+        weights: candidates.weights,
     };
     let source = Source::Library(found.file().path);
     let instead_of = name.filter(|_| exact.is_none()).map(str::to_owned);
@@ -190,6 +197,7 @@ mod tests {
         let candidates = Candidates {
             beside: files.iter().map(|(path, _)| (*path).to_owned()).collect(),
             named: Vec::new(),
+            weights: None,
         };
         let read = |path: &str| {
             let (_, text) = files.iter().find(|(known, _)| *known == path)?;

@@ -3,9 +3,11 @@
 use std::{
     fmt, io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use analysis::{Configured, Diagnostic, FileId, Workspace};
+use checkpoint::Checkpoint;
 use syntax::Parse;
 
 use crate::configs::{self, ConfigFile};
@@ -79,6 +81,7 @@ pub fn load(path: &Path) -> Result<(Workspace, FileId), ReadError> {
     let mut workspace = Workspace::default();
     let file = workspace.insert(&key(path), syntax::parse(&read(path)?));
     load_used(&mut workspace, |path| Some(syntax::parse(&read(Path::new(path)).ok()?)));
+    load_weights(&mut workspace, None, read_weights);
     Ok((workspace, file))
 }
 
@@ -109,11 +112,14 @@ pub fn open(
     let candidates = configs::Candidates {
         beside: taper_files_in(path.parent().unwrap_or(Path::new(""))),
         named: architectures.iter().map(|path| key(path)).collect(),
+        weights: weights_beside(path),
     };
     let config = configs::load(&key(path), &text, candidates, |path| {
         Some(syntax::parse(&read(Path::new(path)).ok()?))
     });
-    let ConfigFile { workspace, text, model } = config;
+    let ConfigFile { mut workspace, text, model } = config;
+    let configured = model.as_ref().ok().map(|model| &model.configured);
+    load_weights(&mut workspace, configured, read_weights);
     Ok(match model {
         Ok(model) => {
             let source = match &model.instead_of {
@@ -128,6 +134,30 @@ pub fn open(
         }
         Err(diagnostic) => Err((workspace, diagnostic)),
     })
+}
+
+/// The checkpoint that lies beside a config.
+pub fn weights_beside(path: &Path) -> Option<String> {
+    let folder = path.parent()?;
+    Checkpoint::beside(folder).map(|path| key(&path))
+}
+
+/// Reads the checkpoints that models name.
+pub fn load_weights(
+    workspace: &mut Workspace,
+    configured: Option<&Configured>,
+    mut read: impl FnMut(&str) -> Result<Arc<Checkpoint>, String>,
+) {
+    let beside = configured.and_then(|configured| configured.weights.clone());
+    for path in workspace.wanted_weights().into_iter().chain(beside) {
+        let checkpoint = read(&path);
+        workspace.insert_weights(&path, checkpoint);
+    }
+}
+
+/// Reads the headers of a checkpoint; the message of an error does not name the file again.
+pub fn read_weights(path: &str) -> Result<Arc<Checkpoint>, String> {
+    Checkpoint::read(Path::new(path)).map(Arc::new).map_err(|error| error.to_string())
 }
 
 /// The Taper files of a folder, by name.

@@ -127,7 +127,9 @@ impl Document {
     pub fn is_stale(&self) -> bool {
         let Some(snapshot) = self.snapshot.get() else { return false };
         let known = snapshot.workspace.files().map(|file| snapshot.workspace.path(file).to_owned());
-        let mut used = known.chain(snapshot.workspace.missing()).filter(|path| *path != self.path);
+        let weights = snapshot.workspace.weights_paths().map(str::to_owned);
+        let used = known.chain(snapshot.workspace.missing()).chain(weights);
+        let mut used = used.filter(|path| *path != self.path);
         used.any(|path| self.sources.is_stale(&path))
     }
 
@@ -153,7 +155,9 @@ impl Document {
 }
 
 fn uses(workspace: &Workspace, path: &str) -> bool {
-    workspace.find(path).is_some() || workspace.missing().iter().any(|missing| missing == path)
+    workspace.find(path).is_some()
+        || workspace.missing().iter().any(|missing| missing == path)
+        || workspace.weights_paths().any(|weights| weights == path)
 }
 
 /// Analyses a text and those that it uses.
@@ -169,6 +173,7 @@ pub fn snapshot(
     let mut workspace = Workspace::default();
     let file = workspace.insert(path, source.parse().clone());
     crate::files::load_used(&mut workspace, |path| Some(sources.get(path)?.parse().clone()));
+    crate::files::load_weights(&mut workspace, None, |path| sources.weights(path));
     ide::Snapshot::new(workspace, file, settings.options()).shown(settings.display())
 }
 
@@ -185,9 +190,13 @@ fn config_snapshot(
     beside.extend(open.filter(|open| Path::new(open).parent() == Some(folder)).map(str::to_owned));
     beside.sort();
     beside.dedup();
-    let candidates = configs::Candidates { beside, named: settings.architectures.clone() };
+    let named = settings.architectures.clone();
+    let weights = crate::files::weights_beside(Path::new(path));
+    let candidates = configs::Candidates { beside, named, weights };
     let read = |path: &str| Some(sources.get(path)?.parse().clone());
-    let config = configs::load(path, &source.text, candidates, read);
+    let mut config = configs::load(path, &source.text, candidates, read);
+    let configured = config.model.as_ref().ok().map(|model| &model.configured);
+    crate::files::load_weights(&mut config.workspace, configured, |path| sources.weights(path));
     let model = match config.model {
         Ok(model) => Ok((model.file, model.configured)),
         // Other JSON is none of our business.

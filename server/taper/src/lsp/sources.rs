@@ -6,6 +6,7 @@ use std::{
     time::SystemTime,
 };
 
+use checkpoint::Checkpoint;
 use rustc_hash::FxHashMap;
 use syntax::Parse;
 
@@ -40,7 +41,12 @@ pub struct Sources {
     open: FxHashMap<String, Arc<Source>>,
     /// Shared by all states: a file is read again when its stamp has changed.
     disk: Arc<Mutex<FxHashMap<String, OnDisk>>>,
+    /// Headers of checkpoints, kept in the same way.
+    weights: Arc<Mutex<FxHashMap<String, (Option<Stamp>, Headers)>>>,
 }
+
+/// The headers of a checkpoint, or why they cannot be read.
+type Headers = Result<Arc<Checkpoint>, String>;
 
 impl Sources {
     pub fn put(&mut self, path: String, source: Arc<Source>) {
@@ -73,13 +79,29 @@ impl Sources {
         source
     }
 
+    /// The headers of a checkpoint.
+    pub fn weights(&self, path: &str) -> Headers {
+        let stamp = stamp(path);
+        let known = self.weights.lock().ok().and_then(|known| known.get(path).cloned());
+        if let Some((_, headers)) = known.filter(|(known, _)| *known == stamp) {
+            return headers;
+        }
+        let headers = crate::files::read_weights(path);
+        if let Ok(mut known) = self.weights.lock() {
+            known.insert(path.to_owned(), (stamp, headers.clone()));
+        }
+        headers
+    }
+
     /// Whether a file on disk is another one than the one that was read.
     pub fn is_stale(&self, path: &str) -> bool {
         if self.open.contains_key(path) {
             return false;
         }
-        let Ok(disk) = self.disk.lock() else { return false };
-        disk.get(path).is_some_and(|known| known.stamp != stamp(path))
+        let now = stamp(path);
+        let text = self.disk.lock().ok().and_then(|known| Some(known.get(path)?.stamp != now));
+        let weights = self.weights.lock().ok().and_then(|known| Some(known.get(path)?.0 != now));
+        text.or(weights).unwrap_or(false)
     }
 }
 
