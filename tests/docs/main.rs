@@ -154,6 +154,16 @@ fn the_pictures_are_current() {
         "--depth",
         "2",
     ]));
+    expect_file!["../../docs/pictures/config.svg"]
+        .assert_eq(&picture(&["inspect", "examples/llama3_8b/config.json"]));
+    expect_file!["../../docs/pictures/fits.svg"].assert_eq(&picture(&[
+        "fits",
+        "examples/llama3_8b/config.json",
+        "--memory",
+        "24GiB",
+        "--set",
+        "T=8192",
+    ]));
     expect_file!["../../docs/pictures/error.svg"]
         .assert_eq(&picture(&["check", "tests/docs/error.taper"]));
 }

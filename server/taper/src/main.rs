@@ -46,7 +46,9 @@ enum Command {
     Check(commands::check::Arguments),
     /// Write files in the one layout.
     Fmt(commands::fmt::Arguments),
-    /// Print what a checkpoint holds: safetensors, an index of shards, GGUF.
+    /// Say what a model needs of a device's memory, and what fits there.
+    Fits(commands::fits::Arguments),
+    /// Print what a checkpoint holds (safetensors, an index of shards, GGUF), or what a config's numbers mean.
     Inspect(commands::inspect::Arguments),
     /// Explain a diagnostic, such as T0103.
     Explain(commands::explain::Arguments),
@@ -66,6 +68,7 @@ fn main() -> ExitCode {
         Command::Summary(arguments) => commands::summary::run(&arguments),
         Command::Check(arguments) => commands::check::run(&arguments),
         Command::Fmt(arguments) => commands::fmt::run(&arguments),
+        Command::Fits(arguments) => commands::fits::run(&arguments),
         Command::Inspect(arguments) => commands::inspect::run(&arguments),
         Command::Explain(arguments) => commands::explain::run(&arguments),
         Command::Lsp(arguments) => return lsp::run(&arguments),

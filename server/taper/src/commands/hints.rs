@@ -1,6 +1,6 @@
 //! `taper hints`: the file as an editor shows it.
 
-use std::process::ExitCode;
+use std::{path::Path, process::ExitCode};
 
 use clap::{Args, ValueEnum};
 use line_index::{LineIndex, WideEncoding};
@@ -29,6 +29,12 @@ struct JsonHint<'a> {
     line: u32,
     column: u32,
     label: &'a str,
+}
+
+/// A config as an editor shows it.
+pub fn of_config(file: &Path) -> super::Result {
+    let model = ModelArguments::of(file);
+    run(&Arguments { model, format: Format::Human })
 }
 
 pub fn run(arguments: &Arguments) -> super::Result {

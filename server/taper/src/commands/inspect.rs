@@ -7,11 +7,11 @@ use clap::{Args, ValueEnum};
 use comfy_table::{CellAlignment, Table, presets};
 use ide::Units;
 
-use crate::report;
+use crate::{configs, report};
 
 #[derive(Args)]
 pub struct Arguments {
-    /// A `.safetensors` file, a `model.safetensors.index.json`, or a `.gguf` file.
+    /// A `.safetensors` file, a `model.safetensors.index.json`, a `.gguf` file, or a `config.json`.
     file: PathBuf,
     /// How deep the tree goes; `all` for every tensor.
     #[arg(long, default_value = "3", value_parser = super::summary::parse_depth)]
@@ -33,6 +33,9 @@ const UNITS: Units = Units { decimal_bytes: false, digits: 3 };
 const MAX_PROBLEMS: usize = 20;
 
 pub fn run(arguments: &Arguments) -> super::Result {
+    if configs::is_config(&arguments.file) {
+        return super::hints::of_config(&arguments.file);
+    }
     let checkpoint = Checkpoint::read(&arguments.file)?;
     match arguments.format {
         Format::Human => {

@@ -2,12 +2,17 @@
 
 pub mod check;
 pub mod explain;
+pub mod fits;
 pub mod fmt;
 pub mod hints;
 pub mod inspect;
 pub mod summary;
 
-use std::{error::Error, path::PathBuf, process::ExitCode};
+use std::{
+    error::Error,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use analysis::{Analysis, Model, Options};
 use clap::Args;
@@ -66,6 +71,14 @@ pub struct Architectures {
 }
 
 impl ModelArguments {
+    /// A file as it is, with nothing set.
+    pub fn of(file: &Path) -> ModelArguments {
+        let architectures = Architectures { architectures: Vec::new() };
+        let (set, ignore) = (Vec::new(), Vec::new());
+        let file = file.to_owned();
+        ModelArguments { file, model: None, set, dtype: None, ignore, architectures }
+    }
+
     pub fn options(&self) -> Options {
         let (set, ignore) = (self.set.clone(), self.ignore.clone());
         Options { set, dtype: self.dtype, ignore, configured: None }

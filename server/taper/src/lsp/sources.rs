@@ -42,8 +42,11 @@ pub struct Sources {
     /// Shared by all states: a file is read again when its stamp has changed.
     disk: Arc<Mutex<FxHashMap<String, OnDisk>>>,
     /// Headers of checkpoints, kept in the same way.
-    weights: Arc<Mutex<FxHashMap<String, (Option<Stamp>, Headers)>>>,
+    weights: Arc<Mutex<KnownHeaders>>,
 }
+
+/// Headers by path, with what the file was when they were read.
+type KnownHeaders = FxHashMap<String, (Option<Stamp>, Headers)>;
 
 /// The headers of a checkpoint, or why they cannot be read.
 type Headers = Result<Arc<Checkpoint>, String>;

@@ -1,0 +1,200 @@
+//! `taper fits`: what a model needs of a device's memory, and what fits there.
+
+use std::process::ExitCode;
+
+use analysis::{Model, Options, Workspace};
+use clap::{Args, ValueEnum};
+use ide::Units;
+use serde::Serialize;
+
+use crate::{commands::ModelArguments, files, report};
+
+#[derive(Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    model: ModelArguments,
+    /// The memory of the device, such as 24GiB or 80GB.
+    #[arg(long, value_name = "SIZE", value_parser = parse_memory)]
+    memory: u128,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    format: Format,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Human,
+    Json,
+}
+
+const UNITS: Units = Units { decimal_bytes: false, digits: 3 };
+
+/// The largest size that is tried.
+const LARGEST: u64 = 1 << 24;
+
+/// What a model needs, in bytes.
+#[derive(Serialize)]
+struct Need {
+    model: String,
+    symbols: std::collections::BTreeMap<String, u64>,
+    weights: u128,
+    cache: u128,
+    peak_activations: u128,
+    total: u128,
+    memory: u128,
+    fits: bool,
+    /// For each symbol the largest size that fits, the others as they are; none if none does.
+    largest: std::collections::BTreeMap<String, Option<u64>>,
+    /// Symbols that are limited by the model and not by the memory.
+    limited_by_model: Vec<String>,
+}
+
+pub fn run(arguments: &Arguments) -> super::Result {
+    let architectures = &arguments.model.architectures.architectures;
+    let opened = match files::open(&arguments.model.file, architectures)? {
+        Ok(opened) => opened,
+        Err((workspace, diagnostic)) => {
+            report::print(&workspace, &[diagnostic]);
+            return Ok(ExitCode::FAILURE);
+        }
+    };
+    let configured = opened.configured.map(|(configured, _)| configured);
+    let options = Options { configured, ..arguments.model.options() };
+    let analysis = analysis::analyse(&opened.workspace, opened.file, &options);
+    if analysis.has_errors() {
+        report::print(&opened.workspace, &analysis.diagnostics);
+        return Ok(ExitCode::FAILURE);
+    }
+    let model = arguments.model.choose(&analysis)?;
+    let device = Device {
+        workspace: &opened.workspace,
+        options: &options,
+        name: &model.name,
+        memory: arguments.memory,
+    };
+    let need = device.need(model);
+    match arguments.format {
+        Format::Human => anstream::print!("{}", human(&need)),
+        Format::Json => anstream::println!("{}", serde_json::to_string_pretty(&need)?),
+    }
+    Ok(if need.fits { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// A model on a device.
+struct Device<'d> {
+    workspace: &'d Workspace,
+    options: &'d Options,
+    name: &'d str,
+    memory: u128,
+}
+
+impl Device<'_> {
+    fn need(&self, model: &Model) -> Need {
+        let total = total(model);
+        let symbols = model.symbols.iter();
+        let largest: std::collections::BTreeMap<String, Option<u64>> = symbols
+            .clone()
+            .map(|one| (one.name.to_string(), self.largest(model, &one.name, one.size)))
+            .collect();
+        let is_limited = |(symbol, size): (&String, &Option<u64>)| {
+            let more = size.filter(|size| self.bytes(model, symbol, size + 1).is_none());
+            more.map(|_| symbol.clone())
+        };
+        let limited_by_model = largest.iter().filter_map(is_limited).collect();
+        Need {
+            model: model.name.to_string(),
+            symbols: symbols.clone().map(|one| (one.name.to_string(), one.size)).collect(),
+            weights: weights(model),
+            cache: model.totals().cache_bytes,
+            peak_activations: model.peak_activation_bytes(),
+            total,
+            memory: self.memory,
+            fits: total <= self.memory,
+            largest,
+            limited_by_model,
+        }
+    }
+
+    /// The largest size of a symbol that fits: more needs more.
+    fn largest(&self, model: &Model, symbol: &str, shown: u64) -> Option<u64> {
+        let fits =
+            |size: u64| self.bytes(model, symbol, size).is_some_and(|bytes| bytes <= self.memory);
+        let mut enough = if fits(shown) { shown } else { 0 };
+        let mut step = LARGEST;
+        while step > 0 {
+            if enough + step <= LARGEST && fits(enough + step) {
+                enough += step;
+            }
+            step /= 2;
+        }
+        (enough > 0).then_some(enough)
+    }
+
+    /// What the model needs at this size; none if it cannot have it.
+    fn bytes(&self, model: &Model, symbol: &str, size: u64) -> Option<u128> {
+        let mut options = self.options.clone();
+        options.set.push((symbol.to_owned(), size.to_string()));
+        let analysis = analysis::analyse(self.workspace, model.item.file, &options);
+        analysis.model(self.name).filter(|_| !analysis.has_errors()).map(total)
+    }
+}
+
+fn weights(model: &Model) -> u128 {
+    let totals = model.totals();
+    totals.param_bytes.saturating_add(totals.buffer_bytes)
+}
+
+fn total(model: &Model) -> u128 {
+    let rest = model.totals().cache_bytes.saturating_add(model.peak_activation_bytes());
+    weights(model).saturating_add(rest)
+}
+
+fn human(need: &Need) -> String {
+    let sizes: Vec<String> =
+        need.symbols.iter().map(|(name, size)| format!("{name} = {size}")).collect();
+    let mut out = format!("{} at {}\n", need.model, sizes.join(", "));
+    let mut line = |name: &str, bytes: u128, more: &str| {
+        out.push_str(&format!("  {name:<12} {:>9}{more}\n", UNITS.bytes(bytes)));
+    };
+    line("weights", need.weights, "");
+    if need.cache > 0 {
+        line("cache", need.cache, "");
+    }
+    line("activations", need.peak_activations, " at the peak");
+    let verdict = match need.fits {
+        true => format!("fits, {} left", UNITS.bytes(need.memory - need.total)),
+        false => format!("does not fit, {} too much", UNITS.bytes(need.total - need.memory)),
+    };
+    line("together", need.total, &format!(" of {}: {verdict}", UNITS.bytes(need.memory)));
+    for (symbol, largest) in &need.largest {
+        out.push_str(&match largest {
+            Some(LARGEST) => continue,
+            Some(largest) if need.limited_by_model.contains(symbol) => {
+                format!("  {symbol} up to {largest} fits, which is all that the model takes\n")
+            }
+            Some(largest) => format!("  the largest {symbol} that fits is {largest}\n"),
+            None => format!("  no {symbol} fits\n"),
+        });
+    }
+    out
+}
+
+/// `24GiB`, `80GB`, `512M` or a number of bytes.
+fn parse_memory(text: &str) -> Result<u128, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let factor: f64 = match unit.trim() {
+        "" | "B" => 1.0,
+        "KB" | "kB" | "K" => 1e3,
+        "MB" | "M" => 1e6,
+        "GB" | "G" => 1e9,
+        "TB" | "T" => 1e12,
+        "KiB" => 1024f64,
+        "MiB" => 1024f64.powi(2),
+        "GiB" => 1024f64.powi(3),
+        "TiB" => 1024f64.powi(4),
+        unit => return Err(format!("`{unit}` is no unit of memory; there are GiB, GB, MiB, MB")),
+    };
+    let number: f64 = number.parse().map_err(|_| format!("`{text}` is no size, such as 24GiB"))?;
+    Ok((number * factor) as u128)
+}
