@@ -11,3 +11,4 @@ cargo build --release -q
 
 "$VENV/bin/python" tests/peers/speed.py target/release/taper "$VENV/bin/python"
 "$VENV/bin/python" tests/peers/memory.py target/release/taper tests/golden/memory.json
+"$VENV/bin/python" tests/peers/checkpoints.py target/release/taper

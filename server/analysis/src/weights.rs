@@ -138,7 +138,7 @@ fn compare(
                 found.shape.as_slice()
             )),
             Some(found) => {
-                let (own, other) = (tensor.dtype.to_string(), found.dtype.name.to_lowercase());
+                let (own, other) = (tensor.dtype.to_string(), found.dtype.name().to_lowercase());
                 if own != other.replace('_', "") {
                     *dtypes.entry((own, other)).or_default() += 1;
                 }

@@ -3,13 +3,17 @@
 use std::{
     borrow::Cow,
     collections::BTreeMap,
+    fmt,
     fs::File,
     io::Read,
     path::{Component, Path},
 };
 
 use rustc_hash::{FxHashMap, FxHashSet};
-use serde::Deserialize;
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, Visitor},
+};
 
 use crate::{Checkpoint, Error, Format, Problem, safetensors};
 
@@ -22,28 +26,71 @@ struct Index<'i> {
     #[serde(default)]
     metadata: BTreeMap<String, serde_json::Value>,
     #[serde(borrow)]
-    weight_map: BTreeMap<Cow<'i, str>, Cow<'i, str>>,
+    weight_map: WeightMap<'i>,
+}
+
+/// Names of tensors with the shards that are said to have them, by their numbers.
+#[derive(Default)]
+struct WeightMap<'i> {
+    tensors: Vec<(Name<'i>, u32)>,
+    files: Vec<Name<'i>>,
+}
+
+/// A text that is borrowed from the index where nothing in it is escaped.
+#[derive(Deserialize)]
+struct Name<'i>(#[serde(borrow)] Cow<'i, str>);
+
+impl<'de: 'i, 'i> Deserialize<'de> for WeightMap<'i> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(WeightMapVisitor)
+    }
+}
+
+struct WeightMapVisitor;
+
+impl<'de> Visitor<'de> for WeightMapVisitor {
+    type Value = WeightMap<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object that gives each tensor its file")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<WeightMap<'de>, A::Error> {
+        let mut found = WeightMap::default();
+        let mut numbers: FxHashMap<String, u32> = FxHashMap::default();
+        while let Some((tensor, file)) = map.next_entry::<Name<'de>, Name<'de>>()? {
+            let number = match numbers.get(&*file.0) {
+                Some(number) => *number,
+                None => {
+                    let number = found.files.len() as u32;
+                    numbers.insert(file.0.to_string(), number);
+                    found.files.push(file);
+                    number
+                }
+            };
+            found.tensors.push((tensor, number));
+        }
+        Ok(found)
+    }
 }
 
 /// Reads an index and the headers of the shards beside it.
 pub(crate) fn read(path: &Path) -> Result<Checkpoint, Error> {
     let text = text(path)?;
     let index = parse(path, &text)?;
-    let files: Vec<String> = index
-        .weight_map
-        .values()
-        .collect::<std::collections::BTreeSet<_>>()
-        .into_iter()
-        .map(|file| file.to_string())
-        .collect();
+    let files = index.weight_map.files.iter();
+    let mut files: Vec<String> = files.map(|file| file.0.to_string()).collect();
+    files.sort_unstable();
     if let Some(file) = files.iter().find(|file| !is_plain(file)) {
         return Err(Error::new(path, format!("the shard `{file}` is not a file beside the index")));
     }
     let folder = path.parent().unwrap_or(Path::new(""));
-    let mut tensors = Vec::new();
+    let shards = shards(folder, &files);
+    let count = shards.iter().flatten().map(|shard| shard.tensors.len()).sum();
+    let mut tensors = Vec::with_capacity(count);
     let mut problems = Vec::new();
     let mut broken = FxHashSet::default();
-    for (number, shard) in shards(folder, &files).into_iter().enumerate() {
+    for (number, shard) in shards.into_iter().enumerate() {
         match shard {
             Ok(mut shard) => {
                 shard.tensors.iter_mut().for_each(|tensor| tensor.file = number as u32);
@@ -88,10 +135,12 @@ fn text(path: &Path) -> Result<Vec<u8>, Error> {
 }
 
 fn parse<'t>(path: &Path, text: &'t [u8]) -> Result<Index<'t>, Error> {
-    let mut json = serde_json::Deserializer::from_slice(text);
-    serde_path_to_error::deserialize(&mut json).map_err(|error| {
-        let place = error.path().to_string();
-        Error::new(path, format!("is no index of shards: at `{place}`: {}", error.inner()))
+    serde_json::from_slice(text).map_err(|error| {
+        // Only an index that is wrong is read again, to learn where.
+        let mut json = serde_json::Deserializer::from_slice(text);
+        let place = serde_path_to_error::deserialize::<_, Index<'_>>(&mut json).err();
+        let place = place.map_or_else(String::new, |error| error.path().to_string());
+        Error::new(path, format!("is no index of shards: at `{place}`: {error}"))
     })
 }
 
@@ -136,37 +185,40 @@ fn compare(
         let (file, tensor) = (file.to_owned(), tensor.map(str::to_owned));
         problems.push(Problem { file, tensor, message });
     };
-    let mut holders: FxHashMap<&str, &str> = FxHashMap::default();
+    // Each tensor with its shard, and whether the index names it.
+    let mut holders: FxHashMap<&str, (&str, bool)> = FxHashMap::default();
+    holders.reserve(found.tensors.len());
     for tensor in &found.tensors {
         let file = found.files[tensor.file as usize].as_str();
-        if let Some(other) = holders.insert(&tensor.name, file).filter(|other| *other != file) {
+        let before = holders.insert(&tensor.name, (file, false));
+        if let Some((other, _)) = before.filter(|(other, _)| *other != file) {
             report(file, Some(&tensor.name), format!("is in `{other}` too"));
         }
-        if !index.weight_map.contains_key(tensor.name.as_str()) {
-            report(file, Some(&tensor.name), format!("`{name}` does not name it"));
-        }
     }
-    for (tensor, file) in &index.weight_map {
-        match holders.get(&**tensor) {
-            _ if broken.contains(&**file) => {}
-            Some(holder) if *holder == &**file => {}
-            Some(holder) => report(
-                name,
-                Some(tensor),
-                format!("is said to be in `{file}` and is in `{holder}`"),
-            ),
-            None => {
-                report(name, Some(tensor), format!("is said to be in `{file}` and is in no shard"))
+    for (Name(tensor), file) in &index.weight_map.tensors {
+        let file = &*index.weight_map.files[*file as usize].0;
+        let Some((holder, is_named)) = holders.get_mut(&**tensor) else {
+            if !broken.contains(file) {
+                let message = format!("is said to be in `{file}` and is in no shard");
+                report(name, Some(tensor), message);
             }
+            continue;
+        };
+        *is_named = true;
+        if *holder != file && !broken.contains(file) {
+            let message = format!("is said to be in `{file}` and is in `{holder}`");
+            report(name, Some(tensor), message);
         }
     }
+    for (tensor, (file, _)) in holders.iter().filter(|(_, (_, is_named))| !is_named) {
+        report(file, Some(tensor), format!("`{name}` does not name it"));
+    }
+    // They were found in no order.
+    problems.sort_by(|left, right| (&left.file, &left.tensor).cmp(&(&right.file, &right.tensor)));
     let said = index.metadata.get("total_size").and_then(total);
     if let Some(said) = said.filter(|said| broken.is_empty() && *said != found.bytes()) {
-        report(
-            name,
-            None,
-            format!("`total_size` says {said} bytes; the shards have {}", found.bytes()),
-        );
+        let message = format!("`total_size` says {said} bytes; the shards have {}", found.bytes());
+        problems.push(Problem { file: name.to_owned(), tensor: None, message });
     }
     problems
 }

@@ -15,9 +15,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Serialize, Serializer};
 use smallvec::SmallVec;
-use smol_str::SmolStr;
 
-pub use dtype::Dtype;
+pub use dtype::{Dtype, KnownDtype};
 pub use error::{Error, Problem};
 
 /// The tensors of a checkpoint.
@@ -64,7 +63,7 @@ pub struct Tensor {
 }
 
 /// The sizes of a tensor.
-pub type Shape = SmallVec<[u64; 4]>;
+pub type Shape = SmallVec<[u64; 2]>;
 
 fn as_map<S: Serializer>(pairs: &[(String, String)], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_map(pairs.iter().map(|(name, value)| (name, value)))
@@ -115,14 +114,14 @@ impl Checkpoint {
         self.tensors.iter().find(|tensor| tensor.name == name)
     }
 
-    /// A tensor's dtypes with how many elements and bytes they have, the most bytes first.
-    pub fn dtypes<'t>(tensors: impl IntoIterator<Item = &'t Tensor>) -> Vec<(SmolStr, u128, u128)> {
-        let mut found: Vec<(SmolStr, u128, u128)> = Vec::new();
-        for tensor in tensors {
+    /// The types of tensors with how many elements and bytes they have, the most bytes first.
+    pub fn dtypes(&self) -> Vec<(&str, u128, u128)> {
+        let mut found: Vec<(&str, u128, u128)> = Vec::new();
+        for tensor in &self.tensors {
             let (numel, bytes) = (tensor.numel().unwrap_or(0).into(), u128::from(tensor.bytes));
-            match found.iter_mut().find(|(name, ..)| *name == tensor.dtype.name) {
+            match found.iter_mut().find(|(name, ..)| *name == tensor.dtype.name()) {
                 Some((_, all, sum)) => (*all, *sum) = (*all + numel, *sum + bytes),
-                None => found.push((tensor.dtype.name.clone(), numel, bytes)),
+                None => found.push((tensor.dtype.name(), numel, bytes)),
             }
         }
         found.sort_by_key(|(.., bytes)| std::cmp::Reverse(*bytes));

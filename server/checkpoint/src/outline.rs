@@ -1,10 +1,11 @@
 //! Tensors by module: a tree of the names between the dots, with equal neighbours as one.
 
-use std::collections::BTreeMap;
+use std::hash::BuildHasher;
 
-use smol_str::SmolStr;
+use hashbrown::HashTable;
+use rustc_hash::FxBuildHasher;
 
-use crate::{Dtype, Shape, Tensor};
+use crate::{Shape, Tensor};
 
 /// A line of the outline: a module with its sums, or a tensor.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,134 +21,209 @@ pub struct Line {
     /// Their bytes.
     pub bytes: u128,
     /// Their types, the one with the most bytes first.
-    pub dtypes: Vec<SmolStr>,
+    pub dtypes: Vec<String>,
     /// The sizes, of a tensor.
     pub shape: Option<Shape>,
 }
 
 /// The outline of tensors, to a depth.
 pub fn outline(tensors: &[Tensor], depth: usize) -> Vec<Line> {
-    let mut root = Node::default();
-    for tensor in tensors {
-        let node = tensor.name.split('.').fold(&mut root, |node, segment| {
-            node.children.entry(Segment::new(segment)).or_default()
-        });
-        node.tensor = Some(Stored {
-            dtype: tensor.dtype.clone(),
-            shape: tensor.shape.clone(),
-            bytes: tensor.bytes,
-        });
-    }
+    let mut tree = Tree::of(tensors);
+    tree.sort();
     let mut lines = Vec::new();
-    root.lines(0, depth, 1, &mut lines);
+    tree.lines(0, (0, depth), 1, &mut lines);
     lines
 }
 
-/// What the tensors below a name have in common.
-#[derive(Default, PartialEq)]
-struct Node {
-    children: BTreeMap<Segment, Node>,
-    tensor: Option<Stored>,
+/// The tree of names. Its nodes are in one list and linked, as there may be some 100,000 of them.
+struct Tree<'t> {
+    tensors: &'t [Tensor],
+    nodes: Vec<Node<'t>>,
 }
 
-#[derive(PartialEq)]
-struct Stored {
-    dtype: Dtype,
-    shape: Shape,
-    bytes: u64,
+/// A name between two dots.
+struct Node<'t> {
+    segment: &'t str,
+    parent: u32,
+    /// The first node below it, and the next one beside it; [`NONE`] if there is none.
+    first: u32,
+    next: u32,
+    tensor: u32,
 }
 
-/// A name between dots; numbers are in order of their values.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Segment {
-    Number(u64),
-    Name(SmolStr),
-}
+/// No node, and no tensor.
+const NONE: u32 = u32::MAX;
 
-impl Segment {
-    fn new(text: &str) -> Segment {
-        let number = text.parse().ok().filter(|number: &u64| number.to_string() == text);
-        number.map_or_else(|| Segment::Name(text.into()), Segment::Number)
+impl<'t> Tree<'t> {
+    fn of(tensors: &'t [Tensor]) -> Tree<'t> {
+        let root = Node { segment: "", parent: NONE, first: NONE, next: NONE, tensor: NONE };
+        let mut nodes = Vec::with_capacity(2 * tensors.len() + 1);
+        nodes.push(root);
+        // Most tensors are a module's only one.
+        let mut known: HashTable<u32> = HashTable::with_capacity(2 * tensors.len());
+        let hash = |parent: u32, segment: &str| FxBuildHasher.hash_one((parent, segment));
+        for (number, tensor) in tensors.iter().enumerate() {
+            let mut at = 0;
+            for segment in tensor.name.split('.') {
+                let key = hash(at, segment);
+                let is_it = |node: &u32| {
+                    let node: &Node<'_> = &nodes[*node as usize];
+                    node.parent == at && node.segment == segment
+                };
+                at = match known.find(key, is_it) {
+                    Some(node) => *node,
+                    None => {
+                        let new = nodes.len() as u32;
+                        let next = std::mem::replace(&mut nodes[at as usize].first, new);
+                        nodes.push(Node { segment, parent: at, first: NONE, next, tensor: NONE });
+                        known.insert_unique(key, new, |node| {
+                            let node = &nodes[*node as usize];
+                            hash(node.parent, node.segment)
+                        });
+                        new
+                    }
+                };
+            }
+            nodes[at as usize].tensor = number as u32;
+        }
+        Tree { tensors, nodes }
     }
 
-    fn text(&self) -> String {
-        match self {
-            Segment::Number(number) => number.to_string(),
-            Segment::Name(name) => name.to_string(),
+    /// Numbers before names, in order of their values.
+    fn sort(&mut self) {
+        let mut children = Vec::new();
+        for node in 0..self.nodes.len() {
+            children.clear();
+            children.extend(self.children(node as u32));
+            if children.len() < 2 {
+                continue;
+            }
+            children.sort_by_cached_key(|child| {
+                let segment = self.node(*child).segment;
+                (number(segment).map_or((1, 0), |number| (0, number)), segment)
+            });
+            self.nodes[node].first = children[0];
+            for two in children.windows(2) {
+                self.nodes[two[0] as usize].next = two[1];
+            }
+            let last = children[children.len() - 1];
+            self.nodes[last as usize].next = NONE;
         }
     }
-}
 
-impl Node {
-    /// The lines below this node, each for so many equal copies.
-    fn lines(&self, level: usize, depth: usize, copies: u64, lines: &mut Vec<Line>) {
+    fn children(&self, node: u32) -> impl Iterator<Item = u32> {
+        let some = |node: u32| (node != NONE).then_some(node);
+        std::iter::successors(some(self.node(node).first), move |child| {
+            some(self.node(*child).next)
+        })
+    }
+
+    fn node(&self, number: u32) -> &Node<'t> {
+        &self.nodes[number as usize]
+    }
+
+    fn tensor(&self, node: u32) -> Option<&'t Tensor> {
+        self.tensors.get(self.node(node).tensor as usize)
+    }
+
+    /// Whether two nodes hold equal tensors under equal names.
+    fn are_equal(&self, left: u32, right: u32) -> bool {
+        let tensor = |node: u32| {
+            let tensor = self.tensor(node)?;
+            Some((&tensor.dtype, &tensor.shape, tensor.bytes))
+        };
+        let are_named_alike =
+            |own: u32, other: u32| self.node(own).segment == self.node(other).segment;
+        tensor(left) == tensor(right)
+            && self.children(left).count() == self.children(right).count()
+            && self
+                .children(left)
+                .zip(self.children(right))
+                .all(|(own, other)| are_named_alike(own, other) && self.are_equal(own, other))
+    }
+
+    /// The lines below a node, each for so many equal copies.
+    fn lines(&self, node: u32, (level, depth): (usize, usize), copies: u64, lines: &mut Vec<Line>) {
         if level >= depth {
             return;
         }
-        let mut children = self.children.iter().peekable();
-        while let Some((segment, node)) = children.next() {
-            let (mut count, mut last) = (1, segment);
+        let mut children = self.children(node).peekable();
+        while let Some(first) = children.next() {
+            let (mut count, mut last) = (1, first);
             // Equal numbered neighbours are one line.
-            while let (Segment::Number(number), Some((Segment::Number(next), other))) =
-                (last, children.peek())
-                && number + 1 == *next
-                && *other == node
+            while let Some(next) = children.peek().copied()
+                && follows(self.node(last).segment, self.node(next).segment)
+                && self.are_equal(first, next)
             {
                 count += 1;
-                if let Some((next, _)) = children.next() {
-                    last = next;
-                }
+                last = next;
+                children.next();
             }
-            let name = match count {
-                1 => segment.text(),
-                _ => format!("{}…{}", segment.text(), last.text()),
-            };
+            let (from, to) = (self.node(first).segment, self.node(last).segment);
+            let name = if count == 1 { from.to_owned() } else { format!("{from}…{to}") };
             let copies = copies * count;
-            let sums = node.sums();
+            let times = u128::from(copies);
+            let sums = self.sums(first);
+            let is_leaf = self.node(first).first == NONE;
+            let own = self.tensor(first).filter(|_| is_leaf);
             lines.push(Line {
                 name,
                 depth: level,
                 tensors: sums.tensors * copies,
-                numel: sums.numel * u128::from(copies),
-                bytes: sums.bytes.iter().map(|(_, bytes)| bytes).sum::<u128>() * u128::from(copies),
-                dtypes: sums.bytes.into_iter().map(|(name, _)| name).collect(),
-                shape: node
-                    .tensor
-                    .as_ref()
-                    .filter(|_| node.children.is_empty())
-                    .map(|tensor| tensor.shape.clone()),
+                numel: sums.numel * times,
+                bytes: sums.bytes.iter().map(|(_, bytes)| bytes).sum::<u128>() * times,
+                dtypes: sums.bytes.into_iter().map(|(name, _)| name.to_owned()).collect(),
+                shape: own.map(|tensor| tensor.shape.clone()),
             });
-            node.lines(level + 1, depth, copies, lines);
+            self.lines(first, (level + 1, depth), copies, lines);
         }
     }
 
-    fn sums(&self) -> Sums {
+    fn sums(&self, node: u32) -> Sums<'t> {
         let mut sums = Sums::default();
-        self.add_to(&mut sums);
+        let mut open = vec![node];
+        while let Some(node) = open.pop() {
+            open.extend(self.children(node));
+            if let Some(tensor) = self.tensor(node) {
+                sums.add(tensor);
+            }
+        }
         sums.bytes.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
         sums
     }
+}
 
-    fn add_to(&self, sums: &mut Sums) {
-        if let Some(Stored { dtype, shape, bytes }) = &self.tensor {
-            sums.tensors += 1;
-            let numel = shape.iter().try_fold(1u64, |product, size| product.checked_mul(*size));
-            sums.numel += u128::from(numel.unwrap_or(0));
-            match sums.bytes.iter_mut().find(|(name, _)| *name == dtype.name) {
-                Some((_, sum)) => *sum += u128::from(*bytes),
-                None => sums.bytes.push((dtype.name.clone(), (*bytes).into())),
-            }
-        }
-        self.children.values().for_each(|child| child.add_to(sums));
-    }
+/// A whole number as it is written without zeros in front.
+fn number(segment: &str) -> Option<u64> {
+    let number: u64 = segment.parse().ok()?;
+    (number == 0 && segment == "0" || number > 0 && !segment.starts_with(['0', '+']))
+        .then_some(number)
+}
+
+/// Whether a number comes right after another one.
+fn follows(segment: &str, next: &str) -> bool {
+    number(segment)
+        .zip(number(next))
+        .is_some_and(|(number, next)| number.checked_add(1) == Some(next))
 }
 
 #[derive(Default)]
-struct Sums {
+struct Sums<'t> {
     tensors: u64,
     numel: u128,
     /// By type.
-    bytes: Vec<(SmolStr, u128)>,
+    bytes: Vec<(&'t str, u128)>,
+}
+
+impl<'t> Sums<'t> {
+    fn add(&mut self, tensor: &'t Tensor) {
+        self.tensors += 1;
+        self.numel += u128::from(tensor.numel().unwrap_or(0));
+        match self.bytes.iter_mut().find(|(name, _)| *name == tensor.dtype.name()) {
+            Some((_, sum)) => *sum += u128::from(tensor.bytes),
+            None => self.bytes.push((tensor.dtype.name(), tensor.bytes.into())),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -155,6 +231,7 @@ mod tests {
     use smallvec::smallvec;
 
     use super::*;
+    use crate::Dtype;
 
     #[test]
     fn equal_layers_are_one_line() {

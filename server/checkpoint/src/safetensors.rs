@@ -50,10 +50,10 @@ pub(crate) fn read(path: &Path) -> Result<Checkpoint, Error> {
 
 /// Reads a header whose data has so many bytes.
 pub(crate) fn parse(path: &Path, header: &[u8], data: u64) -> Result<Checkpoint, Error> {
-    let parsed: Header<'_> = serde_json::from_slice(header).map_err(|error| {
+    let parsed: Header = serde_json::from_slice(header).map_err(|error| {
         // Only a header that is wrong is read again, to learn where.
         let mut json = serde_json::Deserializer::from_slice(header);
-        let place = serde_path_to_error::deserialize::<_, Header<'_>>(&mut json).err();
+        let place = serde_path_to_error::deserialize::<_, Header>(&mut json).err();
         let place = place.map(|error| error.path().to_string()).filter(|place| place != ".");
         Error::new(
             path,
@@ -78,37 +78,43 @@ pub(crate) fn parse(path: &Path, header: &[u8], data: u64) -> Result<Checkpoint,
 
 /// The JSON of a header, in its order and with what is given twice.
 #[derive(Default)]
-struct Header<'h> {
-    tensors: Vec<(String, Entry<'h>)>,
+struct Header {
+    tensors: Vec<(String, Entry)>,
     metadata: Vec<(String, String)>,
 }
 
 /// What the header says of one tensor.
 #[derive(Deserialize)]
-struct Entry<'h> {
-    #[serde(borrow)]
-    dtype: Cow<'h, str>,
+struct Entry {
+    #[serde(deserialize_with = "dtype")]
+    dtype: Dtype,
     shape: Shape,
     /// Where it begins and ends in the data.
     data_offsets: (u64, u64),
 }
 
-impl<'de: 'h, 'h> Deserialize<'de> for Header<'h> {
+impl<'de> Deserialize<'de> for Header {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_map(HeaderVisitor)
     }
 }
 
+/// Names of types repeat, so they are not kept.
+fn dtype<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Dtype, D::Error> {
+    let name: Cow<'de, str> = Cow::deserialize(deserializer)?;
+    Ok(Dtype::safetensors(&name))
+}
+
 struct HeaderVisitor;
 
 impl<'de> Visitor<'de> for HeaderVisitor {
-    type Value = Header<'de>;
+    type Value = Header;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object that describes tensors")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Header<'de>, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Header, A::Error> {
         let mut header = Header::default();
         while let Some(name) = map.next_key::<String>()? {
             match name.as_str() {
@@ -140,8 +146,9 @@ impl Checker<'_> {
         self.problems.push(Problem { file: self.file.to_owned(), tensor, message });
     }
 
-    fn check_names(&mut self, entries: &[(String, Entry<'_>)]) {
+    fn check_names(&mut self, entries: &[(String, Entry)]) {
         let mut seen = FxHashSet::default();
+        seen.reserve(entries.len());
         for (name, _) in entries {
             if !seen.insert(name.as_str()) {
                 self.report(Some(name), "two tensors have this name".to_owned());
@@ -150,7 +157,7 @@ impl Checker<'_> {
     }
 
     /// Tensors, sorted by their places, lie one after the other and fill the data.
-    fn check_places(&mut self, entries: &[(String, Entry<'_>)]) {
+    fn check_places(&mut self, entries: &[(String, Entry)]) {
         let (mut end, mut before) = (0, None);
         for (name, Entry { data_offsets: (from, to), .. }) in entries {
             if to < from {
@@ -187,11 +194,15 @@ impl Checker<'_> {
     }
 
     /// A tensor, whose bytes must be those of its shape.
-    fn tensor(&mut self, name: String, entry: Entry<'_>) -> Tensor {
-        let dtype = Dtype::safetensors(&entry.dtype);
+    fn tensor(&mut self, name: String, entry: Entry) -> Tensor {
         let (from, to) = entry.data_offsets;
-        let tensor =
-            Tensor { name, dtype, shape: entry.shape, bytes: to.saturating_sub(from), file: 0 };
+        let tensor = Tensor {
+            name,
+            dtype: entry.dtype,
+            shape: entry.shape,
+            bytes: to.saturating_sub(from),
+            file: 0,
+        };
         let (name, dtype, bytes) = (&tensor.name, &tensor.dtype, tensor.bytes);
         match tensor.numel() {
             None => self.report(

@@ -74,7 +74,8 @@ fn human(checkpoint: &Checkpoint, depth: usize) -> String {
 /// How much there is in all, and of which types.
 fn totals(checkpoint: &Checkpoint) -> String {
     let (tensors, files) = (checkpoint.tensors.len(), checkpoint.files.len());
-    let types: Vec<String> = Checkpoint::dtypes(&checkpoint.tensors)
+    let types: Vec<String> = checkpoint
+        .dtypes()
         .into_iter()
         .map(|(name, numel, bytes)| {
             format!("{name} {} in {}", UNITS.count(numel), UNITS.bytes(bytes))
