@@ -114,7 +114,10 @@ fn wrong_kind(
         text if text.starts_with('"') => (value.starts_with('"'), "a text"),
         text if text.replace('_', "").parse::<i64>().is_ok() => {
             // A list stands where a number may differ from layer to layer.
-            (is_whole || value.starts_with('['), "a whole number")
+            let is_count = value.parse::<i128>().is_ok_and(|value| value >= 0);
+            let fits = if text.starts_with('-') { is_whole } else { is_count };
+            let wanted = if is_whole { "a whole number of at least 0" } else { "a whole number" };
+            (fits || value.starts_with('['), wanted)
         }
         text if text.parse::<f64>().is_ok() => (is_number || value.starts_with('['), "a number"),
         _ => (true, ""),

@@ -360,6 +360,11 @@ mod tests {
             of(&[("vocab_size", "\"many\"")])[0],
             "\"many\": `vocab_size` is a whole number, such as 32000; here stands \"many\""
         );
-        assert_eq!(of(&[("intermediate_size", "-5")]).len(), 1);
+        assert_eq!(
+            of(&[("intermediate_size", "-5")]),
+            [
+                "-5: `intermediate_size` is a whole number of at least 0, such as 11008; here stands -5"
+            ]
+        );
     }
 }
