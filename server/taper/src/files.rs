@@ -81,7 +81,6 @@ pub fn load(path: &Path) -> Result<(Workspace, FileId), ReadError> {
     let mut workspace = Workspace::default();
     let file = workspace.insert(&key(path), syntax::parse(&read(path)?));
     load_used(&mut workspace, |path| Some(syntax::parse(&read(Path::new(path)).ok()?)));
-    load_weights(&mut workspace, None, read_weights);
     Ok((workspace, file))
 }
 
@@ -90,10 +89,10 @@ pub struct Opened {
     pub workspace: Workspace,
     /// The file that has the model.
     pub file: FileId,
-    /// The config, if the file is one.
-    pub config: Option<FileId>,
-    /// The model of the config, and where it was found.
-    pub configured: Option<(Configured, String)>,
+    /// The model of the config, if the file is one.
+    pub configured: Option<Configured>,
+    /// Where that model was found, as a user is told.
+    pub source: Option<String>,
 }
 
 /// Opens a Taper file, or a config with the model that it configures.
@@ -105,8 +104,9 @@ pub fn open(
     architectures: &[PathBuf],
 ) -> Result<Result<Opened, (Workspace, Diagnostic)>, ReadError> {
     if !configs::is_config(path) {
-        let (workspace, file) = load(path)?;
-        return Ok(Ok(Opened { workspace, file, config: None, configured: None }));
+        let (mut workspace, file) = load(path)?;
+        load_weights(&mut workspace, None, read_weights);
+        return Ok(Ok(Opened { workspace, file, configured: None, source: None }));
     }
     let text = read(path)?;
     let candidates = configs::Candidates {
@@ -117,7 +117,7 @@ pub fn open(
     let config = configs::load(&key(path), &text, candidates, |path| {
         Some(syntax::parse(&read(Path::new(path)).ok()?))
     });
-    let ConfigFile { mut workspace, text, model } = config;
+    let ConfigFile { mut workspace, model, .. } = config;
     let configured = model.as_ref().ok().map(|model| &model.configured);
     load_weights(&mut workspace, configured, read_weights);
     Ok(match model {
@@ -129,8 +129,8 @@ pub fn open(
                 ),
                 None => format!("`{}` from {}", model.configured.model, model.source),
             };
-            let configured = Some((model.configured, source));
-            Ok(Opened { workspace, file: model.file, config: Some(text), configured })
+            let (configured, source) = (Some(model.configured), Some(source));
+            Ok(Opened { workspace, file: model.file, configured, source })
         }
         Err(diagnostic) => Err((workspace, diagnostic)),
     })

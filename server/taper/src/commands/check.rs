@@ -72,8 +72,7 @@ pub fn run(arguments: &Arguments) -> super::Result {
 
 /// What is wrong with a file.
 fn checked(opened: files::Opened) -> (Workspace, Vec<Diagnostic>) {
-    let configured = opened.configured.map(|(configured, _)| configured);
-    let options = Options { configured, ..Options::default() };
+    let options = Options { configured: opened.configured, ..Options::default() };
     let analysis = analysis::analyse(&opened.workspace, opened.file, &options);
     (opened.workspace, analysis.diagnostics)
 }

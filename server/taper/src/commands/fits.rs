@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use ide::Units;
 use serde::Serialize;
 
-use crate::{commands::ModelArguments, files, report};
+use crate::{commands::ModelArguments, report};
 
 #[derive(Args)]
 pub struct Arguments {
@@ -50,16 +50,7 @@ struct Need {
 }
 
 pub fn run(arguments: &Arguments) -> super::Result {
-    let architectures = &arguments.model.architectures.architectures;
-    let opened = match files::open(&arguments.model.file, architectures)? {
-        Ok(opened) => opened,
-        Err((workspace, diagnostic)) => {
-            report::print(&workspace, &[diagnostic]);
-            return Ok(ExitCode::FAILURE);
-        }
-    };
-    let configured = opened.configured.map(|(configured, _)| configured);
-    let options = Options { configured, ..arguments.model.options() };
+    let Some((opened, options)) = arguments.model.open()? else { return Ok(ExitCode::FAILURE) };
     let analysis = analysis::analyse(&opened.workspace, opened.file, &options);
     if analysis.has_errors() {
         report::print(&opened.workspace, &analysis.diagnostics);

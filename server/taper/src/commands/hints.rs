@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use line_index::{LineIndex, WideEncoding};
 use serde::Serialize;
 
-use crate::{commands::ModelArguments, files, report};
+use crate::{commands::ModelArguments, report};
 
 #[derive(Args)]
 pub struct Arguments {
@@ -38,20 +38,11 @@ pub fn of_config(file: &Path) -> super::Result {
 }
 
 pub fn run(arguments: &Arguments) -> super::Result {
-    let architectures = &arguments.model.architectures.architectures;
-    let opened = match files::open(&arguments.model.file, architectures)? {
-        Ok(opened) => opened,
-        Err((workspace, diagnostic)) => {
-            report::print(&workspace, &[diagnostic]);
-            return Ok(ExitCode::FAILURE);
-        }
-    };
-    let options = arguments.model.options();
-    let configured = opened.configured.map(|(configured, _)| configured);
-    let snapshot = match opened.config.zip(configured) {
+    let Some((opened, options)) = arguments.model.open()? else { return Ok(ExitCode::FAILURE) };
+    let snapshot = match opened.configured {
         None => ide::Snapshot::new(opened.workspace, opened.file, options),
-        Some((config, configured)) => {
-            let model = Ok((opened.file, configured));
+        Some(configured) => {
+            let (config, model) = (configured.place.file, Ok((opened.file, configured)));
             ide::Snapshot::of_config(opened.workspace, config, model, options)
         }
     };

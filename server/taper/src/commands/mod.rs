@@ -18,6 +18,11 @@ use analysis::{Analysis, Model, Options};
 use clap::Args;
 use layers::DType;
 
+use crate::{
+    files::{self, Opened},
+    report,
+};
+
 pub type Result = std::result::Result<ExitCode, Box<dyn Error>>;
 
 /// What the commands about a model have in common.
@@ -82,6 +87,20 @@ impl ModelArguments {
     pub fn options(&self) -> Options {
         let (set, ignore) = (self.set.clone(), self.ignore.clone());
         Options { set, dtype: self.dtype, ignore, configured: None }
+    }
+
+    /// Opens the file, with how to analyse it. Why a config has no model is printed.
+    pub fn open(&self) -> std::result::Result<Option<(Opened, Options)>, Box<dyn Error>> {
+        match files::open(&self.file, &self.architectures.architectures)? {
+            Ok(opened) => {
+                let options = Options { configured: opened.configured.clone(), ..self.options() };
+                Ok(Some((opened, options)))
+            }
+            Err((workspace, diagnostic)) => {
+                report::print(&workspace, &[diagnostic]);
+                Ok(None)
+            }
+        }
     }
 
     /// The model that is asked for; what is set must be a symbol or a parameter of it.

@@ -5,10 +5,9 @@ mod table;
 
 use std::process::ExitCode;
 
-use analysis::Options;
 use clap::{Args, ValueEnum};
 
-use crate::{commands::ModelArguments, files, report};
+use crate::{commands::ModelArguments, report};
 
 #[derive(Args)]
 pub struct Arguments {
@@ -77,16 +76,8 @@ pub fn parse_depth(text: &str) -> Result<usize, String> {
 }
 
 pub fn run(arguments: &Arguments) -> super::Result {
-    let architectures = &arguments.model.architectures.architectures;
-    let (workspace, file, configured) = match files::open(&arguments.model.file, architectures)? {
-        Ok(opened) => (opened.workspace, opened.file, opened.configured),
-        Err((workspace, diagnostic)) => {
-            report::print(&workspace, &[diagnostic]);
-            return Ok(ExitCode::FAILURE);
-        }
-    };
-    let (configured, source) = configured.unzip();
-    let options = Options { configured, ..arguments.model.options() };
+    let Some((opened, options)) = arguments.model.open()? else { return Ok(ExitCode::FAILURE) };
+    let (workspace, file, source) = (opened.workspace, opened.file, opened.source);
     let analysis = analysis::analyse(&workspace, file, &options);
     if arguments.format != Format::Json {
         report::print(&workspace, &analysis.diagnostics);

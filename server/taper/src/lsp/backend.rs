@@ -74,7 +74,11 @@ impl Backend {
         P: Send + 'static,
         R: Send + 'static,
     {
-        self.ask_about(uri, params, answer, false).await
+        let of_taper = move |context: Context<'_>, params| match context.document.is_config() {
+            true => None,
+            false => answer(context, params),
+        };
+        self.ask_any(uri, params, of_taper).await
     }
 
     /// Asks about a Taper file or a config, if it is open.
@@ -82,21 +86,7 @@ impl Backend {
         &self,
         uri: &Url,
         params: P,
-        answer: fn(Context<'_>, P) -> Option<R>,
-    ) -> Result<Option<R>>
-    where
-        P: Send + 'static,
-        R: Send + 'static,
-    {
-        self.ask_about(uri, params, answer, true).await
-    }
-
-    async fn ask_about<P, R>(
-        &self,
-        uri: &Url,
-        params: P,
-        answer: fn(Context<'_>, P) -> Option<R>,
-        takes_configs: bool,
+        answer: impl FnOnce(Context<'_>, P) -> Option<R> + Send + 'static,
     ) -> Result<Option<R>>
     where
         P: Send + 'static,
@@ -105,8 +95,7 @@ impl Backend {
         let asked = uri.clone();
         let about_document = move |world: &World, params| {
             let document = world.documents.get(&asked)?;
-            let is_taken = takes_configs || !document.is_config();
-            is_taken.then(|| answer(Context { world, document }, params))?
+            answer(Context { world, document }, params)
         };
         self.ask_world(Some(uri.clone()), params, about_document).await
     }

@@ -184,6 +184,16 @@ fn config_snapshot(
     sources: &Sources,
     settings: &Settings,
 ) -> ide::Snapshot {
+    let of_config = |workspace, text, model| {
+        ide::Snapshot::of_config(workspace, text, model, settings.options())
+            .shown(settings.display())
+    };
+    // Other JSON is none of our business.
+    if !configs::says_its_model(&source.text) {
+        let mut workspace = Workspace::default();
+        let text = workspace.insert(path, syntax::parse(""));
+        return of_config(workspace, text, Err(None));
+    }
     let folder = Path::new(path).parent().unwrap_or(Path::new(""));
     let mut beside = crate::files::taper_files_in(folder);
     let open = sources.open_paths().filter(|open| open.ends_with(".taper"));
@@ -197,13 +207,8 @@ fn config_snapshot(
     let mut config = configs::load(path, &source.text, candidates, read);
     let configured = config.model.as_ref().ok().map(|model| &model.configured);
     crate::files::load_weights(&mut config.workspace, configured, |path| sources.weights(path));
-    let model = match config.model {
-        Ok(model) => Ok((model.file, model.configured)),
-        // Other JSON is none of our business.
-        Err(diagnostic) => Err(configs::says_its_model(&source.text).then_some(diagnostic)),
-    };
-    ide::Snapshot::of_config(config.workspace, config.text, model, settings.options())
-        .shown(settings.display())
+    let model = config.model.map(|model| (model.file, model.configured)).map_err(Some);
+    of_config(config.workspace, config.text, model)
 }
 
 /// Applies changes to a text, one after the other as the protocol says.
