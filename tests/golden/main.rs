@@ -5,6 +5,8 @@
 
 #[path = "../files/mod.rs"]
 mod files;
+#[path = "../files/model.rs"]
+mod model;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,6 +15,8 @@ use std::{
 
 use analysis::{Model, What};
 use serde_json::Value;
+
+use model::{Stored, macs_by_module, stored};
 
 fn analyse(path: &str, settings: &Value) -> analysis::Analysis {
     let (workspace, file) = files::load(path);
@@ -37,21 +41,6 @@ fn settings(config: &Value) -> Vec<(String, String)> {
     settings
 }
 
-/// A tensor as a checkpoint stores it: dtype and shape.
-type Stored = (String, Vec<u64>);
-
-fn stored(model: &Model) -> BTreeMap<String, Stored> {
-    let mut tensors = BTreeMap::new();
-    model.rows(|row| {
-        for (name, tensor) in row.tensors() {
-            let shape = (tensor.dtype.to_string(), tensor.shape.to_vec());
-            assert_eq!(tensors.insert(name.clone(), shape), None, "{name} twice");
-        }
-        ControlFlow::Continue(())
-    });
-    tensors
-}
-
 fn golden_tensors(table: &Value) -> BTreeMap<String, Stored> {
     let tensors = table["tensors"].as_object().expect("tensors");
     let one = |(name, stored): (&String, &Value)| {
@@ -63,21 +52,6 @@ fn golden_tensors(table: &Value) -> BTreeMap<String, Stored> {
 
 fn sizes(shape: &Value) -> Vec<u64> {
     shape.as_array().expect("a shape").iter().map(|size| size.as_u64().expect("a size")).collect()
-}
-
-/// MACs of every path and of every prefix of it.
-fn macs_by_module(model: &Model) -> BTreeMap<String, u128> {
-    let mut macs = BTreeMap::new();
-    model.rows(|row| {
-        let path = row.path.split('@').next().unwrap_or_default();
-        let mut ends: BTreeSet<usize> = path.match_indices('.').map(|(at, _)| at).collect();
-        ends.extend([0, path.len()]);
-        for end in ends {
-            *macs.entry(path[..end].to_owned()).or_default() += row.totals.macs;
-        }
-        ControlFlow::Continue(())
-    });
-    macs
 }
 
 /// FlopCounterMode sees that transformers computes the angles of rotary embeddings by a matrix
