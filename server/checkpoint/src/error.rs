@@ -20,6 +20,13 @@ impl Error {
         Error { file: file.to_owned(), message: message.into() }
     }
 
+    pub(crate) fn none(file: &Path) -> Error {
+        Error::new(
+            file,
+            "this is no checkpoint: those that are read end in `.safetensors`, `.safetensors.index.json` or `.gguf`",
+        )
+    }
+
     pub(crate) fn io(file: &Path, error: &std::io::Error) -> Error {
         Error::new(file, format!("cannot be read: {error}"))
     }

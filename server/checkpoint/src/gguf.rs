@@ -10,13 +10,10 @@ use std::{
     path::Path,
 };
 
-use crate::{Checkpoint, Dtype, Error, Format, Problem, Shape, Tensor};
+use crate::{Checkpoint, Dtype, Error, Format, MAX_DIMS, Problem, Shape, Tensor};
 
 /// Where the data begins unless the file says otherwise.
 const DEFAULT_ALIGNMENT: u64 = 32;
-
-/// More dimensions than any tensor has.
-const MAX_DIMS: u32 = 16;
 
 /// How deep arrays may hold arrays.
 const MAX_NESTING: usize = 8;
@@ -28,11 +25,11 @@ const MAX_SHOWN: usize = 200;
 pub(crate) fn read(path: &Path) -> Result<Checkpoint, Error> {
     let file = File::open(path).map_err(|error| Error::io(path, &error))?;
     let size = file.metadata().map_err(|error| Error::io(path, &error))?.len();
-    parse(path, BufReader::with_capacity(1 << 16, file), size)
+    read_from(path, BufReader::with_capacity(1 << 16, file), size)
 }
 
 /// Reads a header from the first bytes of a file of a size.
-pub(crate) fn parse(path: &Path, input: impl Read, size: u64) -> Result<Checkpoint, Error> {
+pub(crate) fn read_from(path: &Path, input: impl Read, size: u64) -> Result<Checkpoint, Error> {
     let mut reader = Reader { path, input, at: 0, size, version: 0 };
     let (count, pairs) = reader.start()?;
     let mut metadata = Vec::new();
@@ -233,7 +230,7 @@ impl<R: Read> Reader<'_, R> {
     fn tensor(&mut self) -> Result<(Tensor, u64), Error> {
         let name = self.text("the name of a tensor")?;
         let dims = self.number::<4>(&name)? as u32;
-        if dims > MAX_DIMS {
+        if dims as usize > MAX_DIMS {
             return Err(self.wrong(format!("`{name}` has {dims} dimensions")));
         }
         let mut shape = Shape::new();

@@ -76,8 +76,12 @@ impl<'de> Visitor<'de> for WeightMapVisitor {
 
 /// Reads an index and the headers of the shards beside it.
 pub(crate) fn read(path: &Path) -> Result<Checkpoint, Error> {
-    let text = text(path)?;
-    let index = parse(path, &text)?;
+    read_from(path, &text(path)?)
+}
+
+/// Reads an index that is held in memory, and the headers of the shards beside it.
+pub(crate) fn read_from(path: &Path, text: &[u8]) -> Result<Checkpoint, Error> {
+    let index = parse(path, text)?;
     let files = index.weight_map.files.iter();
     let mut files: Vec<String> = files.map(|file| file.0.to_string()).collect();
     files.sort_unstable();

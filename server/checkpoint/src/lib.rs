@@ -65,6 +65,9 @@ pub struct Tensor {
 /// The sizes of a tensor.
 pub type Shape = SmallVec<[u64; 2]>;
 
+/// The most dimensions of a tensor, as in NumPy and PyTorch.
+const MAX_DIMS: usize = 64;
+
 fn as_map<S: Serializer>(pairs: &[(String, String)], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_map(pairs.iter().map(|(name, value)| (name, value)))
 }
@@ -86,10 +89,21 @@ impl Checkpoint {
             Some(Format::Safetensors) => safetensors::read(path),
             Some(Format::Index) => index::read(path),
             Some(Format::Gguf) => gguf::read(path),
-            None => Err(Error::new(
-                path,
-                "this is no checkpoint: those that are read end in `.safetensors`, `.safetensors.index.json` or `.gguf`",
-            )),
+            None => Err(Error::none(path)),
+        }
+    }
+
+    /// Reads a checkpoint of which a file is held in memory; shards are looked for beside `path`.
+    ///
+    /// # Errors
+    /// As those of [`Checkpoint::read`].
+    pub fn from_bytes(path: &Path, bytes: &[u8]) -> Result<Checkpoint, Error> {
+        let size = bytes.len() as u64;
+        match Format::of(path) {
+            Some(Format::Safetensors) => safetensors::read_from(path, bytes, size),
+            Some(Format::Index) => index::read_from(path, bytes),
+            Some(Format::Gguf) => gguf::read_from(path, bytes, size),
+            None => Err(Error::none(path)),
         }
     }
 

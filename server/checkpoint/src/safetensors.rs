@@ -9,10 +9,10 @@ use std::{borrow::Cow, fmt, fs::File, io::Read, path::Path};
 use rustc_hash::FxHashSet;
 use serde::{
     Deserialize, Deserializer,
-    de::{Error as _, MapAccess, Visitor},
+    de::{Error as _, MapAccess, SeqAccess, Visitor},
 };
 
-use crate::{Checkpoint, Dtype, Error, Format, Problem, Shape, Tensor};
+use crate::{Checkpoint, Dtype, Error, Format, MAX_DIMS, Problem, Shape, Tensor};
 
 /// The largest header that the format allows.
 const MAX_HEADER: u64 = 100_000_000;
@@ -20,8 +20,14 @@ const MAX_HEADER: u64 = 100_000_000;
 /// Reads the header of a file.
 pub(crate) fn read(path: &Path) -> Result<Checkpoint, Error> {
     let io = |error| Error::io(path, &error);
-    let mut file = File::open(path).map_err(io)?;
+    let file = File::open(path).map_err(io)?;
     let size = file.metadata().map_err(io)?.len();
+    read_from(path, file, size)
+}
+
+/// Reads the header at the beginning of a file of a size.
+pub(crate) fn read_from(path: &Path, mut file: impl Read, size: u64) -> Result<Checkpoint, Error> {
+    let io = |error| Error::io(path, &error);
     let mut length = [0; 8];
     if size < length.len() as u64 {
         let message = format!(
@@ -49,7 +55,7 @@ pub(crate) fn read(path: &Path) -> Result<Checkpoint, Error> {
 }
 
 /// Reads a header whose data has so many bytes.
-pub(crate) fn parse(path: &Path, header: &[u8], data: u64) -> Result<Checkpoint, Error> {
+fn parse(path: &Path, header: &[u8], data: u64) -> Result<Checkpoint, Error> {
     let parsed: Header = serde_json::from_slice(header).map_err(|error| {
         // Only a header that is wrong is read again, to learn where.
         let mut json = serde_json::Deserializer::from_slice(header);
@@ -88,6 +94,7 @@ struct Header {
 struct Entry {
     #[serde(deserialize_with = "dtype")]
     dtype: Dtype,
+    #[serde(deserialize_with = "shape")]
     shape: Shape,
     /// Where it begins and ends in the data.
     data_offsets: (u64, u64),
@@ -103,6 +110,33 @@ impl<'de> Deserialize<'de> for Header {
 fn dtype<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Dtype, D::Error> {
     let name: Cow<'de, str> = Cow::deserialize(deserializer)?;
     Ok(Dtype::safetensors(&name))
+}
+
+/// Two bytes of a header can state a size that takes eight, so only so many are taken as a tensor
+/// can have.
+fn shape<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Shape, D::Error> {
+    struct Sizes;
+
+    impl<'de> Visitor<'de> for Sizes {
+        type Value = Shape;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "a list of at most {MAX_DIMS} sizes")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Shape, A::Error> {
+            let mut shape = Shape::new();
+            while let Some(size) = list.next_element()? {
+                if shape.len() == MAX_DIMS {
+                    return Err(A::Error::invalid_length(MAX_DIMS + 1, &self));
+                }
+                shape.push(size);
+            }
+            Ok(shape)
+        }
+    }
+
+    deserializer.deserialize_seq(Sizes)
 }
 
 struct HeaderVisitor;

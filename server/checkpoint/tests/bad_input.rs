@@ -64,6 +64,10 @@ fn a_header_that_is_none() {
             "the header is wrong at `a.shape[0]`: number out of range at line 1 column 34",
         ),
         (
+            safetensors(&format!(r#"{{"a":{{"dtype":"F32","shape":[{}1]}}}}"#, "1,".repeat(64)), 4),
+            "the header is wrong at `a.shape`: invalid length 65, expected a list of at most 64 sizes at line 1 column 159",
+        ),
+        (
             safetensors(r#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0]}}"#, 4),
             "the header is wrong at `a.data_offsets`: invalid length 1, expected a tuple of size 2 at line 1 column 50",
         ),
@@ -184,6 +188,41 @@ fn an_index_and_its_shards() {
     std::fs::write(&path, r#"{"weight_map":[]}"#).expect("the index");
     let error = Checkpoint::read(&path).expect_err("no index");
     assert!(error.message.contains("at `weight_map`"), "{error}");
+}
+
+/// Whatever happens to a shard between two reads, the index is read, and the shard is named.
+#[test]
+fn a_shard_that_vanishes_while_it_is_read() {
+    let (folder, path) = file(
+        "model.safetensors.index.json",
+        br#"{"weight_map":{"a":"1.safetensors","b":"2.safetensors"}}"#,
+    );
+    let whole = |name: &str| {
+        let padding = " ".repeat(100_000);
+        let entry = format!(r#""{name}":{{"dtype":"U8","shape":[4],"data_offsets":[0,4]}}"#);
+        safetensors(&format!("{{{entry}{padding}}}"), 4)
+    };
+    std::fs::write(folder.path().join("1.safetensors"), whole("a")).expect("a shard");
+    let (shard, bytes) = (folder.path().join("2.safetensors"), whole("b"));
+    let is_done = std::sync::atomic::AtomicBool::new(false);
+    let mut seen = std::collections::BTreeSet::new();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_done.load(std::sync::atomic::Ordering::Relaxed) {
+                std::fs::write(&shard, &bytes).expect("the shard");
+                std::fs::File::create(&shard).expect("an empty shard");
+                std::fs::remove_file(&shard).expect("the shard was there");
+            }
+        });
+        for _ in 0..2_000 {
+            let found = Checkpoint::read(&path).expect("the index is there");
+            let problems = found.problems.iter().map(|problem| problem.file.clone());
+            seen.extend(problems.chain([found.tensors.len().to_string()]));
+        }
+        is_done.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    seen.remove("2");
+    assert_eq!(seen.into_iter().collect::<Vec<_>>(), ["1", "2.safetensors"]);
 }
 
 /// A GGUF header of version 3 with these parts.
