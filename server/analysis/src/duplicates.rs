@@ -51,7 +51,7 @@ impl<'p> Places<'p> {
                 }
                 What::Declared(_) => self.parameters.push((path, step.node)),
                 What::Group(inner) => self.add(inner, &path),
-                What::Splice(inner) => self.add(inner, group),
+                What::Splice(_) | What::Expert(_) => self.add(step.children(), group),
                 What::Part(inner) => self.parts.push((path, inner, step.node)),
             }
         }

@@ -117,7 +117,9 @@ impl Comparison {
                     }
                 }
                 (What::Group(own), What::Group(other)) => self.steps(own, other, &path, out),
-                (What::Splice(own), What::Splice(other)) => self.steps(own, other, group, out),
+                (What::Splice(_), What::Splice(_)) | (What::Expert(_), What::Expert(_)) => {
+                    self.steps(own.children(), other.children(), group, out);
+                }
                 _ if own.reused => {}
                 _ => {
                     self.is_structural |= own.node != other.node;

@@ -30,6 +30,6 @@ pub use model::{Dim, Model, PartUse, Use, WeightBytes};
 pub use rows::Row;
 pub use workspace::{FileId, NodeRef, Place, Workspace};
 pub use written::{
-    Export, Flowing, Inner, LayerUse, Part, Segments, Source, Stated, Step, StepPath, Taken,
-    TensorId, Totals, What, join_path,
+    Expert, Export, Flowing, Inner, LayerUse, Part, Segments, Source, Stated, Step, StepPath,
+    Taken, TensorId, Totals, What, join_path,
 };

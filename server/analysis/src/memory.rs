@@ -103,9 +103,9 @@ impl Peaks {
 fn flatten<'p>(steps: &'p [Arc<Step>], out: &mut Vec<&'p Step>) {
     for step in steps.iter().filter(|step| !step.idle) {
         match &step.what {
-            What::Group(inner) | What::Splice(inner) => flatten(inner, out),
             What::Layer(_) | What::Part(_) => out.push(step),
             What::Declared(_) => {}
+            What::Group(_) | What::Splice(_) | What::Expert(_) => flatten(step.children(), out),
         }
     }
 }

@@ -223,8 +223,8 @@ fn inner_parts(steps: &[Arc<Step>], visitor: &mut dyn FnMut(&Arc<Part>, &Arc<Ste
     for step in steps {
         match &step.what {
             What::Part(part) => visitor(part, step),
-            What::Group(steps) | What::Splice(steps) => inner_parts(steps, visitor),
             What::Layer(_) | What::Declared(_) => {}
+            _ => inner_parts(step.children(), visitor),
         }
     }
 }
@@ -256,6 +256,11 @@ fn finish(
 
 fn collect(steps: &[Arc<Step>], times: u128, uses: &mut Uses) {
     for step in steps.iter().filter(|step| !step.idle) {
+        // An expert has no words of its own: its braces are those of all.
+        if let What::Expert(expert) = &step.what {
+            collect(&expert.steps, times, uses);
+            continue;
+        }
         let uses_of_node = uses.entry(step.node).or_default();
         match uses_of_node.last_mut().filter(|_| step.continued) {
             Some(one) => {

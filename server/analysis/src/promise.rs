@@ -427,10 +427,10 @@ impl Walk<'_> {
             match (&shown.what, &other.what) {
                 (What::Part(shown), What::Part(other)) => self.parts(shown, other),
                 (
-                    What::Group(shown) | What::Splice(shown),
-                    What::Group(other) | What::Splice(other),
+                    What::Group(_) | What::Splice(_) | What::Expert(_),
+                    What::Group(_) | What::Splice(_) | What::Expert(_),
                 ) => {
-                    self.steps(shown, other, parts);
+                    self.steps(shown.children(), other.children(), parts);
                 }
                 (What::Layer(used), What::Layer(there))
                     if !used.layer.same(&*there.layer)

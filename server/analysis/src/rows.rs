@@ -46,7 +46,7 @@ fn own_tensors<'m>(step: &'m Step, path: &str, out: &mut Vec<(String, &'m Parame
         What::Layer(layer) => out.extend(layer.parameters.iter().map(named)),
         What::Declared(tensor) => out.push(named(tensor)),
         What::Part(part) => tensors_below(&part.steps, path, path, out),
-        What::Group(_) | What::Splice(_) => {}
+        What::Group(_) | What::Splice(_) | What::Expert(_) => {}
     }
 }
 
@@ -60,7 +60,7 @@ fn tensors_below<'m>(
         let path = step.path.within(group, part);
         match &step.what {
             What::Group(inner) => tensors_below(inner, &path, part, out),
-            What::Splice(inner) => tensors_below(inner, group, part, out),
+            What::Splice(_) | What::Expert(_) => tensors_below(step.children(), group, part, out),
             _ => own_tensors(step, &path, out),
         }
     }
@@ -92,7 +92,7 @@ impl<'m> Walk<'_, 'm> {
         for step in steps {
             let path = step.path.within(group, part);
             match &step.what {
-                What::Splice(inner) => self.steps(inner, group, part)?,
+                What::Splice(_) | What::Expert(_) => self.steps(step.children(), group, part)?,
                 What::Group(inner) => self.steps(inner, &path, part)?,
                 What::Part(inner) if inner.stated.is_none() => {
                     let outer = (self.idle, self.reused);

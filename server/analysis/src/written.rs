@@ -186,8 +186,22 @@ pub enum What {
     Group(Vec<Arc<Step>>),
     /// A loop or condition without a label: its steps belong to the body around it.
     Splice(Vec<Arc<Step>>),
+    /// One of several experts whose parameters are stacked.
+    Expert(Expert),
     /// `param` or `buffer`.
     Declared(ParameterTensor),
+}
+
+/// One of several experts whose parameters are stacked in one tensor each. Its steps belong to the
+/// body around it; those of the first expert have the whole tensors.
+#[derive(Debug)]
+pub struct Expert {
+    /// Its number, which is its place in dimension 0 of each tensor.
+    pub number: u64,
+    /// How many experts there are, the size of that dimension.
+    pub of: u64,
+    /// What it does.
+    pub steps: Vec<Arc<Step>>,
 }
 
 /// A layer with its input.
@@ -209,6 +223,26 @@ pub struct LayerUse {
     pub parameters: Vec<ParameterTensor>,
     /// Parameters for which a tensor is given, with the path of that tensor.
     pub given: Vec<(String, String)>,
+}
+
+/// Experts whose parameters are stacked in one tensor each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stack {
+    /// How many experts a token passes.
+    pub chosen: u64,
+    /// How many there are.
+    pub experts: u64,
+}
+
+impl Stack {
+    /// The tensors of all experts, for those of one.
+    pub fn of(self, tensors: Vec<ParameterTensor>) -> Vec<ParameterTensor> {
+        let stacked = |tensor: ParameterTensor| ParameterTensor {
+            shape: tensor.shape.stacked(self.experts),
+            ..tensor
+        };
+        tensors.into_iter().map(stacked).collect()
+    }
 }
 
 /// Sums. All counts are exact.
@@ -287,10 +321,11 @@ impl Totals {
         Totals { active_params: 0, macs: 0, flops: 0, activation_bytes: 0, cache_bytes: 0, ..self }
     }
 
-    /// Adds the tensors that a leaf owns.
+    /// Adds the tensors that a leaf owns, which may be those of several experts.
     pub(crate) fn with_parameters(
         mut self,
         tensors: &[ParameterTensor],
+        stack: Option<Stack>,
     ) -> Result<Totals, Overflow> {
         for tensor in tensors {
             let numel = tensor.shape.numel()?;
@@ -299,7 +334,10 @@ impl Totals {
                 true => Totals { buffers: numel, buffer_bytes: bytes, ..Totals::default() },
                 false => Totals {
                     params: numel,
-                    active_params: numel,
+                    active_params: match stack {
+                        Some(stack) => numel / u128::from(stack.experts) * u128::from(stack.chosen),
+                        None => numel,
+                    },
                     param_bytes: bytes,
                     ..Totals::default()
                 },
@@ -314,7 +352,7 @@ impl Step {
     /// The steps right below it, which a part shares with its other uses.
     pub fn children(&self) -> &[Arc<Step>] {
         match &self.what {
-            What::Group(steps) | What::Splice(steps) => steps,
+            What::Group(steps) | What::Splice(steps) | What::Expert(Expert { steps, .. }) => steps,
             What::Part(part) if part.stated.is_none() => &part.steps,
             _ => &[],
         }
@@ -337,7 +375,7 @@ impl Step {
             What::Layer(layer) => layer.kind,
             What::Part(part) => &part.name,
             What::Group(_) => "Group",
-            What::Splice(_) => "",
+            What::Splice(_) | What::Expert(_) => "",
             What::Declared(tensor) if tensor.is_buffer => "Buffer",
             What::Declared(_) => "Parameter",
         }

@@ -248,6 +248,43 @@ fn experts_that_are_not_chosen_do_no_work() {
 }
 
 #[test]
+fn parameters_of_experts_can_be_stacked() {
+    let text = "model M { input x: f32[N = 1, T = 4, 8]
+        gate: Linear(4, bias=false) -> Softmax(dim=-1)
+        top, chosen: TopK(2)
+        experts: x, top, chosen -> choose 2 of 4 stacked {
+            param scale: [8]
+            up: it * scale -> Linear(16, bias=false)
+            down: Linear(8, bias=false) }
+        head: Linear(experts.scale.shape[0]) }";
+    let stacked = model(text);
+    assert_eq!(
+        parameters(&stacked)[1..4],
+        ["experts.scale [4, 8]", "experts.up.weight [4, 16, 8]", "experts.down.weight [4, 8, 16]"]
+    );
+    let (each, rest) = (8 + 2 * 8 * 16, 32 + 8 * 4 + 4);
+    let totals = stacked.totals();
+    assert_eq!((totals.params, totals.active_params), (rest + 4 * each, rest + 2 * each));
+    // It costs what it does when each expert has tensors of its own.
+    let single = model(&text.replace(" stacked", "").replace("experts.scale.shape[0]", "4").replace(
+        "            param scale: [8]
+            up: it * scale -> Linear(16, bias=false)
+            down: Linear(8, bias=false) }",
+        "{ param scale: [8]; up: it * scale -> Linear(16, bias=false); down: Linear(8, bias=false) } }",
+    ));
+    assert_eq!(parameters(&single)[1], "experts.0.scale [8]");
+    assert_eq!(single.totals(), totals);
+    // Blocks can be experts; a number is a number.
+    let block = model(
+        "block Expert { input x: [..., C]; param up: [C, 16]; param down: [16, C]; x @ up @ down }
+        model M { input x: f32[N = 1, 8]; gate: Linear(4)
+        weights, indices: TopK(1)
+        mlp: x, weights, indices -> choose 1 of 4 stacked { Expert } }",
+    );
+    assert_eq!(parameters(&block)[2..], ["mlp.0.up [4, 8, 16]", "mlp.0.down [4, 16, 8]"]);
+}
+
+#[test]
 fn stated_rules_count_a_block() {
     let text = "block Mix(k) { input x: [N, C]; param weight: [C, k]; output y: [N, k]
           macs = N * C * k; elementwise = N }

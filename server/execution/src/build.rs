@@ -5,7 +5,9 @@ use std::{collections::HashMap, sync::Arc};
 use analysis::{LayerUse, Model, Part, Step, What, join_path};
 use candle_core::{Result, Tensor};
 use candle_nn::{Init, VarBuilder};
-use layers::{Module, ParameterTensor};
+use layers::{DType, Module};
+
+use crate::stacked::{Stacked, element};
 
 /// A model with a module for each of its steps.
 pub struct Executable {
@@ -16,9 +18,11 @@ pub struct Executable {
 pub(crate) struct BuiltPart {
     pub part: Arc<Part>,
     pub steps: Vec<BuiltStep>,
-    /// Parameters that steps read as tensors, by their path below the part.
-    pub parameters: HashMap<Arc<str>, Tensor>,
+    pub parameters: Parameters,
 }
+
+/// Parameters that steps read as tensors, by their path below the part.
+pub(crate) type Parameters = HashMap<Arc<str>, Tensor>;
 
 pub(crate) struct BuiltStep {
     pub step: Arc<Step>,
@@ -32,6 +36,12 @@ pub(crate) enum Body {
     Part(Box<BuiltPart>),
     /// Braces, a loop or a condition: its steps share the tensors of the part around it.
     Steps(Vec<BuiltStep>),
+    /// An expert whose parameters are stacked: its steps share the tensors too, and read its own
+    /// element of the parameters.
+    Expert {
+        steps: Vec<BuiltStep>,
+        parameters: Parameters,
+    },
     /// A tensor that others read.
     Declared,
 }
@@ -43,13 +53,16 @@ impl Executable {
     /// Where a weight is missing or has another shape, and for a block that is counted by the rules
     /// it states and has no steps. The message begins with the path of the step.
     pub fn build(model: &Model, weights: VarBuilder<'_>) -> Result<Executable> {
-        let builder = Builder { weights };
+        let builder = Builder { weights, stacked: Stacked::default(), is_expert: false };
         Ok(Executable { root: builder.part(&model.part, "")? })
     }
 }
 
 struct Builder<'w> {
     weights: VarBuilder<'w>,
+    stacked: Stacked,
+    /// Inside an expert whose parameters are stacked: `weights` has its elements.
+    is_expert: bool,
 }
 
 impl Builder<'_> {
@@ -71,7 +84,7 @@ impl Builder<'_> {
         steps: &[Arc<Step>],
         group: &str,
         part: &str,
-        parameters: &mut HashMap<Arc<str>, Tensor>,
+        parameters: &mut Parameters,
     ) -> Result<Vec<BuiltStep>> {
         let mut built = Vec::with_capacity(steps.len());
         for step in steps {
@@ -91,16 +104,26 @@ impl Builder<'_> {
         path: &str,
         group: &str,
         part: &str,
-        parameters: &mut HashMap<Arc<str>, Tensor>,
+        parameters: &mut Parameters,
     ) -> Result<Body> {
         Ok(match &step.what {
             What::Layer(layer) => Body::Module(self.module(layer, path, part)?),
             What::Part(inner) => Body::Part(Box::new(self.part(inner, path)?)),
             What::Group(inner) => Body::Steps(self.steps(inner, path, part, parameters)?),
             What::Splice(inner) => Body::Steps(self.steps(inner, group, part, parameters)?),
+            What::Expert(expert) => {
+                let weights = element(&self.weights, expert, &self.stacked);
+                let stacked = self.stacked.clone();
+                let builder = Builder { weights, stacked, is_expert: true };
+                let mut parameters = parameters.clone();
+                let steps = builder.steps(&expert.steps, group, part, &mut parameters)?;
+                Body::Expert { steps, parameters }
+            }
             What::Declared(tensor) => {
                 let below = path.strip_prefix(part).unwrap_or(path).trim_start_matches('.');
-                parameters.insert(below.into(), self.declared(tensor, path)?);
+                // A declaration is that of all experts.
+                let shape = &tensor.shape[usize::from(self.is_expert)..];
+                parameters.insert(below.into(), self.tensor(shape, tensor.dtype, path)?);
                 Body::Declared
             }
         })
@@ -123,30 +146,19 @@ impl Builder<'_> {
         layer.layer.build(weights.pp(path))
     }
 
-    fn declared(&self, tensor: &ParameterTensor, path: &str) -> Result<Tensor> {
-        let shape: Vec<usize> = tensor.shape.iter().map(|size| *size as usize).collect();
-        let dtype = tensor.dtype.candle();
-        let path = join_path(path, &tensor.name);
-        self.weights.get_with_hints_dtype(shape, &path, Init::Const(0.0), dtype)
+    fn tensor(&self, shape: &[u64], dtype: DType, path: &str) -> Result<Tensor> {
+        let shape: Vec<usize> = shape.iter().map(|size| *size as usize).collect();
+        self.weights.get_with_hints_dtype(shape, path, Init::Const(0.0), dtype.candle())
     }
 
     /// Parameters of layers that a step reads as tensors, such as `x @ wte.weight`.
-    fn read_parameters(
-        &self,
-        step: &Step,
-        part: &str,
-        parameters: &mut HashMap<Arc<str>, Tensor>,
-    ) -> Result<()> {
+    fn read_parameters(&self, step: &Step, part: &str, parameters: &mut Parameters) -> Result<()> {
         for taken in &step.inputs {
             let analysis::Source::Parameter(path) = &taken.source else { continue };
             if !parameters.contains_key(path) {
-                let tensor = ParameterTensor {
-                    name: String::new(),
-                    dtype: taken.ty.dtype,
-                    shape: taken.ty.shape.clone(),
-                    is_buffer: false,
-                };
-                parameters.insert(path.clone(), self.declared(&tensor, &join_path(part, path))?);
+                let at = join_path(part, path);
+                let tensor = self.tensor(&taken.ty.shape, taken.ty.dtype, &at)?;
+                parameters.insert(path.clone(), tensor);
             }
         }
         Ok(())

@@ -22,6 +22,7 @@
 mod build;
 mod random;
 mod run;
+mod stacked;
 mod weights;
 
 pub use build::Executable;

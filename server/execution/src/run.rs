@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use analysis::{Inner, Source, TensorId, What};
 use candle_core::{Result, Tensor};
 
-use crate::build::{Body, BuiltPart, BuiltStep, Executable, at};
+use crate::build::{Body, BuiltPart, BuiltStep, Executable, Parameters, at};
 
 /// Sees the outputs of every step that has a path, as it is done.
 pub type Observer<'o> = dyn FnMut(&str, &[Tensor]) + 'o;
@@ -43,7 +43,7 @@ fn run_part(
     }
     let ids = part.inputs.iter().map(|input| input.id);
     let mut tensors = Tensors { own: ids.zip(inputs).collect(), ..Tensors::default() };
-    run_steps(&built.steps, built, &mut tensors, observer)?;
+    run_steps(&built.steps, built, &built.parameters, &mut tensors, observer)?;
     let outputs = part.outputs.iter().map(|output| find(&tensors, output.id));
     Ok((outputs.collect::<Result<_>>()?, tensors))
 }
@@ -58,11 +58,13 @@ fn find(tensors: &Tensors, id: TensorId) -> Result<Tensor> {
 fn run_steps(
     steps: &[BuiltStep],
     built: &BuiltPart,
+    parameters: &Parameters,
     tensors: &mut Tensors,
     observer: &mut Observer<'_>,
 ) -> Result<()> {
     for one in steps {
-        run_step(one, built, tensors, observer).map_err(|error| at(&one.path, error))?;
+        run_step(one, built, parameters, tensors, observer)
+            .map_err(|error| at(&one.path, error))?;
     }
     Ok(())
 }
@@ -70,6 +72,7 @@ fn run_steps(
 fn run_step(
     one: &BuiltStep,
     built: &BuiltPart,
+    parameters: &Parameters,
     tensors: &mut Tensors,
     observer: &mut Observer<'_>,
 ) -> Result<()> {
@@ -77,7 +80,7 @@ fn run_step(
     let outputs = match &one.body {
         Body::Declared => return Ok(()),
         Body::Steps(steps) => {
-            run_steps(steps, built, tensors, observer)?;
+            run_steps(steps, built, parameters, tensors, observer)?;
             // A loop or condition without a label has no path of its own.
             if matches!(step.what, What::Group(_)) {
                 let outputs = step.outputs.iter().map(|output| find(tensors, output.id));
@@ -85,9 +88,12 @@ fn run_step(
             }
             return Ok(());
         }
-        Body::Module(module) => module.forward(&taken(one, built, tensors)?)?,
+        Body::Expert { steps, parameters } => {
+            return run_steps(steps, built, parameters, tensors, observer);
+        }
+        Body::Module(module) => module.forward(&taken(one, parameters, tensors)?)?,
         Body::Part(inner) => {
-            let (outputs, ran) = run_part(inner, taken(one, built, tensors)?, observer)?;
+            let (outputs, ran) = run_part(inner, taken(one, parameters, tensors)?, observer)?;
             for export in built.part.exports.iter().filter(|export| export.step == step.id) {
                 tensors.own.insert(export.outer, exported(&ran, &export.inner)?);
             }
@@ -101,10 +107,10 @@ fn run_step(
     Ok(())
 }
 
-fn taken(one: &BuiltStep, built: &BuiltPart, tensors: &Tensors) -> Result<Vec<Tensor>> {
+fn taken(one: &BuiltStep, parameters: &Parameters, tensors: &Tensors) -> Result<Vec<Tensor>> {
     let read = |source: &Source| match source {
         Source::Tensor(id) => find(tensors, *id),
-        Source::Parameter(path) => match built.parameters.get(path) {
+        Source::Parameter(path) => match parameters.get(path) {
             Some(parameter) => Ok(parameter.clone()),
             None => candle_core::bail!("the parameter `{path}` is read before it is made"),
         },

@@ -308,7 +308,7 @@ fn step_markdown(snapshot: &Snapshot, model: &Model, node: NodeRef, doc: Option<
                 snapshot.display.units.bytes(bytes)
             ));
         }
-        What::Group(_) | What::Splice(_) => {
+        What::Group(_) | What::Splice(_) | What::Expert(_) => {
             out.push_str(&flow_markdown(model, step));
             out.push_str(&part_totals_markdown(snapshot.display.units, &step.totals));
         }

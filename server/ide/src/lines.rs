@@ -50,7 +50,7 @@ impl<'s> StepLine<'s> {
     pub fn own(&self, file: FileId) -> Figures {
         let is_own = |uses: &&&[Use]| match &uses[0].step.what {
             What::Part(part) => part.item.file != file,
-            What::Group(_) | What::Splice(_) => false,
+            What::Group(_) | What::Splice(_) | What::Expert(_) => false,
             What::Layer(_) | What::Declared(_) => true,
         };
         let uses = self.stages.iter().filter(is_own).flat_map(|uses| uses.iter());

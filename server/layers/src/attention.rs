@@ -43,15 +43,17 @@ pub(crate) static ENTRIES: &[Entry] = &[
             Param::optional("enable_gqa", Kind::Bool, "false"),
             Param::optional("window", Kind::Int, "none"),
             Param::optional("softcap", Kind::Float, "none"),
+            Param::optional("sinks", Kind::Bool, "false"),
         ],
-        inputs: Inputs::Named(&["query", "key", "value", "bias?"]),
+        inputs: Inputs::Named(&["query", "key", "value", "bias?", "sinks?"]),
         summary: "`softmax(query @ key^T * scale) @ value`",
         doc: "`query: [*, H, L, E]`, `key: [*, H, S, E]`, `value: [*, H, S, V]` → `[*, H, L, V]`. A fourth source \
               is added to the scores. With `enable_gqa` the heads of key and value may be fewer.\n\n\
               MACs: `L * S * (E + V)` per head, all pairs, whatever the mask. Other FLOPs per score: 1 for the \
-              scale, 5 for softmax, 1 for an added mask, 3 for `softcap`.\n\n\
-              Unlike PyTorch, `window` hides keys that far behind, `softcap` bounds the scores (as Gemma does), and \
-              with `is_causal` the last query sees the last key, so that a cache may stand in front.",
+              scale, 5 for softmax, 1 for an added mask, 3 for `softcap`; 5 per query for its sink.\n\n\
+              Unlike PyTorch, `window` hides keys that far behind, `softcap` bounds the scores (as Gemma does), \
+              `sinks` takes as last source `[H]`, a score that each head adds to the softmax without a value (as \
+              gpt-oss does), and with `is_causal` the last query sees the last key, so that a cache may stand in front.",
         source: "https://pytorch.org/docs/stable/generated/torch.nn.functional.scaled_dot_product_attention.html",
         bind: Attention::bind,
     },
@@ -67,12 +69,16 @@ pub(crate) static ENTRIES: &[Entry] = &[
             Param::optional("low_freq_factor", Kind::Float, "1.0"),
             Param::optional("high_freq_factor", Kind::Float, "4.0"),
             Param::optional("original_max_position_embeddings", Kind::Int, "8192"),
+            Param::optional("beta_fast", Kind::Float, "32.0"),
+            Param::optional("beta_slow", Kind::Float, "1.0"),
+            Param::optional("truncate", Kind::Bool, "true"),
+            Param::optional("attention_factor", Kind::Float, "none"),
         ],
         inputs: Inputs::Named(&["input"]),
         summary: "Turns pairs of features by an angle that grows with the position.",
         doc: "`[*, T, D]` → `[*, T, D]`; positions begin at `offset`. Halves are paired, or neighbours with \
               `interleaved`. The other arguments are those of `rope_scaling` in Hugging Face's configs: \
-              \"linear\" and \"llama3\" change the angles when it is built, the others cost the same and are not built.\n\n3 FLOPs per element: two products and a sum. From RoFormer (Su et al., 2021).",
+              \"linear\", \"llama3\" and \"yarn\" change the angles when it is built, the others cost the same and are not built.\n\n3 FLOPs per element: two products and a sum. From RoFormer (Su et al., 2021).",
         source: "https://arxiv.org/abs/2104.09864",
         bind: RotaryEmbedding::bind,
     },
@@ -332,6 +338,7 @@ struct Attention {
     enable_gqa: bool,
     window: Option<u64>,
     softcap: Option<f64>,
+    sinks: bool,
 }
 
 impl Attention {
@@ -347,7 +354,16 @@ impl Attention {
             enable_gqa: arguments.bool("enable_gqa")?,
             window,
             softcap: arguments.optional_float("softcap")?,
+            sinks: arguments.bool("sinks")?,
         }))
+    }
+
+    /// What is added to the scores, and each head's sink, of all sources.
+    fn others<'i, T>(&self, inputs: &'i [T]) -> (Option<&'i T>, Option<&'i T>) {
+        match (self.sinks, &inputs[3..]) {
+            (true, [sinks]) => (None, Some(sinks)),
+            (_, others) => (others.first(), others.get(1)),
+        }
     }
 }
 
@@ -401,7 +417,8 @@ impl Layer for Attention {
         }
         let mut scores = query.shape.to_vec();
         scores[last] = key.shape[sequence];
-        if let Some(bias) = inputs.get(3) {
+        let (bias, sinks) = self.others(inputs);
+        if let Some(bias) = bias {
             let broadcast = crate::operators::broadcast(&bias.shape, &scores);
             if broadcast.is_none_or(|shape| shape[..] != scores[..]) {
                 let scores = crate::Shape::from(scores);
@@ -409,6 +426,23 @@ impl Layer for Attention {
                     format!("the scores are {scores}; {} cannot be added to them", bias.shape);
                 return Err(Refusal::shape(3, message));
             }
+        }
+        let heads = if rank < 3 { 1 } else { query.shape[rank - 3] };
+        match sinks {
+            None if self.sinks => {
+                let message = "with `sinks=true` the last source is [H], a score for each head";
+                return Err(Refusal::new(Reason::WrongNumberOfInputs, At::Layer, message));
+            }
+            Some(_) if !self.sinks => {
+                let message = "a fifth source needs `sinks=true`";
+                return Err(Refusal::new(Reason::WrongNumberOfInputs, At::Layer, message));
+            }
+            Some(sinks) if sinks.shape[..] != [heads] => {
+                let message =
+                    format!("the query has {heads} heads; their sinks are {}", sinks.shape);
+                return Err(Refusal::shape(inputs.len() - 1, message));
+            }
+            _ => {}
         }
         Ok(vec![query.with_shape(query.shape.with_last(value.shape[last]))])
     }
@@ -423,12 +457,17 @@ impl Layer for Attention {
         scores.push(("L", query[rank - 2].into()));
         scores.push(("S", key[rank - 2].into()));
         let with = |factor| [&scores[..], &[factor]].concat();
-        let masks = u128::from(inputs.len() > 3);
+        let masks = u128::from(self.others(inputs).0.is_some());
         let softcap = if self.softcap.is_some() { 3 } else { 0 };
-        Cost::free()
+        let cost = Cost::free()
             .macs_of("scores", &with(("E", query[rank - 1].into())))
             .macs_of("sums of values", &with(("V", value[rank - 1].into())))
-            .flops_of("scale, mask and softmax", &with(("operations", 6 + masks + softcap)))
+            .flops_of("scale, mask and softmax", &with(("operations", 6 + masks + softcap)));
+        if !self.sinks {
+            return cost;
+        }
+        let rows = &scores[..scores.len() - 1];
+        cost.flops_of("softmax of the sinks", &[rows, &[("operations", 5)]].concat())
     }
 
     fn build(&self, _: VarBuilder<'_>) -> CandleResult<Box<dyn Module>> {
@@ -447,7 +486,8 @@ impl Layer for Attention {
             if let Some(cap) = attention.softcap {
                 scores = ((scores / cap)?.tanh()? * cap)?;
             }
-            if let Some(bias) = inputs.get(3) {
+            let (bias, sinks) = attention.others(inputs);
+            if let Some(bias) = bias {
                 scores = scores.broadcast_add(bias)?;
             }
             if attention.is_causal || attention.window.is_some() {
@@ -456,8 +496,15 @@ impl Layer for Attention {
                     attention.mask(length, positions, scores.device())?.to_dtype(scores.dtype())?;
                 scores = scores.broadcast_add(&mask)?;
             }
+            let positions = scores.dim(D::Minus1)?;
+            if let Some(sinks) = sinks {
+                let mut shape = scores.dims().to_vec();
+                shape[scores.rank() - 1] = 1;
+                let sinks = sinks.reshape(((), 1, 1))?.broadcast_as(shape)?;
+                scores = Tensor::cat(&[scores, sinks], D::Minus1)?;
+            }
             let weights = ops::softmax_last_dim(&scores.contiguous()?)?;
-            Ok(vec![matmul(&weights, &value)?])
+            Ok(vec![matmul(&weights.narrow(D::Minus1, 0, positions)?, &value)?])
         })
     }
 }
@@ -520,13 +567,23 @@ enum Scaling {
         high: f64,
         length: f64,
     },
+    /// YaRN (Peng et al., 2023), as in transformers: pairs that turn often keep their frequency,
+    /// those that turn rarely divide it, from pair `low` to pair `high` there is a ramp.
+    Yarn {
+        factor: f64,
+        low: f64,
+        high: f64,
+        /// What sines and cosines are multiplied with.
+        attention_factor: f64,
+    },
     /// Angles that depend on the sequence.
     Other,
 }
 
 impl Scaling {
-    fn of(arguments: &Arguments) -> Result<Scaling, Refusal> {
+    fn of(arguments: &Arguments, width: u64) -> Result<Scaling, Refusal> {
         let factor = arguments.float("factor")?;
+        let length = arguments.size("original_max_position_embeddings", 1)? as f64;
         Ok(match arguments.text("rope_type")?.as_str() {
             "default" => Scaling::None,
             "linear" => Scaling::Linear { factor },
@@ -534,13 +591,38 @@ impl Scaling {
                 factor,
                 low: arguments.float("low_freq_factor")?,
                 high: arguments.float("high_freq_factor")?,
-                length: arguments.size("original_max_position_embeddings", 1)? as f64,
+                length,
             },
+            "yarn" => {
+                let theta = arguments.float("theta")?;
+                // The pair that turns so often within the length that the model was trained for.
+                let pair = |turns: f64| {
+                    let turns = length / (turns * std::f64::consts::TAU);
+                    width as f64 * turns.ln() / (2.0 * theta.ln())
+                };
+                let (mut low, mut high) =
+                    (pair(arguments.float("beta_fast")?), pair(arguments.float("beta_slow")?));
+                if arguments.bool("truncate")? {
+                    (low, high) = (low.floor(), high.ceil());
+                }
+                let attention_factor = arguments.optional_float("attention_factor")?;
+                Scaling::Yarn {
+                    factor,
+                    low: low.max(0.0),
+                    high: high.min(width as f64 - 1.0),
+                    attention_factor: attention_factor.unwrap_or(if factor > 1.0 {
+                        0.1 * factor.ln() + 1.0
+                    } else {
+                        1.0
+                    }),
+                }
+            }
             _ => Scaling::Other,
         })
     }
 
-    fn apply(&self, frequency: f64) -> f64 {
+    /// The frequency of a pair.
+    fn apply(&self, pair: usize, frequency: f64) -> f64 {
         match self {
             Scaling::None | Scaling::Other => frequency,
             Scaling::Linear { factor } => frequency / factor,
@@ -548,6 +630,11 @@ impl Scaling {
                 let wavelength = std::f64::consts::TAU / frequency;
                 let smooth = ((length / wavelength - low) / (high - low)).clamp(0.0, 1.0);
                 (1.0 - smooth) * frequency / factor + smooth * frequency
+            }
+            Scaling::Yarn { factor, low, high, .. } => {
+                let span = if low == high { 0.001 } else { high - low };
+                let ramp = ((pair as f64 - low) / span).clamp(0.0, 1.0);
+                ramp * frequency / factor + (1.0 - ramp) * frequency
             }
         }
     }
@@ -565,7 +652,7 @@ impl RotaryEmbedding {
             theta: arguments.float("theta")?,
             interleaved: arguments.bool("interleaved")?,
             offset: arguments.int("offset")?,
-            scaling: Scaling::of(arguments)?,
+            scaling: Scaling::of(arguments, input.shape[input.shape.len() - 1])?,
         }))
     }
 }
@@ -591,13 +678,19 @@ impl Layer for RotaryEmbedding {
                 .flat_map(|position| (0..half).map(move |pair| (position, pair)))
                 .map(|(position, pair)| {
                     let frequency = rotary.theta.powf(-2.0 * pair as f64 / width as f64);
-                    let frequency = rotary.scaling.apply(frequency);
+                    let frequency = rotary.scaling.apply(pair, frequency);
                     ((position as i64 + rotary.offset) as f64 * frequency) as f32
                 })
                 .collect();
             let angles = Tensor::from_vec(angles, (length, half), input.device())?;
-            let (cos, sin) =
-                (angles.cos()?.to_dtype(input.dtype())?, angles.sin()?.to_dtype(input.dtype())?);
+            let scale = match rotary.scaling {
+                Scaling::Yarn { attention_factor, .. } => attention_factor,
+                _ => 1.0,
+            };
+            let (cos, sin) = (
+                (angles.cos()? * scale)?.to_dtype(input.dtype())?,
+                (angles.sin()? * scale)?.to_dtype(input.dtype())?,
+            );
             let shape = input.dims();
             let flat = input.reshape((1, (), length, width))?.contiguous()?;
             let output = match rotary.interleaved {

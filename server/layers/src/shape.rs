@@ -44,6 +44,11 @@ impl Shape {
         product(self.0.iter().copied())
     }
 
+    /// The shape of so many tensors of this one, stacked along a new first dimension.
+    pub fn stacked(&self, count: u64) -> Shape {
+        std::iter::once(count).chain(self.iter().copied()).collect::<Vec<u64>>().into()
+    }
+
     /// The same shape with another last dimension.
     pub fn with_last(&self, size: u64) -> Shape {
         let mut sizes = self.0.clone();

@@ -522,6 +522,14 @@ impl<'t> Choose<'t> {
     pub fn experts(self) -> Option<Expr<'t>> {
         exprs(self.0).nth(1)
     }
+
+    /// Whether their parameters are stacked in one tensor each.
+    pub fn is_stacked(self) -> bool {
+        self.0
+            .tokens()
+            .filter(|token| token.kind() == Kind::Name)
+            .any(|token| token.text() == "stacked")
+    }
 }
 
 impl<'t> Shape<'t> {

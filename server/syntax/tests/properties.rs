@@ -6,10 +6,10 @@ use syntax::{Kind, format::format, parse};
 /// Pieces of the language, so that random texts reach deep into the grammar.
 const PIECES: &[&str] = &[
     "model", "block", "input", "param", "let", "repeat", "for", "in", "if", "else", "choose", "of",
-    "expect", "use", "weights", "dtype", "x", "conv1", "N", "ReLU", "Conv2d", "it", "none", "true",
-    "1", "2.5", "5M", "\"a{i}\"", "\"s\"", "(", ")", "[", "]", "{", "}", ",", ":", ";", ".", "...",
-    "->", "=", "==", "+", "-", "*", "**", "/", "//", "%", "@", "<", " ", "\n", "\n    ", "# c",
-    "## d", "\u{e9}", "\0", "\t", "\r\n", "\"",
+    "stacked", "expect", "use", "weights", "dtype", "x", "conv1", "N", "ReLU", "Conv2d", "it",
+    "none", "true", "1", "2.5", "5M", "\"a{i}\"", "\"s\"", "(", ")", "[", "]", "{", "}", ",", ":",
+    ";", ".", "...", "->", "=", "==", "+", "-", "*", "**", "/", "//", "%", "@", "<", " ", "\n",
+    "\n    ", "# c", "## d", "\u{e9}", "\0", "\t", "\r\n", "\"",
 ];
 
 fn text() -> impl Strategy<Value = String> {

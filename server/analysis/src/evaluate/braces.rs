@@ -1,13 +1,13 @@
 //! Stages with braces: groups, loops, conditions, experts.
 
-use std::rc::Rc;
+use std::{rc::Rc, sync::Arc};
 
 use rustc_hash::FxHashMap;
 use smol_str::{SmolStr, ToSmolStr};
 use syntax::ast;
 
 use crate::{
-    Code, NodeRef, Step, Totals, What,
+    Code, Expert, NodeRef, Step, Totals, What,
     evaluate::{
         MAX_STEPS, Run,
         frame::{Frame, Level, Pending},
@@ -15,7 +15,7 @@ use crate::{
         steps::{Made, flowing, taken},
         value::{Tensor, Value},
     },
-    written::StepPath,
+    written::{Stack, StepPath},
 };
 
 impl<'w> Run<'w> {
@@ -82,7 +82,7 @@ impl<'w> Run<'w> {
         frame.pending = outer_pending;
         frame.container = outer_container;
         let value = frame.it.clone();
-        self.push_group(frame, node, inputs, &value, level, number.clone(), true);
+        self.push_group(frame, node, inputs, &value, level, number.clone(), What::Group);
         if let Some(number) = number {
             let label = frame.child_label(frame.container, &number);
             let slot = frame.label_mut(label);
@@ -109,7 +109,7 @@ impl<'w> Run<'w> {
         frame.pending = outer_pending;
         let value = frame.it.clone();
         let level = Level { steps, ..Level::default() };
-        self.push_group(frame, node, inputs, &value, level, None, false);
+        self.push_group(frame, node, inputs, &value, level, None, What::Splice);
         value
     }
 
@@ -122,7 +122,7 @@ impl<'w> Run<'w> {
         value: &Value,
         level: Level,
         number: Option<SmolStr>,
-        is_group: bool,
+        what: impl FnOnce(Vec<Arc<Step>>) -> What,
     ) {
         let mut totals =
             Totals::sum(level.steps.iter().map(|step| &step.totals)).unwrap_or_else(|overflow| {
@@ -134,7 +134,7 @@ impl<'w> Run<'w> {
             id: self.next_id(),
             node,
             path: StepPath { segments: number.iter().cloned().collect(), from_part: false },
-            what: if is_group { What::Group(level.steps) } else { What::Splice(level.steps) },
+            what: what(level.steps),
             inputs,
             outputs: flowing(value),
             continued: false,
@@ -142,6 +142,7 @@ impl<'w> Run<'w> {
             idle: frame.idle,
             totals,
         };
+        let is_group = matches!(step.what, What::Group(_));
         let has_path = number.is_some() || !is_group;
         frame.pending.push(Pending { step, is_module: is_group, has_path });
     }
@@ -409,15 +410,24 @@ impl<'w> Run<'w> {
         let Some((tokens, routing)) = self.routed_tokens(node, &input, chosen) else {
             return Value::Unknown;
         };
+        let stack = choose.is_stacked().then_some(Stack { chosen, experts });
+        if stack.is_some() && self.stack.is_some() {
+            let message = "experts with stacked parameters within such experts are not known";
+            self.error(Code::WrongValue, node, message);
+            return Value::Unknown;
+        }
         // The sum belongs to the braces, as the experts do; the node of the stage is the whole.
-        let sum_node = NodeRef { file: frame.file, node: body.id() };
+        let body_node = NodeRef { file: frame.file, node: body.id() };
         self.group(frame, node, input, own, made, |run, frame| {
             let mut outputs = Vec::new();
             for expert in 0..experts {
                 let outer_idle = frame.idle;
                 frame.idle |= expert >= chosen;
                 frame.it = Value::Tensor(tokens.clone());
-                run.spliced_braces(frame, body, Vec::new());
+                match stack {
+                    Some(stack) => run.stacked_expert(frame, body, body_node, stack, expert),
+                    None => run.spliced_braces(frame, body, Vec::new()),
+                }
                 frame.idle = outer_idle;
                 match &frame.it {
                     Value::Tensor(tensor) => outputs.push(tensor.clone()),
@@ -431,12 +441,44 @@ impl<'w> Run<'w> {
                 }
             }
             frame.it = match outputs.len() as u64 == experts {
-                true => run.weighted_sum(frame, sum_node, chosen, &routing, &outputs),
+                true => run.weighted_sum(frame, body_node, chosen, &routing, &outputs),
                 false => Value::Unknown,
             };
             let pending = std::mem::take(&mut frame.pending);
             run.settle_unlabelled(frame, pending);
+            if stack.is_some() {
+                frame.show_stacked();
+            }
         })
+    }
+
+    /// An expert whose parameters are stacked with those of the others: the first one makes them, at
+    /// the paths that all have.
+    fn stacked_expert(
+        &mut self,
+        frame: &mut Frame,
+        body: ast::Body<'w>,
+        node: NodeRef,
+        stack: Stack,
+        number: u64,
+    ) {
+        let outer_reusing = frame.reusing;
+        frame.reusing |= number > 0;
+        let outer_level = std::mem::take(&mut frame.level);
+        let outer_pending = std::mem::take(&mut frame.pending);
+        let inputs = taken(&frame.it);
+        self.stack = Some(stack);
+        self.spliced_braces(frame, body, Vec::new());
+        self.stack = None;
+        let level = std::mem::replace(&mut frame.level, outer_level);
+        frame.pending = outer_pending;
+        frame.level.numbered = frame.level.numbered.or(level.numbered);
+        frame.level.labelled = frame.level.labelled.or(level.labelled);
+        let value = frame.it.clone();
+        self.push_group(frame, node, inputs, &value, level, None, |steps| {
+            What::Expert(Expert { number, of: stack.experts, steps })
+        });
+        frame.reusing = outer_reusing;
     }
 
     /// The tokens of a `choose`, and their weights and indices, after all three are checked.

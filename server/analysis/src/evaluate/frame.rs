@@ -8,7 +8,7 @@ use smol_str::SmolStr;
 use syntax::NodeId;
 
 use crate::{
-    NodeRef, Part, Step,
+    NodeRef, Part, Step, What,
     evaluate::{
         scope::{LabelId, Scope},
         value::{Origin, Recipe, Tensor, Value},
@@ -197,6 +197,18 @@ impl Frame {
         self.memory.push(memory);
         self.makers.push(maker);
         Tensor { ty: Arc::new(ty), origin: Origin::Step(id) }
+    }
+
+    /// Outside of experts a declared tensor is that of all of them.
+    pub fn show_stacked(&mut self) {
+        for label in &mut self.labels {
+            if let Some(What::Declared(tensor)) = label.step.as_ref().map(|step| &step.what)
+                && let Some(Value::Tensor(value)) = &mut label.value
+            {
+                let shape = tensor.shape.clone();
+                value.ty = Arc::new(TensorType { dtype: tensor.dtype, shape });
+            }
+        }
     }
 
     /// The tensor that an inner tensor of a part is to this body.

@@ -70,6 +70,7 @@ impl<'w> Run<'w> {
                 .collect(),
             inputs: inputs.iter().map(|input| input.ty.clone()).collect(),
             dtype,
+            stack: self.stack,
         };
         if let Some(known) = self.memo.get(&key) {
             return known.clone();
@@ -124,6 +125,9 @@ impl<'w> Run<'w> {
         }
         frame.dtype = self.dtype;
         self.lines(&mut frame, body);
+        if self.stack.is_some() {
+            frame.show_stacked();
+        }
         self.hint_mixed(&mut frame);
         self.check_unused(&frame);
         let evaluated = self.finish(frame, item, name);

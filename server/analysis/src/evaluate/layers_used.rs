@@ -311,15 +311,21 @@ impl<'w> Run<'w> {
         if self.setting.builds && used.entry.is_some() && !used.functional {
             parameters = layers::parameters(&*used.layer, frame.dtype)?;
             parameters.retain(|tensor| used.given.iter().all(|(name, _)| *name != tensor.name));
-            totals = totals.with_parameters(&parameters)?;
+            if let Some(stack) = self.stack {
+                parameters = stack.of(parameters);
+            }
+            totals = totals.with_parameters(&parameters, self.stack)?;
         }
         Ok((parameters, totals))
     }
 
-    /// The parameters of a step's layer, built if this run does not build.
+    /// The parameters of a step's layer, built if this run does not build; within a stack those of
+    /// one expert.
     pub(crate) fn parameters_of(&self, step: &Step, dtype: DType) -> Vec<ParameterTensor> {
         match &step.what {
-            What::Layer(layer) if self.setting.builds => layer.parameters.clone(),
+            What::Layer(layer) if self.setting.builds && self.stack.is_none() => {
+                layer.parameters.clone()
+            }
             What::Layer(layer) => layers::parameters(&*layer.layer, dtype).unwrap_or_default(),
             What::Declared(tensor) => vec![tensor.clone()],
             _ => Vec::new(),

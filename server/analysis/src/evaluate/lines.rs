@@ -223,9 +223,13 @@ impl<'w> Run<'w> {
         ty: TensorType,
         is_buffer: bool,
     ) -> Option<std::sync::Arc<Step>> {
-        let tensor =
-            ParameterTensor { name: String::new(), dtype: ty.dtype, shape: ty.shape, is_buffer };
-        let totals = match Totals::default().with_parameters(std::slice::from_ref(&tensor)) {
+        let shape = match self.stack {
+            Some(stack) => ty.shape.stacked(stack.experts),
+            None => ty.shape,
+        };
+        let tensor = ParameterTensor { name: String::new(), dtype: ty.dtype, shape, is_buffer };
+        let own = std::slice::from_ref(&tensor);
+        let totals = match Totals::default().with_parameters(own, self.stack) {
             Ok(totals) => totals,
             Err(overflow) => {
                 self.error(Code::Overflow, node, overflow.to_string());

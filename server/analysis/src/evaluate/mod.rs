@@ -36,7 +36,7 @@ pub(crate) use layers_used::adjusted;
 use scope::Scope;
 use value::{Callee, Value};
 
-use crate::{Code, Diagnostic, FileId, NodeRef, Place, Workspace};
+use crate::{Code, Diagnostic, FileId, NodeRef, Place, Workspace, written::Stack};
 
 /// The most steps that are written out, lists and parts counted once.
 pub(crate) const MAX_STEPS: usize = 100_000;
@@ -140,6 +140,8 @@ pub(crate) struct Run<'w> {
     /// The dtype of the model that is being written out, and whether somebody chose it.
     dtype: DType,
     dtype_is_set: bool,
+    /// Inside experts whose parameters are stacked.
+    stack: Option<Stack>,
     pub symbols: Vec<Symbol>,
     pub arguments: Vec<(SmolStr, String)>,
     /// Expectations with `at`, to be evaluated in runs of their own.
@@ -163,6 +165,7 @@ struct MemoKey {
     arguments: Vec<(Option<SmolStr>, Value)>,
     inputs: Vec<Arc<layers::TensorType>>,
     dtype: DType,
+    stack: Option<Stack>,
 }
 
 struct ScopeKey(Rc<Scope>);
@@ -199,6 +202,7 @@ impl<'w> Run<'w> {
             checking: 0,
             dtype: crate::written::DEFAULT_DTYPE,
             dtype_is_set: false,
+            stack: None,
             symbols: Vec::new(),
             arguments: Vec::new(),
             expectations_at: Vec::new(),

@@ -186,7 +186,7 @@ fn branch(p: &mut Parser<'_>, has_condition: bool) {
     p.finish(branch, Kind::Branch);
 }
 
-/// `"choose" expr "of" expr body`
+/// `"choose" expr "of" expr [ "stacked" ] body`
 fn choose(p: &mut Parser<'_>) {
     let choose = p.start();
     p.bump();
@@ -194,6 +194,9 @@ fn choose(p: &mut Parser<'_>) {
     if p.at_word("of") {
         p.bump();
         expr(p);
+        if p.at_word("stacked") {
+            p.bump();
+        }
         body_or_error(p, "`{` and the expert");
     } else {
         p.error_expected("`of` and the number of experts");

@@ -130,8 +130,8 @@ fn lines(model: &Model, arguments: &Arguments) -> Vec<Line> {
 fn tree(model: &Model, steps: &[Arc<Step>], depth: usize, deepest: usize, out: &mut Vec<Line>) {
     let mut rest = steps;
     while let Some((step, after)) = rest.split_first() {
-        if let What::Splice(inner) = &step.what {
-            tree(model, inner, depth, deepest, out);
+        if let What::Splice(_) | What::Expert(_) = &step.what {
+            tree(model, step.children(), depth, deepest, out);
             rest = after;
             continue;
         }

@@ -1,0 +1,62 @@
+#!/usr/bin/env python3
+"""Makes fixtures of tiny Hugging Face models: config, seeded random weights, an input and the output.
+
+usage: fixtures.py [NAME…]     (needs torch and transformers: tests/peers/requirements.txt)
+"""
+import pathlib
+import sys
+
+import torch
+import transformers
+from safetensors.torch import save_file
+
+FIXTURES = pathlib.Path(__file__).parent / "fixtures"
+YARN = {"rope_type": "yarn", "factor": 4.0, "beta_fast": 32.0, "beta_slow": 1.0,
+        "original_max_position_embeddings": 16}
+
+
+def gpt_oss():
+    config = transformers.GptOssConfig(
+        vocab_size=256, hidden_size=64, intermediate_size=32, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, head_dim=16, num_local_experts=4, num_experts_per_tok=2, sliding_window=4,
+        layer_types=["sliding_attention", "full_attention"], max_position_embeddings=64,
+        rope_scaling={**YARN, "truncate": False}, pad_token_id=0)
+    return transformers.GptOssForCausalLM(config)
+
+
+def deepseek_v3_yarn():
+    config = transformers.DeepseekV3Config(
+        vocab_size=256, hidden_size=64, intermediate_size=128, moe_intermediate_size=32, num_hidden_layers=2,
+        num_attention_heads=4, num_key_value_heads=4, n_routed_experts=4, n_shared_experts=1, num_experts_per_tok=2,
+        n_group=2, topk_group=1, first_k_dense_replace=1, kv_lora_rank=32, q_lora_rank=32, qk_rope_head_dim=16,
+        qk_nope_head_dim=16, v_head_dim=16, max_position_embeddings=64,
+        rope_scaling={**YARN, "mscale": 1.0, "mscale_all_dim": 0.7})
+    return transformers.DeepseekV3ForCausalLM(config)
+
+
+MODELS = {"tiny_gpt_oss": gpt_oss, "tiny_deepseek_v3_yarn": deepseek_v3_yarn}
+
+
+def main():
+    for name in sys.argv[1:] or MODELS:
+        torch.manual_seed(0)
+        model = MODELS[name]()
+        # As they are made biases, sinks and norms are all alike, and would hide a mistake.
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.add_(0.1 * torch.randn_like(parameter))
+        model.eval().set_attn_implementation("eager")
+        folder = FIXTURES / name
+        folder.mkdir(exist_ok=True)
+        model.config.architectures = [type(model).__name__]
+        model.config.to_json_file(folder / "config.json")
+        weights = {key: value.contiguous() for key, value in model.state_dict().items()}
+        save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+        inputs = torch.randint(0, 256, (2, 12))
+        with torch.no_grad():
+            output = model(inputs, use_cache=False).logits
+        save_file({"case0.input0": inputs, "case0.output": output.contiguous()}, folder / "io.safetensors")
+        print(name, sum(value.numel() for value in weights.values()), "elements")
+
+
+main()
