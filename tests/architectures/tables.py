@@ -7,6 +7,7 @@ usage: pip install torch==2.9.1 transformers==4.57.3; tables.py FOLDER; extract.
 import contextlib
 import json
 import pathlib
+import re
 import sys
 
 import torch
@@ -17,6 +18,11 @@ from torch.utils.flop_counter import FlopCounterMode
 autocast = torch.autocast
 torch.autocast = lambda device_type, **rest: (
     contextlib.nullcontext() if device_type == "meta" else autocast(device_type, **rest)
+)
+
+# Whether as many features come as tokens stand for them is data, which the meta device lacks too.
+transformers.LlavaModel.get_placeholder_mask = lambda self, ids, inputs_embeds, image_features: (
+    (ids == self.config.image_token_id).unsqueeze(-1).expand_as(inputs_embeds)
 )
 
 TARGET = pathlib.Path(sys.argv[1]) / "hf"
@@ -67,9 +73,25 @@ CONFIGS = {
         hidden_size=384, intermediate_size=1536, num_hidden_layers=6, torch_dtype="float32")),
     "distilbert-base": ("DistilBertModel", TEXT | {"attention_mask": [1, 128]}, dict()),
     "electra-small": ("ElectraModel", TEXT | {"attention_mask": [1, 128]}, dict()),
+    "llava-1.5-7b": ("LlavaForConditionalGeneration", {"input_ids": [1, 640], "pixel_values": [1, 3, 336, 336]}, dict(
+        image_token_index=32000, torch_dtype="float16",
+        text_config=dict(model_type="llama", max_position_embeddings=4096, rms_norm_eps=1e-5, vocab_size=32064),
+        vision_config=dict(
+            model_type="clip_vision_model", hidden_size=1024, image_size=336, intermediate_size=4096,
+            num_attention_heads=16, num_hidden_layers=24, patch_size=14, projection_dim=768))),
     "dinov2-giant": ("Dinov2Model", IMAGE, dict(
         hidden_size=1536, num_attention_heads=24, num_hidden_layers=40, use_swiglu_ffn=True, image_size=518)),
 }
+
+
+def saved(model, name):
+    """The name that a module or tensor has in a checkpoint, as `save_pretrained` changes it."""
+    for replacement, pattern in getattr(model, "_checkpoint_conversion_mapping", {}).items():
+        name, found = re.subn(rf"^{pattern}\b", replacement.lstrip("^"), name)
+        if found:
+            return name
+    # What is left of a model whose parts are saved elsewhere is no module of the checkpoint.
+    return None if name == "model" and model._checkpoint_conversion_mapping else name
 
 
 def make(name, architecture, inputs, values):
@@ -84,7 +106,7 @@ def make(name, architecture, inputs, values):
     for parameter, tensor in model.named_parameters(remove_duplicate=False):
         tied.setdefault(id(tensor), []).append(parameter)
     dropped = {later for names in tied.values() for later in names[1:]}
-    state = {key: tensor for key, tensor in model.state_dict().items() if key not in dropped}
+    state = {saved(model, key): tensor for key, tensor in model.state_dict().items() if key not in dropped}
     counted = FlopCounterMode(display=False)
     width = next(model.parameters()).dtype
     tensors = {
@@ -105,7 +127,8 @@ def make(name, architecture, inputs, values):
     for module, operators in counted.get_flop_counts().items():
         path = "" if module == "Global" else module.split(".", 1)[1] if "." in module else None
         if total is not None and path is not None and sum(operators.values()):
-            modules[path] = sum(operators.values())
+            modules[saved(model, path)] = sum(operators.values())
+    modules.pop(None, None)
     folder = TARGET / name
     folder.mkdir(parents=True, exist_ok=True)
     write = lambda file, value: (folder / file).write_text(json.dumps(value))

@@ -34,13 +34,41 @@ def deepseek_v3_yarn():
     return transformers.DeepseekV3ForCausalLM(config)
 
 
-MODELS = {"tiny_gpt_oss": gpt_oss, "tiny_deepseek_v3_yarn": deepseek_v3_yarn}
+def llava():
+    config = transformers.LlavaConfig(
+        text_config=dict(
+            model_type="llama", vocab_size=256, hidden_size=64, intermediate_size=128, num_hidden_layers=2,
+            num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=64),
+        vision_config=dict(
+            model_type="clip_vision_model", hidden_size=32, intermediate_size=64, num_hidden_layers=3,
+            num_attention_heads=4, image_size=16, patch_size=8),
+        image_token_index=255)
+    return transformers.LlavaForConditionalGeneration(config)
+
+
+def tokens(model):
+    return {"input_ids": torch.randint(0, 255, (2, 12))}
+
+
+def images_among_tokens(model):
+    """Each row has the four tokens of an image, each at another place."""
+    inputs = tokens(model)
+    inputs["input_ids"][0, 2:6] = inputs["input_ids"][1, 7:11] = 255
+    return inputs | {"pixel_values": torch.randn(2, 3, 16, 16)}
+
+
+MODELS = {
+    "tiny_gpt_oss": (gpt_oss, tokens),
+    "tiny_deepseek_v3_yarn": (deepseek_v3_yarn, tokens),
+    "tiny_llava": (llava, images_among_tokens),
+}
 
 
 def main():
     for name in sys.argv[1:] or MODELS:
         torch.manual_seed(0)
-        model = MODELS[name]()
+        make, inputs = MODELS[name]
+        model = make()
         # As they are made biases, sinks and norms are all alike, and would hide a mistake.
         with torch.no_grad():
             for parameter in model.parameters():
@@ -48,15 +76,15 @@ def main():
         model.eval().set_attn_implementation("eager")
         folder = FIXTURES / name
         folder.mkdir(exist_ok=True)
-        model.config.architectures = [type(model).__name__]
-        model.config.to_json_file(folder / "config.json")
-        weights = {key: value.contiguous() for key, value in model.state_dict().items()}
-        save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-        inputs = torch.randint(0, 256, (2, 12))
+        # With the names that checkpoints have, which are not always those of the modules.
+        model.save_pretrained(folder)
+        (folder / "generation_config.json").unlink()
+        inputs = inputs(model)
         with torch.no_grad():
-            output = model(inputs, use_cache=False).logits
-        save_file({"case0.input0": inputs, "case0.output": output.contiguous()}, folder / "io.safetensors")
-        print(name, sum(value.numel() for value in weights.values()), "elements")
+            output = model(**inputs, use_cache=False).logits
+        io = {f"case0.{name}": tensor for name, tensor in inputs.items()}
+        save_file(io | {"case0.output": output.contiguous()}, folder / "io.safetensors")
+        print(name, sum(value.numel() for value in model.parameters()), "elements")
 
 
 main()

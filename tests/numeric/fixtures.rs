@@ -35,6 +35,7 @@ const FIXTURES: &[(&str, &str, &str, &str)] = &[
     ("tiny_gptneox", CONFIG, "GPTNeoXForCausalLM", "B T"),
     ("tiny_llama", CONFIG, "LlamaForCausalLM", "B T"),
     ("tiny_llama31_rope", CONFIG, "LlamaForCausalLM", "B T"),
+    ("tiny_llava", CONFIG, "LlavaForConditionalGeneration", "B T N _ _ _"),
     ("tiny_mamba", CONFIG, "MambaForCausalLM", "B T"),
     ("tiny_mixtral", CONFIG, "MixtralForCausalLM", "B T"),
     ("tiny_phi", CONFIG, "PhiForCausalLM", "B T"),
@@ -190,7 +191,7 @@ impl<'f> Fixture<'f> {
             inputs.push(get("attention_mask").unwrap_or_else(|| ids.ones_like().expect("ones")));
             inputs.push(get("token_type_ids").unwrap_or_else(|| ids.zeros_like().expect("zeros")));
         }
-        inputs.extend(get("decoder_input_ids"));
+        inputs.extend(get("decoder_input_ids").or_else(|| get("pixel_values")));
         inputs
     }
 

@@ -7,7 +7,7 @@ use crate::{
     Cost, DType, Entry, Inputs, Kind, Layer, Module, Param, Refusal, TensorType,
     arguments::first_input,
     module::{many_to_many, one_to_one},
-    operators::broadcast,
+    operators::{broadcast, common_dtype},
 };
 
 pub(crate) static ENTRIES: &[Entry] = &[
@@ -99,10 +99,11 @@ impl Layer for Where {
                 .shape()
                 .broadcast_shape_binary_op(input.shape(), "where")?
                 .broadcast_shape_binary_op(other.shape(), "where")?;
-            let condition = condition.to_dtype(CandleDType::U8)?.broadcast_as(&shape)?;
-            let output = condition
-                .contiguous()?
-                .where_cond(&input.broadcast_as(&shape)?, &other.broadcast_as(&shape)?)?;
+            // Whole numbers hold where they are not 0; a cast would take 256 for 0.
+            let condition = condition.ne(0u8)?.broadcast_as(&shape)?.contiguous()?;
+            let dtype = common_dtype(input.dtype(), other.dtype());
+            let of_both = |x: &Tensor| x.to_dtype(dtype)?.broadcast_as(&shape);
+            let output = condition.where_cond(&of_both(input)?, &of_both(other)?)?;
             Ok(vec![output])
         })
     }
@@ -173,5 +174,24 @@ impl Layer for OneHot {
             let indices = input.to_dtype(CandleDType::I64)?.unsqueeze(input.rank())?;
             indices.broadcast_eq(&numbers)?.to_dtype(CandleDType::I64)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Device;
+
+    use super::*;
+
+    /// PyTorch: `torch.where(torch.tensor([0, 256, -1]).bool(), torch.tensor([1, 2, 3]), 0.5)`.
+    #[test]
+    fn where_holds_for_every_number_but_0() -> CandleResult<()> {
+        let condition = Tensor::new(&[0i64, 256, -1], &Device::Cpu)?;
+        let (input, other) =
+            (Tensor::new(&[1i64, 2, 3], &Device::Cpu)?, Tensor::new(&[0.5f32], &Device::Cpu)?);
+        let weights = VarBuilder::zeros(CandleDType::F32, &Device::Cpu);
+        let outputs = Where.build(weights)?.forward(&[condition, input, other])?;
+        assert_eq!(outputs[0].to_vec1::<f32>()?, [0.5, 2.0, 3.0]);
+        Ok(())
     }
 }

@@ -149,7 +149,10 @@ impl Layer for Arithmetic {
                 }
                 (None, None) => candle_core::bail!("`{}` takes two operands", operator.symbol()),
             };
-            let common = common_dtype(left.dtype(), right.dtype(), operator);
+            let common = match common_dtype(left.dtype(), right.dtype()) {
+                whole if operator == Operator::Div && !whole.is_float() => CandleDType::F32,
+                common => common,
+            };
             let (left, right) = (&left.to_dtype(common)?, &right.to_dtype(common)?);
             let number_first = number.is_some_and(|number| number.is_first);
             let (left, right) = if number_first { (right, left) } else { (left, right) };
@@ -173,16 +176,15 @@ impl Layer for Arithmetic {
 }
 
 /// The dtype in which an operation on two tensors is done, as [`DType::promote`] has it.
-fn common_dtype(left: CandleDType, right: CandleDType, operator: Operator) -> CandleDType {
-    let common = match (left.is_float(), right.is_float()) {
+pub(crate) fn common_dtype(left: CandleDType, right: CandleDType) -> CandleDType {
+    match (left.is_float(), right.is_float()) {
         (true, false) => left,
         (false, true) => right,
         _ if left == right => left,
         (true, true) if left.size_in_bytes() == right.size_in_bytes() => CandleDType::F32,
         _ if left.size_in_bytes() >= right.size_in_bytes() => left,
         _ => right,
-    };
-    if operator == Operator::Div && !common.is_float() { CandleDType::F32 } else { common }
+    }
 }
 
 /// Where two shapes differ, as a clause.
