@@ -35,6 +35,9 @@ pub fn outline(tensors: &[Tensor], depth: usize) -> Vec<Line> {
     lines
 }
 
+/// No module stands deeper; what comes after it is one name, however many dots it has.
+const MAX_DEPTH: usize = 64;
+
 /// The tree of names. Its nodes are in one list and linked, as there may be some 100,000 of them.
 struct Tree<'t> {
     tensors: &'t [Tensor],
@@ -64,7 +67,7 @@ impl<'t> Tree<'t> {
         let hash = |parent: u32, segment: &str| FxBuildHasher.hash_one((parent, segment));
         for (number, tensor) in tensors.iter().enumerate() {
             let mut at = 0;
-            for segment in tensor.name.split('.') {
+            for segment in tensor.name.splitn(MAX_DEPTH, '.') {
                 let key = hash(at, segment);
                 let is_it = |node: &u32| {
                     let node: &Node<'_> = &nodes[*node as usize];
@@ -233,15 +236,19 @@ mod tests {
     use super::*;
     use crate::Dtype;
 
+    fn tensor(name: &str, dtype: &str) -> Tensor {
+        let (name, dtype) = (name.to_owned(), Dtype::safetensors(dtype));
+        Tensor { name, dtype, shape: smallvec![2, 3], bytes: 12, file: 0 }
+    }
+
+    #[test]
+    fn a_name_of_dots_is_no_deep_tree() {
+        let lines = outline(&[tensor(&".".repeat(1_000_000), "F16")], usize::MAX);
+        assert_eq!(lines.len(), MAX_DEPTH);
+    }
+
     #[test]
     fn equal_layers_are_one_line() {
-        let tensor = |name: &str, dtype: &str| Tensor {
-            name: name.to_owned(),
-            dtype: Dtype::safetensors(dtype),
-            shape: smallvec![2, 3],
-            bytes: 12,
-            file: 0,
-        };
         let tensors = [
             tensor("layers.10.w", "BF16"),
             tensor("layers.9.w", "BF16"),

@@ -1,7 +1,7 @@
 //! Any bytes as the header of any kind of checkpoint, and as a config.
 //!
 //! ```text
-//! cargo +nightly fuzz run headers fuzz/corpus/headers fuzz/seeds -- -dict=fuzz/headers.dict -max_total_time=3600 -max_len=65536 -malloc_limit_mb=1
+//! cargo +nightly fuzz run headers fuzz/corpus/headers fuzz/seeds -- -dict=fuzz/headers.dict -max_total_time=3600 -max_len=65536 -malloc_limit_mb=8
 //! ```
 #![no_main]
 
