@@ -164,6 +164,12 @@ fn the_pictures_are_current() {
         "--set",
         "T=8192",
     ]));
+    expect_file!["../../docs/pictures/tensors.svg"].assert_eq(&picture(&[
+        "inspect",
+        "tests/numeric/fixtures/tiny_llava/model.safetensors",
+        "--depth",
+        "4",
+    ]));
     expect_file!["../../docs/pictures/error.svg"]
         .assert_eq(&picture(&["check", "tests/docs/error.taper"]));
 }

@@ -12,6 +12,7 @@ mod meta_model;
 mod project;
 mod session;
 mod settings;
+mod views;
 mod watching;
 
 use client::Client;

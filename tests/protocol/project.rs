@@ -19,7 +19,7 @@ impl Project {
         project
     }
 
-    pub fn write(&self, name: &str, text: &str) {
+    pub fn write(&self, name: &str, text: impl AsRef<[u8]>) {
         std::fs::write(self.0.join(name), text).expect("to write");
     }
 

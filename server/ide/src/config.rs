@@ -29,9 +29,16 @@ pub(crate) fn hints(snapshot: &Snapshot, range: Option<TextRange>) -> Vec<Hint> 
     hints
 }
 
-/// The line above a config: what the model is and needs.
-pub(crate) fn lens(snapshot: &Snapshot) -> Option<Lens> {
-    let (model, _) = configured(snapshot)?;
+/// The lines above a config: what the model is and needs, and the way to its layers.
+pub(crate) fn lenses(snapshot: &Snapshot) -> Vec<Lens> {
+    let Some((model, _)) = configured(snapshot) else { return Vec::new() };
+    let range = TextRange::empty(TextSize::new(0));
+    let lens = |title: String, model| Lens { range, title, model };
+    let show = lens("Show layers".to_owned(), Some(model.name.clone()));
+    vec![lens(title(snapshot, model), None), show]
+}
+
+fn title(snapshot: &Snapshot, model: &Model) -> String {
     let (units, totals) = (snapshot.display.units, model.totals());
     let weights = model.weight_bytes();
     let dtypes: Vec<String> = weights.params.keys().map(|dtype| dtype.to_string()).collect();
@@ -54,8 +61,7 @@ pub(crate) fn lens(snapshot: &Snapshot) -> Option<Lens> {
         }
         None => parts.push(units.count_of(totals.flops, "FLOP")),
     }
-    let range = TextRange::empty(TextSize::new(0));
-    Some(Lens { range, title: parts.join(" · ") })
+    parts.join(" · ")
 }
 
 /// What is known of the key or value at an offset of a config.
@@ -301,9 +307,10 @@ mod tests {
                 "embed_tokens 525 M + lm_head 525 M",
             ]
         );
-        let lens = super::lens(&snapshot).expect("a lens");
+        let lenses = super::lenses(&snapshot);
+        assert_eq!(lenses[1].model.as_deref(), Some("LlamaForCausalLM"));
         assert_eq!(
-            lens.title,
+            lenses[0].title,
             "LlamaForCausalLM · 8.03 G params · 15.0 GiB bf16 · 15.1 GFLOP per token · 128 KiB cache per token"
         );
     }

@@ -1,6 +1,7 @@
 //! Lines above models and blocks: what they cost.
 
 use analysis::Model;
+use smol_str::SmolStr;
 use syntax::TextRange;
 
 use crate::{Snapshot, config, dims};
@@ -12,13 +13,15 @@ pub struct Lens {
     pub range: TextRange,
     /// What it says.
     pub title: String,
+    /// The model whose layers it opens.
+    pub model: Option<SmolStr>,
 }
 
 /// Of a model its totals, and how it compares with the file's first one; of a block its shapes and
 /// how often it is used.
 pub fn lenses(snapshot: &Snapshot) -> Vec<Lens> {
     if snapshot.is_config() {
-        return config::lens(snapshot).into_iter().collect();
+        return config::lenses(snapshot);
     }
     let units = snapshot.display.units;
     let mut lenses = Vec::new();
@@ -27,20 +30,23 @@ pub fn lenses(snapshot: &Snapshot) -> Vec<Lens> {
         let Some(name) = item.name() else { continue };
         let reference = snapshot.node(item.id());
         let Some(model) = snapshot.model_with(reference) else { continue };
-        let mut lens = |title: String| lenses.push(Lens { range: name.range(), title });
+        let range = name.range();
+        let mut lens =
+            |title: String, model: Option<SmolStr>| lenses.push(Lens { range, title, model });
         if model.item == reference {
             let totals = model.totals();
             let at_least = if totals.is_complete() { "" } else { "≥ " };
-            lens(format!(
+            let title = format!(
                 "{} params · {at_least}{} · {} weights · {} peak activations",
                 units.count(totals.params),
                 units.count_of(totals.flops, "FLOP"),
                 units.bytes(totals.param_bytes.saturating_add(totals.buffer_bytes)),
                 units.bytes(model.peak_activation_bytes())
-            ));
-            lenses.extend(
-                comparison(snapshot, model).map(|title| Lens { range: name.range(), title }),
             );
+            lens(title, Some(model.name.clone()));
+            if let Some(title) = comparison(snapshot, model) {
+                lens(title, None);
+            }
             continue;
         }
         let uses = model.part_uses(reference);
@@ -53,7 +59,7 @@ pub fn lenses(snapshot: &Snapshot) -> Vec<Lens> {
             1 => String::new(),
             count => format!(" in {count} variants"),
         };
-        lens(format!("{} → {output} · {times} uses{kinds}", inputs.join(", ")));
+        lens(format!("{} → {output} · {times} uses{kinds}", inputs.join(", ")), None);
     }
     lenses
 }

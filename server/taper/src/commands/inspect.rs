@@ -39,7 +39,7 @@ pub fn run(arguments: &Arguments) -> super::Result {
     let checkpoint = Checkpoint::read(&arguments.file)?;
     match arguments.format {
         Format::Human => {
-            anstream::print!("{}", human(&checkpoint, arguments.depth));
+            anstream::print!("{}", table(&checkpoint, arguments.depth));
             print_problems(&checkpoint);
         }
         Format::Json => anstream::println!("{}", serde_json::to_string_pretty(&checkpoint)?),
@@ -47,8 +47,17 @@ pub fn run(arguments: &Arguments) -> super::Result {
     Ok(if checkpoint.problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// All that is known of a checkpoint, for an editor.
+pub fn text(checkpoint: &Checkpoint) -> String {
+    let mut text = table(checkpoint, usize::MAX);
+    for problem in &checkpoint.problems {
+        text.push_str(&format!("\nerror: {problem}"));
+    }
+    text
+}
+
 /// The table by module, and the totals below it.
-fn human(checkpoint: &Checkpoint, depth: usize) -> String {
+fn table(checkpoint: &Checkpoint, depth: usize) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_header(["module", "dtype", "shape", "tensors", "elements", "bytes"]);

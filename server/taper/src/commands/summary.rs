@@ -5,6 +5,7 @@ mod table;
 
 use std::process::ExitCode;
 
+use analysis::Model;
 use clap::{Args, ValueEnum};
 
 use crate::{commands::ModelArguments, report};
@@ -13,6 +14,19 @@ use crate::{commands::ModelArguments, report};
 pub struct Arguments {
     #[command(flatten)]
     model: ModelArguments,
+    #[command(flatten)]
+    layout: Layout,
+    /// Whose rules count the work.
+    #[arg(long, value_enum, default_value_t = Convention::Taper)]
+    count: Convention,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    format: Format,
+}
+
+/// What the table shows.
+#[derive(Args)]
+struct Layout {
     /// What a line of the table is.
     #[arg(long, value_enum, default_value_t = By::Tree)]
     by: By,
@@ -22,12 +36,6 @@ pub struct Arguments {
     /// The largest first, by this column.
     #[arg(long, value_enum)]
     sort: Option<Sort>,
-    /// Whose rules count the work.
-    #[arg(long, value_enum, default_value_t = Convention::Taper)]
-    count: Convention,
-    /// How to print.
-    #[arg(long, value_enum, default_value_t = Format::Human)]
-    format: Format,
 }
 
 /// What a line of the table is.
@@ -75,6 +83,12 @@ pub fn parse_depth(text: &str) -> Result<usize, String> {
     }
 }
 
+/// Every layer of a model, for an editor.
+pub fn layers(model: &Model) -> String {
+    let layout = Layout { by: By::Tree, depth: usize::MAX, sort: None };
+    anstream::adapter::strip_str(&table::human(model, &layout)).to_string()
+}
+
 pub fn run(arguments: &Arguments) -> super::Result {
     let Some((opened, options)) = arguments.model.open()? else { return Ok(ExitCode::FAILURE) };
     let (workspace, file, source) = (opened.workspace, opened.file, opened.source);
@@ -89,13 +103,13 @@ pub fn run(arguments: &Arguments) -> super::Result {
             anstream::println!("{}", serde_json::to_string_pretty(&summary)?);
         }
         Format::Human => {
-            anstream::print!("{}", table::human(model, arguments));
+            anstream::print!("{}", table::human(model, &arguments.layout));
             if let Some(source) = source {
                 anstream::println!("{source}");
             }
         }
-        Format::Csv => anstream::print!("{}", table::csv(model, arguments)),
-        Format::Markdown => anstream::print!("{}", table::markdown(model, arguments)),
+        Format::Csv => anstream::print!("{}", table::csv(model, &arguments.layout)),
+        Format::Markdown => anstream::print!("{}", table::markdown(model, &arguments.layout)),
     }
     Ok(if analysis.has_errors() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

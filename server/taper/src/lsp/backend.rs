@@ -3,6 +3,8 @@
 
 use std::sync::mpsc;
 
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tokio::sync::oneshot;
 use tower_lsp::{
     Client, LanguageServer,
@@ -17,10 +19,12 @@ use tower_lsp::{
 };
 
 use super::{
-    capabilities,
+    capabilities::{self, SHOW},
+    documents::Kind,
     main_loop::{Event, Job, MainLoop},
     requests::{self, Context},
     transport::{ClientWatch, Log},
+    views::View,
     world::World,
 };
 
@@ -74,19 +78,30 @@ impl Backend {
         P: Send + 'static,
         R: Send + 'static,
     {
-        let of_taper = move |context: Context<'_>, params| match context.document.is_config() {
-            true => None,
-            false => answer(context, params),
-        };
-        self.ask_any(uri, params, of_taper).await
+        self.ask_of(&[Kind::Taper], uri, params, answer).await
     }
 
-    /// Asks about a Taper file or a config, if it is open.
-    async fn ask_any<P, R>(
+    /// Asks about what has a model: a Taper file or a config, if it is open.
+    async fn ask_model<P, R>(
         &self,
         uri: &Url,
         params: P,
-        answer: impl FnOnce(Context<'_>, P) -> Option<R> + Send + 'static,
+        answer: fn(Context<'_>, P) -> Option<R>,
+    ) -> Result<Option<R>>
+    where
+        P: Send + 'static,
+        R: Send + 'static,
+    {
+        self.ask_of(&[Kind::Taper, Kind::Config], uri, params, answer).await
+    }
+
+    /// Asks about a document of these kinds, if it is open.
+    async fn ask_of<P, R>(
+        &self,
+        kinds: &'static [Kind],
+        uri: &Url,
+        params: P,
+        answer: fn(Context<'_>, P) -> Option<R>,
     ) -> Result<Option<R>>
     where
         P: Send + 'static,
@@ -95,11 +110,41 @@ impl Backend {
         let asked = uri.clone();
         let about_document = move |world: &World, params| {
             let document = world.documents.get(&asked)?;
-            answer(Context { world, document }, params)
+            let is_asked = kinds.contains(&document.kind());
+            is_asked.then(|| answer(Context { world, document }, params)).flatten()
         };
         self.ask_world(Some(uri.clone()), params, about_document).await
     }
+
+    /// The text of a document that the server makes: `workspace/textDocumentContent`.
+    pub async fn text_document_content(&self, params: ContentParams) -> Result<Option<Content>> {
+        let view = View::parse(&params.uri);
+        let view = view.ok_or_else(|| Error::invalid_params("no document of this server"))?;
+        let text = |world: &World, view: View| {
+            if let (Ok(mut read), Some(uri)) = (world.read_views.lock(), view.uri()) {
+                read.insert(uri);
+            }
+            Some(view.text(world))
+        };
+        let text = refused(self.ask_world(None, view, text).await?)?;
+        Ok(text.map(|text| Content { text }))
+    }
 }
+
+/// The document whose text is asked for.
+#[derive(Deserialize)]
+pub struct ContentParams {
+    uri: Url,
+}
+
+/// Its text.
+#[derive(Serialize)]
+pub struct Content {
+    text: String,
+}
+
+/// Every kind of document.
+const ALL: &[Kind] = &[Kind::Taper, Kind::Config, Kind::Index];
 
 /// A refusal in the user's words, as an editor shows it.
 fn refused<R>(answer: Option<std::result::Result<R, String>>) -> Result<Option<R>> {
@@ -181,18 +226,18 @@ impl LanguageServer for Backend {
     }
 
     async fn inlay_hint(&self, params: InlayHintParams) -> Result<Option<Vec<InlayHint>>> {
-        self.ask_any(&params.text_document.uri.clone(), params, requests::inlay_hints).await
+        self.ask_model(&params.text_document.uri.clone(), params, requests::inlay_hints).await
     }
 
     async fn inlay_hint_resolve(&self, hint: InlayHint) -> Result<InlayHint> {
         let Some(uri) = requests::uri_of_hint(&hint) else { return Ok(hint) };
-        let resolved = self.ask_any(&uri, hint.clone(), requests::resolve_inlay_hint).await?;
+        let resolved = self.ask_model(&uri, hint.clone(), requests::resolve_inlay_hint).await?;
         Ok(resolved.unwrap_or(hint))
     }
 
     async fn hover(&self, params: HoverParams) -> Result<Option<Hover>> {
         let uri = params.text_document_position_params.text_document.uri.clone();
-        self.ask_any(&uri, params, requests::hover).await
+        self.ask_model(&uri, params, requests::hover).await
     }
 
     async fn diagnostic(
@@ -200,7 +245,7 @@ impl LanguageServer for Backend {
         params: DocumentDiagnosticParams,
     ) -> Result<DocumentDiagnosticReportResult> {
         let uri = params.text_document.uri.clone();
-        let report = self.ask_any(&uri, params, requests::diagnostics).await?;
+        let report = self.ask_of(ALL, &uri, params, requests::diagnostics).await?;
         let nothing = || DocumentDiagnosticReport::Full(Default::default());
         Ok(report.unwrap_or_else(nothing).into())
     }
@@ -273,11 +318,21 @@ impl LanguageServer for Backend {
     }
 
     async fn code_action(&self, params: CodeActionParams) -> Result<Option<CodeActionResponse>> {
-        self.ask_any(&params.text_document.uri.clone(), params, requests::code_actions).await
+        self.ask_model(&params.text_document.uri.clone(), params, requests::code_actions).await
     }
 
     async fn code_lens(&self, params: CodeLensParams) -> Result<Option<Vec<CodeLens>>> {
-        self.ask_any(&params.text_document.uri.clone(), params, requests::code_lenses).await
+        self.ask_of(ALL, &params.text_document.uri.clone(), params, requests::code_lenses).await
+    }
+
+    async fn execute_command(&self, params: ExecuteCommandParams) -> Result<Option<Value>> {
+        let uri = params.arguments.first().and_then(|uri| Url::parse(uri.as_str()?).ok());
+        match (params.command.as_str(), uri.as_ref().and_then(View::parse)) {
+            (SHOW, Some(view)) => self.send(Event::Show(view)),
+            (SHOW, None) => return Err(Error::invalid_params("the address of a document")),
+            _ => return Err(Error::invalid_params("no such command")),
+        }
+        Ok(None)
     }
 
     async fn document_link(&self, params: DocumentLinkParams) -> Result<Option<Vec<DocumentLink>>> {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde_json::Value;
 use tower_lsp::lsp_types::*;
 
-use super::{convert::Encoding, main_loop::Initial};
+use super::{convert::Encoding, main_loop::Initial, views};
 
 /// What is known of the client.
 #[derive(Debug, Clone)]
@@ -37,6 +37,10 @@ pub struct ClientCapabilities {
     pub disabled_actions: bool,
     /// Whole lines are folded.
     pub folds_lines: bool,
+    /// It can be asked to show a document.
+    pub shows_documents: bool,
+    /// It asks for the content of documents that the server makes.
+    pub reads_content: bool,
 }
 
 /// What a client can be asked to ask for again.
@@ -89,6 +93,7 @@ fn client(params: &InitializeParams) -> ClientCapabilities {
     let general = params.capabilities.general.clone().unwrap_or_default();
     let workspace = params.capabilities.workspace.clone().unwrap_or_default();
     let text = params.capabilities.text_document.clone().unwrap_or_default();
+    let window = params.capabilities.window.clone().unwrap_or_default();
     let offered = general.position_encodings.unwrap_or_default();
     let preferred = [Encoding::Utf8, Encoding::Utf32, Encoding::Utf16];
     let encoding = preferred
@@ -134,6 +139,11 @@ fn client(params: &InitializeParams) -> ClientCapabilities {
         change_annotations: edit.change_annotation_support.is_some(),
         disabled_actions: is_set(text.code_action.and_then(|action| action.disabled_support)),
         folds_lines: is_set(text.folding_range.and_then(|folding| folding.line_folding_only)),
+        shows_documents: window.show_document.is_some_and(|show| show.support),
+        // The types do not know it yet; [`transport`](super::transport) puts it here.
+        reads_content: params.capabilities.experimental.as_ref().is_some_and(|experimental| {
+            experimental.get("textDocumentContent").is_some_and(Value::is_object)
+        }),
     }
 }
 
@@ -159,6 +169,9 @@ pub const TOKEN_MODIFIERS: [SemanticTokenModifier; 3] = [
     SemanticTokenModifier::DEFAULT_LIBRARY,
     SemanticTokenModifier::new("hot"),
 ];
+
+/// The command that shows one of the server's documents; its argument is the address.
+pub const SHOW: &str = "taper.show";
 
 fn server(client: &ClientCapabilities) -> ServerCapabilities {
     let words = |words: &[&str]| Some(words.iter().map(|word| (*word).to_owned()).collect());
@@ -211,6 +224,10 @@ fn server(client: &ClientCapabilities) -> ServerCapabilities {
             ]),
             ..CodeActionOptions::default()
         })),
+        execute_command_provider: Some(ExecuteCommandOptions {
+            commands: vec![SHOW.to_owned()],
+            ..ExecuteCommandOptions::default()
+        }),
         code_lens_provider: Some(CodeLensOptions { resolve_provider: Some(false) }),
         document_formatting_provider: Some(OneOf::Left(true)),
         document_range_formatting_provider: Some(OneOf::Left(true)),
@@ -284,6 +301,10 @@ pub fn registrations(client: &ClientCapabilities) -> Vec<Registration> {
         let watchers: Vec<Value> =
             globs.iter().map(|glob| serde_json::json!({ "globPattern": glob })).collect();
         register("workspace/didChangeWatchedFiles", serde_json::json!({ "watchers": watchers }));
+    }
+    if client.reads_content {
+        let options = serde_json::json!({ "schemes": [views::SCHEME] });
+        register("workspace/textDocumentContent", options);
     }
     if client.registers_configuration {
         register("workspace/didChangeConfiguration", serde_json::json!({ "section": "taper" }));

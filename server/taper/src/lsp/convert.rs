@@ -4,6 +4,8 @@ use line_index::{LineCol, LineIndex, WideEncoding, WideLineCol};
 use syntax::{TextRange, TextSize};
 use tower_lsp::lsp_types::{Position, PositionEncodingKind, Range, Url};
 
+use super::views::View;
+
 /// How a client counts columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Encoding {
@@ -80,6 +82,9 @@ impl Positions<'_> {
 
 /// The path of a document as a workspace knows it.
 pub fn key(uri: &Url) -> String {
+    if let Some(View::Library { path }) = View::parse(uri) {
+        return format!("{}{path}", library::PREFIX);
+    }
     let path = (uri.scheme() == "file").then(|| uri.to_file_path().ok()).flatten();
     path.map_or_else(|| uri.to_string(), |path| crate::files::key(&path))
 }

@@ -9,6 +9,7 @@ use std::{
 };
 
 use analysis::Workspace;
+use checkpoint::Checkpoint;
 use line_index::LineIndex;
 use syntax::{TextRange, TextSize};
 use tower_lsp::lsp_types::{Position, Range, TextDocumentContentChangeEvent, Url};
@@ -16,7 +17,7 @@ use tower_lsp::lsp_types::{Position, Range, TextDocumentContentChangeEvent, Url}
 use super::{
     convert::{Encoding, Positions, key},
     settings::Settings,
-    sources::{Source, Sources},
+    sources::{Source, Sources, Stamp, stamp},
 };
 use crate::configs;
 
@@ -35,6 +36,23 @@ pub struct Document {
     settings: Arc<Settings>,
     lines: OnceLock<LineIndex>,
     snapshot: OnceLock<ide::Snapshot>,
+    index: OnceLock<Index>,
+}
+
+/// What a document is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    Taper,
+    /// A `config.json`.
+    Config,
+    /// The index of a checkpoint's shards.
+    Index,
+}
+
+/// A checkpoint as its index and shards were when it was read.
+struct Index {
+    checkpoint: Result<Checkpoint, String>,
+    shards: Vec<(String, Option<Stamp>)>,
 }
 
 /// A text at one version.
@@ -60,7 +78,7 @@ impl Document {
         let Versioned { uri, version, source } = item;
         let Around { encoding, sources, settings } = around;
         let path = key(&uri);
-        let (lines, snapshot) = Default::default();
+        let (lines, snapshot, index) = Default::default();
         Document {
             uri,
             path,
@@ -73,6 +91,7 @@ impl Document {
             settings,
             lines,
             snapshot,
+            index,
         }
     }
 
@@ -105,6 +124,10 @@ impl Document {
 
     /// Whether what is known of it may depend on a file: it uses it, or nobody knows yet.
     pub fn may_use(&self, path: &str) -> bool {
+        if self.kind() == Kind::Index {
+            let folder = |path: &str| Path::new(path).parent().map(Path::to_owned);
+            return path.ends_with(".safetensors") && folder(path) == folder(&self.path);
+        }
         let Some(snapshot) = self.snapshot.get() else { return true };
         self.path != path && (uses(&snapshot.workspace, path) || self.may_be_configured_by(path))
     }
@@ -113,18 +136,38 @@ impl Document {
     fn may_be_configured_by(&self, path: &str) -> bool {
         let folder = |path: &str| Path::new(path).parent().map(Path::to_owned);
         let is_named = self.settings.architectures.iter().any(|named| named == path);
-        self.is_config()
+        self.kind() == Kind::Config
             && path.ends_with(".taper")
             && (is_named || folder(path) == folder(&self.path))
     }
 
-    /// Whether it is a config, as opposed to a Taper file.
-    pub fn is_config(&self) -> bool {
-        configs::is_config(Path::new(&self.path))
+    pub fn kind(&self) -> Kind {
+        let path = Path::new(&self.path);
+        match checkpoint::Format::of(path) {
+            Some(checkpoint::Format::Index) => Kind::Index,
+            _ if configs::is_config(path) => Kind::Config,
+            _ => Kind::Taper,
+        }
+    }
+
+    /// What the shards of an index hold, or why it is none; nothing of any other document.
+    pub fn index(&self) -> Option<&Result<Checkpoint, String>> {
+        let read = || {
+            let read = Checkpoint::from_bytes(Path::new(&self.path), self.text().as_bytes());
+            let files = read.iter().flat_map(|checkpoint| &checkpoint.files);
+            let folder = Path::new(&self.path).parent().unwrap_or(Path::new(""));
+            let paths = files.map(|file| crate::files::key(&folder.join(file)));
+            let shards = paths.map(|path| (path.clone(), stamp(&path))).collect();
+            Index { checkpoint: read.map_err(|error| error.message), shards }
+        };
+        (self.kind() == Kind::Index).then(|| &self.index.get_or_init(read).checkpoint)
     }
 
     /// Whether a file that it uses has changed on disk since it was read.
     pub fn is_stale(&self) -> bool {
+        if let Some(index) = self.index.get() {
+            return index.shards.iter().any(|(path, known)| stamp(path) != *known);
+        }
         let Some(snapshot) = self.snapshot.get() else { return false };
         let known = snapshot.workspace.files().map(|file| snapshot.workspace.path(file).to_owned());
         let weights = snapshot.workspace.weights_paths().map(str::to_owned);

@@ -30,6 +30,7 @@ use super::{
     settings::Settings,
     sources::Source,
     transport::Log,
+    views::{ContentRefresh, ContentRefreshParams, View},
     world::World,
 };
 
@@ -60,6 +61,8 @@ pub enum Event {
     /// The settings may have changed; a client that cannot be asked sends them.
     SettingsChanged(Value),
     Settings(Value),
+    /// A document that the server makes is to be shown.
+    Show(View),
     /// A request about a document, or about all.
     Request(Option<Url>, Job),
 }
@@ -80,6 +83,8 @@ pub struct MainLoop {
     pool: mpsc::Sender<Box<dyn FnOnce() + Send>>,
     /// The client will be asked to ask again.
     refreshes: Arc<AtomicBool>,
+    /// It will be asked to read the server's documents again.
+    view_refreshes: Arc<AtomicBool>,
     /// The settings that came with `initialize`; those that come later lie over them.
     options: Value,
     /// What was said to be wrong in the settings.
@@ -101,12 +106,23 @@ impl MainLoop {
                 settings: Arc::default(),
                 tokens: Arc::default(),
                 folders: Vec::new(),
+                read_views: Arc::default(),
             };
             let pool = start_pool(&log);
-            let (refreshes, options, said) = Default::default();
+            let (refreshes, view_refreshes, options, said) = Default::default();
             let events = sender;
-            let mut main_loop =
-                MainLoop { client, log, runtime, events, pool, refreshes, options, said, world };
+            let mut main_loop = MainLoop {
+                client,
+                log,
+                runtime,
+                events,
+                pool,
+                refreshes,
+                view_refreshes,
+                options,
+                said,
+                world,
+            };
             while let Ok(event) = receiver.recv() {
                 let handled = catch_unwind(AssertUnwindSafe(|| main_loop.handle(event)));
                 if handled.is_err() {
@@ -143,6 +159,7 @@ impl MainLoop {
             Event::FilesChanged(uris) => {
                 let paths: Vec<String> = uris.iter().map(key).collect();
                 self.renew(|document| paths.iter().any(|path| document.may_use(path)));
+                self.refresh_views();
             }
             Event::Folders { added, removed } => {
                 self.world.folders.retain(|folder| !removed.contains(folder));
@@ -153,6 +170,7 @@ impl MainLoop {
                 false => self.set(&value),
             },
             Event::Settings(value) => self.set(&value),
+            Event::Show(view) => self.show(view),
             Event::Request(uri, job) => {
                 if let Some(uri) = uri {
                     self.check_disk(&uri);
@@ -175,6 +193,7 @@ impl MainLoop {
         self.world.documents.insert(uri.clone(), document.clone());
         self.push(document);
         self.renew(|other| other.uri != uri && other.may_use(&path));
+        self.refresh_views();
     }
 
     fn close(&mut self, uri: &Url) {
@@ -236,6 +255,29 @@ impl MainLoop {
         }
     }
 
+    /// Asks the client to show a document that the server makes.
+    fn show(&self, view: View) {
+        let (client, runtime, world) =
+            (self.client.clone(), self.runtime.clone(), self.world.clone());
+        self.spawn(move || {
+            let address = view.address(&world);
+            runtime.spawn(async move {
+                match address {
+                    Ok(uri) => {
+                        let show = lsp::ShowDocumentParams {
+                            uri,
+                            external: Some(false),
+                            take_focus: Some(true),
+                            selection: None,
+                        };
+                        let _ = client.show_document(show).await;
+                    }
+                    Err(message) => client.show_message(MessageType::ERROR, message).await,
+                }
+            });
+        });
+    }
+
     /// Asks for what is under `taper` in the client's settings.
     fn pull_settings(&self) {
         if !self.world.client.configuration {
@@ -285,6 +327,26 @@ impl MainLoop {
             }
             if can.code_lenses {
                 let _ = client.code_lens_refresh().await;
+            }
+        });
+    }
+
+    /// Asks the client, once for changes that come together, to read again the documents of the
+    /// server that it has read.
+    fn refresh_views(&self) {
+        let views = self.world.read_views.clone();
+        let is_none_read = views.lock().is_ok_and(|views| views.is_empty());
+        if is_none_read || self.view_refreshes.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        let (client, pending) = (self.client.clone(), self.view_refreshes.clone());
+        self.ask(async move {
+            tokio::time::sleep(REFRESH_DELAY).await;
+            pending.store(false, Ordering::SeqCst);
+            // What is still shown is read again, and so put back.
+            let read = views.lock().map(|mut views| std::mem::take(&mut *views));
+            for uri in read.into_iter().flatten() {
+                let _ = client.send_request::<ContentRefresh>(ContentRefreshParams { uri }).await;
             }
         });
     }

@@ -14,6 +14,7 @@ mod requests;
 mod settings;
 mod sources;
 mod transport;
+mod views;
 mod world;
 
 use std::{path::PathBuf, process::ExitCode};

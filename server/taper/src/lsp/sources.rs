@@ -33,7 +33,7 @@ struct OnDisk {
 }
 
 /// When a file was last written, and its size; none if it is not there.
-type Stamp = (SystemTime, u64);
+pub type Stamp = (SystemTime, u64);
 
 /// The texts that documents may use.
 #[derive(Clone, Default)]
@@ -108,7 +108,7 @@ impl Sources {
     }
 }
 
-fn stamp(path: &str) -> Option<Stamp> {
+pub fn stamp(path: &str) -> Option<Stamp> {
     let metadata = std::fs::metadata(path).ok()?;
     Some((metadata.modified().ok()?, metadata.len()))
 }

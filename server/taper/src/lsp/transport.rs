@@ -76,7 +76,10 @@ pub fn serve(log: Option<&Path>, client_process: Option<i32>) -> std::io::Result
     let code = runtime.block_on(async {
         let (exit, exited) = oneshot::channel();
         let shut_down = Arc::new(AtomicBool::new(false));
-        let (service, socket) = LspService::new(|client| Backend::new(client, log.clone(), watch));
+        let (service, socket) =
+            LspService::build(|client| Backend::new(client, log.clone(), watch))
+                .custom_method("workspace/textDocumentContent", Backend::text_document_content)
+                .finish();
         let guarded =
             Guarded { inner: service, exit: Some(exit), shut_down: shut_down.clone(), log };
         let server = Server::new(tokio::io::stdin(), tokio::io::stdout(), socket);
@@ -211,6 +214,17 @@ fn known_values(mut params: Value) -> Value {
         && let Some(diagnostics) = workspace.remove("diagnostics")
     {
         workspace.entry("diagnostic").or_insert(diagnostics);
+    }
+    // What they do not know at all is kept where they keep everything.
+    let content = params.pointer("/capabilities/workspace/textDocumentContent").cloned();
+    if let (Some(content), Some(Value::Object(capabilities))) =
+        (content, params.get_mut("capabilities"))
+    {
+        let experimental = capabilities.entry("experimental").or_insert(Value::Null);
+        if !experimental.is_object() {
+            *experimental = Value::Object(serde_json::Map::new());
+        }
+        experimental["textDocumentContent"] = content;
     }
     retain(
         &mut params,

@@ -1,10 +1,13 @@
 //! What is known at one point in the order of messages: documents, texts, settings, folders.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex},
+};
 
 use analysis::{NodeRef, Place};
 use line_index::LineIndex;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use tower_lsp::lsp_types::{Location, Url};
 
 use super::{
@@ -14,6 +17,7 @@ use super::{
     requests::KnownTokens,
     settings::Settings,
     sources::Sources,
+    views::View,
 };
 
 /// The most files of a project that are looked at.
@@ -30,6 +34,8 @@ pub struct World {
     pub tokens: Arc<KnownTokens>,
     /// The folders of the project.
     pub folders: Vec<PathBuf>,
+    /// The documents of the server that clients have read.
+    pub read_views: Arc<Mutex<FxHashSet<Url>>>,
 }
 
 impl World {
@@ -97,7 +103,11 @@ impl World {
 
     /// A place in a file of a workspace as the client counts.
     pub fn location(&self, workspace: &analysis::Workspace, place: Place) -> Option<Location> {
-        let uri = uri(workspace.path(place.file))?;
+        let path = workspace.path(place.file);
+        let uri = match View::of_library(path) {
+            Some(view) => view.address(self).ok()?,
+            None => uri(path)?,
+        };
         if let Some(document) = self.documents.get(&uri) {
             return Some(Location { range: document.range(place.range), uri });
         }

@@ -6,7 +6,7 @@ use analysis::{Model, Step, Totals, What};
 use comfy_table::{CellAlignment, Table, presets};
 use ide::{Units, dims, percent};
 
-use super::{Arguments, By, Sort};
+use super::{By, Layout, Sort};
 
 /// A line of the table.
 struct Line {
@@ -22,12 +22,12 @@ const HEADER: [&str; 8] =
 const UNITS: Units = Units { decimal_bytes: false, digits: 3 };
 
 /// The table with units, bars and the totals below it.
-pub fn human(model: &Model, arguments: &Arguments) -> String {
+pub fn human(model: &Model, layout: &Layout) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_header(HEADER);
     let whole = model.totals();
-    for line in lines(model, arguments) {
+    for line in lines(model, layout) {
         let Totals { params, macs, flops, activation_bytes, .. } = line.totals;
         let nonzero = |value: u128, text: String| if value == 0 { String::new() } else { text };
         table.add_row([
@@ -56,20 +56,20 @@ pub fn human(model: &Model, arguments: &Arguments) -> String {
 }
 
 /// The table in Markdown, with exact numbers.
-pub fn markdown(model: &Model, arguments: &Arguments) -> String {
+pub fn markdown(model: &Model, layout: &Layout) -> String {
     let mut table = Table::new();
     table.load_style(presets::ASCII_MARKDOWN);
     table.set_header(HEADER);
-    for line in lines(model, arguments) {
+    for line in lines(model, layout) {
         table.add_row(exact(&line, model.totals()));
     }
     format!("{}\n", table.trim_fmt())
 }
 
 /// The table as comma-separated values, with exact numbers.
-pub fn csv(model: &Model, arguments: &Arguments) -> String {
+pub fn csv(model: &Model, layout: &Layout) -> String {
     let mut out = HEADER.join(",") + "\n";
-    for line in lines(model, arguments) {
+    for line in lines(model, layout) {
         let cells = exact(&line, model.totals());
         let quoted: Vec<String> = cells.iter().map(|cell| csv_cell(cell)).collect();
         out.push_str(&(quoted.join(",") + "\n"));
@@ -99,18 +99,18 @@ fn exact(line: &Line, whole: &Totals) -> [String; 8] {
     ]
 }
 
-fn lines(model: &Model, arguments: &Arguments) -> Vec<Line> {
-    let mut lines = match arguments.by {
+fn lines(model: &Model, layout: &Layout) -> Vec<Line> {
+    let mut lines = match layout.by {
         By::Tree => {
             let mut lines = Vec::new();
-            tree(model, &model.part.steps, 0, arguments.depth, &mut lines);
+            tree(model, &model.part.steps, 0, layout.depth, &mut lines);
             lines
         }
         By::Layer => by_layer(model),
         By::Kind => summed(model, |step, _| Some(step.kind().to_owned())),
         By::Block => summed(model, |_, block| block.map(str::to_owned)),
     };
-    if let Some(sort) = arguments.sort {
+    if let Some(sort) = layout.sort {
         lines.sort_by_key(|line| {
             std::cmp::Reverse(match sort {
                 Sort::Params => line.totals.params,
@@ -119,7 +119,7 @@ fn lines(model: &Model, arguments: &Arguments) -> Vec<Line> {
                 Sort::Memory => line.totals.activation_bytes,
             })
         });
-        if arguments.by == By::Tree {
+        if layout.by == By::Tree {
             lines.iter_mut().for_each(|line| line.name = line.name.trim_start().to_owned());
         }
     }

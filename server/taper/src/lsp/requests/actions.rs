@@ -1,9 +1,11 @@
 //! Code actions and code lenses.
 
 use ide::ActionKind;
+use smol_str::SmolStr;
 use tower_lsp::lsp_types::*;
 
 use super::{Context, rename::Edits};
+use crate::lsp::{capabilities::SHOW, views::View};
 
 pub fn code_actions(context: Context<'_>, params: CodeActionParams) -> Option<CodeActionResponse> {
     let selection = context.document.text_range(params.range);
@@ -51,13 +53,29 @@ fn convert(context: Context<'_>, action: ide::Action, diagnostics: &[Diagnostic]
     }
 }
 
-/// What models and blocks cost, above their heads. Nothing happens on a click: the command has no
-/// name.
+/// What models and blocks cost, above their heads. A click on a model's figures opens its layers,
+/// on an index's its tensors.
 pub fn code_lenses(context: Context<'_>, _: CodeLensParams) -> Option<Vec<CodeLens>> {
-    let lenses = ide::lenses(context.snapshot()).into_iter().map(|lens| CodeLens {
-        range: context.document.range(lens.range),
-        command: Some(Command { title: lens.title, ..Command::default() }),
-        data: None,
+    let path = || context.document.path.clone();
+    if let Some(checkpoint) = context.document.index() {
+        let units = context.world.settings.display().units;
+        let lens = ide::index_lens(checkpoint.as_ref().ok()?, units);
+        return Some(vec![code_lens(context, lens, Some(View::Tensors { path: path() }))]);
+    }
+    let lenses = ide::lenses(context.snapshot()).into_iter().map(|lens| {
+        let layers = |model: &SmolStr| View::Layers { path: path(), model: model.to_string() };
+        let view = lens.model.as_ref().map(layers);
+        code_lens(context, lens, view)
     });
     Some(lenses.collect())
+}
+
+/// A lens; nothing happens on a click where nothing can be shown, as the command has no name.
+fn code_lens(context: Context<'_>, lens: ide::Lens, shows: Option<View>) -> CodeLens {
+    let shows = shows.filter(|_| context.world.client.shows_documents);
+    let command = match shows.and_then(|view| view.uri()) {
+        Some(uri) => Command::new(lens.title, SHOW.to_owned(), Some(vec![uri.as_str().into()])),
+        None => Command { title: lens.title, ..Command::default() },
+    };
+    CodeLens { range: context.document.range(lens.range), command: Some(command), data: None }
 }

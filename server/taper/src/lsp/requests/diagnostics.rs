@@ -1,6 +1,8 @@
 //! Diagnostics, asked for and pushed.
 
-use analysis::Severity;
+use analysis::{Code, Severity};
+use checkpoint::Checkpoint;
+use syntax::TextRange;
 use tower_lsp::lsp_types::*;
 
 use super::Context;
@@ -33,10 +35,33 @@ pub fn diagnostics(
 
 /// What is wrong in a document itself; what is wrong in files it uses is shown there.
 pub fn all_diagnostics(world: &World, document: &Document) -> Vec<Diagnostic> {
+    if let Some(checkpoint) = document.index() {
+        return of_index(document, checkpoint);
+    }
     let snapshot = document.snapshot();
     let shown = snapshot.shown_file();
     let own = snapshot.analysis().diagnostics.iter().filter(|found| found.place.file == shown);
     own.map(|found| diagnostic(world, document, found)).collect()
+}
+
+/// What is wrong with a checkpoint, in its index.
+fn of_index(document: &Document, checkpoint: &Result<Checkpoint, String>) -> Vec<Diagnostic> {
+    let of_weights = |range, message| Diagnostic {
+        range: document.range(range),
+        severity: Some(DiagnosticSeverity::ERROR),
+        code: Some(NumberOrString::String(Code::WeightsFile.number().to_owned())),
+        code_description: pages::link(Code::WeightsFile),
+        source: Some("taper".to_owned()),
+        message,
+        ..Diagnostic::default()
+    };
+    match checkpoint {
+        Ok(checkpoint) => ide::index_problems(document.text(), checkpoint)
+            .into_iter()
+            .map(|(range, problem)| of_weights(range, problem.to_string()))
+            .collect(),
+        Err(message) => vec![of_weights(TextRange::default(), message.clone())],
+    }
 }
 
 fn diagnostic(world: &World, document: &Document, found: &analysis::Diagnostic) -> Diagnostic {

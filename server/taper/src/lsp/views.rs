@@ -1,0 +1,155 @@
+//! Read-only documents that the server makes: a model's layers, a checkpoint's tensors, the files of
+//! the library.
+//!
+//! A client that asks for the content of documents (`workspace/textDocumentContent` of LSP 3.18)
+//! gets an address of the scheme `taper`; for any other the text is written to a file of the user's
+//! temporary folder.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use tower_lsp::lsp_types::{Url, request::Request};
+
+use super::{pages, world::World};
+use crate::commands::{inspect, summary};
+
+/// `workspace/textDocumentContent/refresh`, which the types do not know yet.
+pub enum ContentRefresh {}
+
+/// The document whose content has changed.
+#[derive(Debug, Deserialize, Serialize)]
+pub struct ContentRefreshParams {
+    pub uri: Url,
+}
+
+impl Request for ContentRefresh {
+    type Params = ContentRefreshParams;
+    type Result = ();
+    const METHOD: &'static str = "workspace/textDocumentContent/refresh";
+}
+
+/// The scheme of their addresses.
+pub const SCHEME: &str = "taper";
+
+/// A document that the server makes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum View {
+    /// The table of a model of a document.
+    Layers { path: String, model: String },
+    /// The tensors of a checkpoint by module.
+    Tensors { path: String },
+    /// A file of the library.
+    Library { path: String },
+}
+
+impl View {
+    /// The file of the library that a workspace knows by a path.
+    pub fn of_library(path: &str) -> Option<View> {
+        let path = path.strip_prefix(library::PREFIX)?;
+        Some(View::Library { path: path.to_owned() })
+    }
+
+    /// Its address, as `taper://layers/models/config.json/LlamaForCausalLM.txt`.
+    pub fn uri(&self) -> Option<Url> {
+        let (kind, path) = match self {
+            View::Layers { path, model } => ("layers", format!("{}/{model}.txt", encoded(path)?)),
+            View::Tensors { path } => ("tensors", format!("{}.txt", encoded(path)?)),
+            View::Library { path } => ("library", format!("/{path}")),
+        };
+        Url::parse(&format!("{SCHEME}://{kind}{path}")).ok()
+    }
+
+    /// The document of an address.
+    pub fn parse(uri: &Url) -> Option<View> {
+        if uri.scheme() != SCHEME {
+            return None;
+        }
+        Some(match uri.host_str()? {
+            "layers" => {
+                let (path, model) = uri.path().strip_suffix(".txt")?.rsplit_once('/')?;
+                View::Layers { path: decoded(path)?, model: model.to_owned() }
+            }
+            "tensors" => View::Tensors { path: decoded(uri.path().strip_suffix(".txt")?)? },
+            "library" => View::Library { path: uri.path().trim_start_matches('/').to_owned() },
+            _ => return None,
+        })
+    }
+
+    /// Its text as things are now, or why there is none.
+    pub fn text(&self, world: &World) -> Result<String, String> {
+        match self {
+            View::Layers { path, model } => {
+                let found = world.with_snapshot(path, |snapshot| {
+                    snapshot.analysis().model(model).map(summary::layers)
+                });
+                found.flatten().ok_or_else(|| format!("{path} has no model `{model}` now"))
+            }
+            View::Tensors { path } => Ok(inspect::text(&*world.sources.weights(path)?)),
+            View::Library { path } => {
+                let file = library::FILES.iter().find(|file| file.path == path);
+                let file = file.ok_or_else(|| format!("the library has no file {path}"))?;
+                Ok(file.text.to_owned())
+            }
+        }
+    }
+
+    /// What the client can open: its address, or a file with its text.
+    pub fn address(&self, world: &World) -> Result<Url, String> {
+        let own = self.uri().ok_or("this has no address")?;
+        if world.client.reads_content {
+            return Ok(own);
+        }
+        let file = |view: &View, below: &Path| {
+            pages::write(below, &view.text(world)?).map_err(|error| error.to_string())
+        };
+        let below = |uri: &Url| {
+            let kind = uri.host_str().unwrap_or_default();
+            PathBuf::from(kind).join(uri.path().trim_start_matches('/'))
+        };
+        // The files of the library use each other.
+        if let View::Library { .. } = self {
+            for one in library::FILES {
+                let path = one.path.to_owned();
+                file(&View::Library { path }, &Path::new("library").join(one.path))?;
+            }
+        }
+        let path = file(self, &below(&own))?;
+        Url::from_file_path(path).map_err(|()| "the temporary folder has no address".to_owned())
+    }
+}
+
+/// A path as it stands in an address.
+fn encoded(path: &str) -> Option<String> {
+    Some(Url::from_file_path(path).ok()?.path().to_owned())
+}
+
+fn decoded(path: &str) -> Option<String> {
+    let path = Url::parse(&format!("file://{path}")).ok()?.to_file_path().ok()?;
+    Some(crate::files::key(&path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_say_what_is_shown() {
+        let path = || "/models/my llama/config.json".to_owned();
+        for (view, uri) in [
+            (
+                View::Layers { path: path(), model: "Llama".to_owned() },
+                "taper://layers/models/my%20llama/config.json/Llama.txt",
+            ),
+            (View::Tensors { path: path() }, "taper://tensors/models/my%20llama/config.json.txt"),
+            (
+                View::Library { path: "huggingface/llama.taper".to_owned() },
+                "taper://library/huggingface/llama.taper",
+            ),
+        ] {
+            let own = view.uri().expect("an address");
+            assert_eq!(own.as_str(), uri);
+            assert_eq!(View::parse(&own), Some(view));
+        }
+        assert_eq!(View::parse(&Url::parse("taper://other/x.txt").expect("an address")), None);
+    }
+}
