@@ -182,6 +182,28 @@ fn tensors_and_flops() {
     assert_eq!(unknown, Vec::<String>::new(), "architectures that the library lacks");
 }
 
+/// gpt-oss-20b as it is published: what transformers' `Mxfp4GptOssExperts` has for 24 layers, and the
+/// rest in bf16.
+#[test]
+fn quantised_weights() {
+    let (_, mut table, _) =
+        tables().into_iter().find(|(name, ..)| name == "gpt-oss-20b").expect("its table");
+    table["config"]["torch_dtype"] = "bfloat16".into();
+    table["config"]["quantization_config"] = serde_json::json!({
+        "quant_method": "mxfp4",
+        "modules_to_not_convert":
+            ["model.layers.*.self_attn", "model.layers.*.mlp.router", "model.embed_tokens", "lm_head"],
+    });
+    let analysis = analyse(&table).expect("it is in the library");
+    let model = &analysis.models[0];
+    let experts = 24 * (32 * 5760 * 90 * (16 + 1) + 32 * 2880 * 90 * (16 + 1));
+    let weights = model.weight_bytes();
+    assert_eq!(weights.quantized, Some(("mxfp4".to_owned(), experts)));
+    assert_eq!(weights.total(), 13_761_264_768);
+    let blocks = "model.layers.0.mlp.experts.gate_up_proj_blocks";
+    assert!(model.stored().iter().any(|tensor| tensor.name == blocks));
+}
+
 /// docs/architectures.md lists the architectures, each with a config of a real size.
 #[test]
 fn the_page_is_current() {

@@ -11,6 +11,7 @@ use crate::{
     evaluate::{FIGURES, Run, Setting, SizeExpectations, mentions},
     model::index,
     promise::{Promise, Samples},
+    quantization::Quantization,
     weights::{check_weights, check_weights_of_config},
     workspace::unquote,
 };
@@ -162,6 +163,16 @@ pub fn analyse(workspace: &Workspace, file: FileId, options: &Options) -> Analys
         let mut found = configured.check(*item);
         found.append(&mut analysis.diagnostics);
         configured.blame(workspace, node, &mut found);
+        if let Some((quantization, model)) =
+            Quantization::of(configured).zip(analysis.models.first_mut())
+        {
+            match quantization {
+                Ok(quantization) => {
+                    model.quantization = Some(quantization.without_head(model));
+                }
+                Err(unknown) => found.push(unknown),
+            }
+        }
         if let Some((path, model)) = configured.weights.as_ref().zip(analysis.models.first()) {
             found.extend(check_weights_of_config(workspace, model, path, configured.place));
         }
@@ -225,6 +236,7 @@ fn show(
         symbols: run.symbols,
         arguments: run.arguments,
         part: evaluated.part.clone(),
+        quantization: None,
         samples,
         uses,
         part_uses,

@@ -169,6 +169,9 @@ codes! {
          To add one, write `model NAME(…)` in a `.taper` file beside the config: its parameters are the config's keys.";
     MisspeltKey "T0703" Warning "A key that is nearly one of the model's"
         "Keys that the model does not name are ignored, so a misspelt one leaves the default in its place.";
+    UnknownQuantization "T0704" Warning "Weights that are stored in a way that is not known"
+        "`quantization_config` says how weights are stored: gptq, awq, bitsandbytes, fp8 and mxfp4 are known. Of any other the \
+         figures are those of the weights as they are before it.";
     WeightsFile "T0801" Error "A checkpoint that cannot be read, or is broken"
         "Of a checkpoint only the headers are read. Its path is relative to the file it stands in.";
     MissingTensor "T0802" Error "A tensor of the model that the checkpoint lacks"

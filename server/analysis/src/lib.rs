@@ -14,6 +14,7 @@ mod influence;
 mod memory;
 mod model;
 mod promise;
+mod quantization;
 mod rows;
 mod weights;
 mod workspace;
@@ -27,6 +28,7 @@ pub use evaluate::{Definition, DefinitionKind, FIGURES, Symbol};
 pub use growth::{Growth, GrowthTerm, flops_growth, grouped};
 pub use influence::{Influence, influence};
 pub use model::{Dim, Model, PartUse, Use, WeightBytes};
+pub use quantization::{Quantization, Stored};
 pub use rows::Row;
 pub use workspace::{FileId, NodeRef, Place, Workspace};
 pub use written::{

@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use smol_str::SmolStr;
 
 use crate::{
-    NodeRef, Part, Row, Step, Symbol, Totals, What, memory,
+    NodeRef, Part, Quantization, Row, Step, Symbol, Totals, What, memory,
     promise::{Sample, Samples},
     rows,
 };
@@ -28,6 +28,8 @@ pub struct Model {
     pub arguments: Vec<(SmolStr, String)>,
     /// The model written out.
     pub part: Arc<Part>,
+    /// How its weights are stored, if not as they are.
+    pub quantization: Option<Quantization>,
     pub(crate) samples: Samples,
     pub(crate) uses: Uses,
     pub(crate) part_uses: FxHashMap<NodeRef, Vec<PartUse>>,
@@ -72,10 +74,21 @@ pub struct PartUse {
 /// Bytes of what a model stores, by dtype.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct WeightBytes {
-    /// Of its parameters.
+    /// Of its parameters, but for those that are quantised.
     pub params: BTreeMap<DType, u128>,
     /// Of its buffers.
     pub buffers: BTreeMap<DType, u128>,
+    /// Of quantised weights with their scales, under what is said of them: `4-bit gptq`.
+    pub quantized: Option<(String, u128)>,
+}
+
+impl WeightBytes {
+    /// All together.
+    pub fn total(&self) -> u128 {
+        let quantized = self.quantized.as_ref().map(|(_, bytes)| bytes);
+        let all = self.params.values().chain(self.buffers.values()).chain(quantized);
+        all.fold(0, |sum, bytes| sum.saturating_add(*bytes))
+    }
 }
 
 /// A size, by the name of the symbol that it follows or by its number.
@@ -102,11 +115,19 @@ impl Model {
         &self.part.totals
     }
 
-    /// What [`Totals::param_bytes`] and [`Totals::buffer_bytes`] are made of.
+    /// What [`Totals::param_bytes`] and [`Totals::buffer_bytes`] are made of, or what is stored in
+    /// their place.
     pub fn weight_bytes(&self) -> WeightBytes {
-        let mut weights = WeightBytes::default();
+        let quantized = self.quantization.as_ref().map(|quantization| (quantization.name(), 0));
+        let mut weights = WeightBytes { quantized, ..WeightBytes::default() };
         self.rows(|row| {
             for (_, tensor) in row.tensors() {
+                if let Some(bytes) = self.quantized_bytes(&row, tensor) {
+                    if let Some((_, sum)) = &mut weights.quantized {
+                        *sum = sum.saturating_add(bytes);
+                    }
+                    continue;
+                }
                 let by_dtype = match tensor.is_buffer {
                     true => &mut weights.buffers,
                     false => &mut weights.params,

@@ -4,12 +4,11 @@
 use std::{ops::ControlFlow, sync::Arc};
 
 use checkpoint::{Checkpoint, Tensor};
-use layers::ParameterTensor;
 use rustc_hash::{FxHashMap, FxHashSet};
 use syntax::ast;
 
 use crate::{
-    Code, Diagnostic, FileId, Model, Place, Severity, What, Workspace, join_path,
+    Code, Diagnostic, FileId, Model, Place, Severity, Stored, What, Workspace, join_path,
     workspace::unquote,
 };
 
@@ -87,28 +86,31 @@ fn check(workspace: &Workspace, model: &Model, stated: &Stated<'_>) -> Vec<Diagn
 }
 
 /// The tensors of a model, or of a part of it.
-struct Wanted<'m> {
-    /// Each with its name below the part.
-    tensors: Vec<(String, &'m ParameterTensor)>,
-    /// Names of parameters for which another one is given: a file may have them or not.
-    tied: FxHashSet<String>,
+struct Wanted {
+    /// With their names below the part.
+    tensors: Vec<Stored>,
+    /// Names of tensors that a file may have or not: parameters for which another one is given.
+    optional: FxHashSet<String>,
 }
 
-impl<'m> Wanted<'m> {
-    fn of(model: &'m Model, part: &str) -> Wanted<'m> {
+impl Wanted {
+    fn of(model: &Model, part: &str) -> Wanted {
         let below = |name: String| match part {
             "" => Some(name),
             part => Some(name.strip_prefix(part)?.strip_prefix('.')?.to_owned()),
         };
-        let mut wanted = Wanted { tensors: Vec::new(), tied: FxHashSet::default() };
+        let mut wanted = Wanted { tensors: Vec::new(), optional: FxHashSet::default() };
+        for tensor in model.stored() {
+            let Some(name) = below(tensor.name) else { continue };
+            match tensor.is_optional {
+                true => _ = wanted.optional.insert(name),
+                false => wanted.tensors.push(Stored { name, ..tensor }),
+            }
+        }
         model.rows(|row| {
-            let tensors = row.tensors().into_iter();
-            wanted
-                .tensors
-                .extend(tensors.filter_map(|(name, tensor)| Some((below(name)?, tensor))));
             if let What::Layer(layer) = &row.step.what {
                 let given = layer.given.iter().map(|(name, _)| join_path(&row.path, name));
-                wanted.tied.extend(given.filter_map(below));
+                wanted.optional.extend(given.filter_map(below));
             }
             ControlFlow::Continue(())
         });
@@ -116,11 +118,7 @@ impl<'m> Wanted<'m> {
     }
 }
 
-fn compare(
-    wanted: &Wanted<'_>,
-    checkpoint: &Arc<Checkpoint>,
-    stated: &Stated<'_>,
-) -> Vec<Diagnostic> {
+fn compare(wanted: &Wanted, checkpoint: &Arc<Checkpoint>, stated: &Stated<'_>) -> Vec<Diagnostic> {
     let stored: FxHashMap<&str, &Tensor> = checkpoint
         .tensors
         .iter()
@@ -128,12 +126,13 @@ fn compare(
         .collect();
     let (mut missing, mut without_buffers) = (Vec::new(), Vec::new());
     let (mut shapes, mut dtypes) = (Vec::new(), FxHashMap::<(String, String), usize>::default());
-    for (name, tensor) in &wanted.tensors {
+    for tensor in &wanted.tensors {
+        let name = &tensor.name;
         match stored.get(name.as_str()) {
             None if tensor.is_buffer => without_buffers.push(name.as_str()),
             None => missing.push(name.as_str()),
-            Some(found) if found.shape.as_slice() != &tensor.shape[..] => shapes.push(format!(
-                "`{name}` is {} in the model and {:?} in the file",
+            Some(found) if found.shape.as_slice() != tensor.shape => shapes.push(format!(
+                "`{name}` is {:?} in the model and {:?} in the file",
                 tensor.shape,
                 found.shape.as_slice()
             )),
@@ -145,11 +144,11 @@ fn compare(
             }
         }
     }
-    let names: FxHashSet<&str> = wanted.tensors.iter().map(|(name, _)| name.as_str()).collect();
+    let names: FxHashSet<&str> = wanted.tensors.iter().map(|tensor| tensor.name.as_str()).collect();
     let mut unexpected: Vec<&str> = stored
         .keys()
         .copied()
-        .filter(|name| !names.contains(name) && !wanted.tied.contains(*name))
+        .filter(|name| !names.contains(name) && !wanted.optional.contains(*name))
         .collect();
     unexpected.sort_unstable();
     if let Some(diagnostic) = prefixed(&missing, &unexpected, stated) {

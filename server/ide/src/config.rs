@@ -41,16 +41,17 @@ pub(crate) fn lenses(snapshot: &Snapshot) -> Vec<Lens> {
 fn title(snapshot: &Snapshot, model: &Model) -> String {
     let (units, totals) = (snapshot.display.units, model.totals());
     let weights = model.weight_bytes();
-    let dtypes: Vec<String> = weights.params.keys().map(|dtype| dtype.to_string()).collect();
+    let dtypes = weights.params.keys().map(|dtype| dtype.to_string());
+    let quantized = weights.quantized.iter().map(|(name, _)| name.clone());
+    let dtypes: Vec<String> = quantized.chain(dtypes).collect();
     let active = match totals.active_params == totals.params {
         true => String::new(),
         false => format!(" ({} active)", units.count(totals.active_params)),
     };
-    let bytes = totals.param_bytes.saturating_add(totals.buffer_bytes);
     let mut parts = vec![
         model.name.to_string(),
         format!("{} params{active}", units.count(totals.params)),
-        format!("{} {}", units.bytes(bytes), dtypes.join(", ")),
+        format!("{} {}", units.bytes(weights.total()), dtypes.join(", ")),
     ];
     match tokens(model) {
         Some(tokens) => {
@@ -106,7 +107,12 @@ fn configured(snapshot: &Snapshot) -> Option<(&Model, impl Iterator<Item = &Conf
 fn label(snapshot: &Snapshot, model: &Model, argument: &ConfiguredArgument) -> Option<String> {
     let units = snapshot.display.units;
     if argument.name.ends_with("torch_dtype") {
-        return Some(format!("{} weights", units.bytes(model.totals().param_bytes)));
+        let bytes = model.weight_bytes().params.values().sum();
+        return Some(format!("{} weights", units.bytes(bytes)));
+    }
+    if argument.name == "quantization_config.quant_method" {
+        let (name, bytes) = model.weight_bytes().quantized?;
+        return Some(format!("{} {name} weights", units.bytes(bytes)));
     }
     let found = influence(&snapshot.workspace, model, &snapshot.options, &argument.name)?;
     let mut parts = Vec::new();
@@ -207,9 +213,11 @@ fn influence_markdown(units: Units, model: &Model, found: &Influence) -> String 
     let changes = [
         change(own.params, other.params, &|value| format!("{} params", units.count(value))),
         change(own.flops, other.flops, &|value| units.count_of(value, "FLOP")),
+        // Of quantised weights the difference is another one.
         change(own.param_bytes, other.param_bytes, &|value| {
             format!("{} weights", units.bytes(value))
-        }),
+        })
+        .filter(|_| model.quantization.is_none()),
         change(own.cache_bytes, other.cache_bytes, &|value| {
             format!("{} cache", units.bytes(value))
         }),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use analysis::Dim;
+use analysis::{Dim, WeightBytes};
 use layers::DType;
 
 /// How a client wants figures.
@@ -133,6 +133,14 @@ impl Units {
     pub fn bytes_by_dtype(self, by_dtype: &BTreeMap<DType, u128>) -> String {
         let each = by_dtype.iter().map(|(dtype, value)| format!("{} {dtype}", self.bytes(*value)));
         each.collect::<Vec<_>>().join(", ")
+    }
+
+    /// Bytes of a model's parameters, by how they are stored.
+    pub fn param_bytes(self, weights: &WeightBytes) -> String {
+        let quantized = weights.quantized.iter();
+        let quantized = quantized.map(|(name, bytes)| format!("{} {name}", self.bytes(*bytes)));
+        let rest = Some(self.bytes_by_dtype(&weights.params)).filter(|text| !text.is_empty());
+        quantized.chain(rest).collect::<Vec<_>>().join(", ")
     }
 
     /// The number and its unit, rounded to the digits that are wanted, in whole numbers throughout.

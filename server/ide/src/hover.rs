@@ -201,7 +201,7 @@ fn item_markdown(snapshot: &Snapshot, reference: NodeRef, item: ast::Item<'_>) -
         out.push_str(&totals_markdown(
             units,
             model.totals(),
-            &units.bytes_by_dtype(&weights.params),
+            &units.param_bytes(&weights),
             &units.bytes_by_dtype(&weights.buffers),
         ));
         out.push_str(&format!(

@@ -530,7 +530,7 @@ fn top_level(workspace: &crate::Workspace, file: FileId) -> FxHashMap<SmolStr, N
 }
 
 /// A value as `--set` or a config gives it: a literal of the language, or a text.
-fn parse_value(text: &str) -> Value {
+pub(crate) fn parse_value(text: &str) -> Value {
     let text = text.trim();
     match text {
         "none" | "null" => return Value::None,

@@ -32,9 +32,11 @@ use syntax::ast;
 pub use expectations::FIGURES;
 pub(crate) use expectations::mentions;
 pub(crate) use frame::Evaluated;
+pub(crate) use items::parse_value;
 pub(crate) use layers_used::adjusted;
 use scope::Scope;
-use value::{Callee, Value};
+use value::Callee;
+pub(crate) use value::Value;
 
 use crate::{Code, Diagnostic, FileId, NodeRef, Place, Workspace, written::Stack};
 

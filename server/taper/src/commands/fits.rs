@@ -57,7 +57,9 @@ pub fn run(arguments: &Arguments) -> super::Result {
         return Ok(ExitCode::FAILURE);
     }
     let model = arguments.model.choose(&analysis)?;
+    let weights = model.weight_bytes().total();
     let device = Device {
+        weights,
         workspace: &opened.workspace,
         options: &options,
         name: &model.name,
@@ -77,11 +79,13 @@ struct Device<'d> {
     options: &'d Options,
     name: &'d str,
     memory: u128,
+    /// Bytes of the weights, which no symbol changes.
+    weights: u128,
 }
 
 impl Device<'_> {
     fn need(&self, model: &Model) -> Need {
-        let total = total(model);
+        let total = self.weights.saturating_add(rest(model));
         let symbols = model.symbols.iter();
         let largest: std::collections::BTreeMap<String, Option<u64>> = symbols
             .clone()
@@ -95,7 +99,7 @@ impl Device<'_> {
         Need {
             model: model.name.to_string(),
             symbols: symbols.clone().map(|one| (one.name.to_string(), one.size)).collect(),
-            weights: weights(model),
+            weights: self.weights,
             cache: model.totals().cache_bytes,
             peak_activations: model.peak_activation_bytes(),
             total,
@@ -126,18 +130,14 @@ impl Device<'_> {
         let mut options = self.options.clone();
         options.set.push((symbol.to_owned(), size.to_string()));
         let analysis = analysis::analyse(self.workspace, model.item.file, &options);
-        analysis.model(self.name).filter(|_| !analysis.has_errors()).map(total)
+        let model = analysis.model(self.name).filter(|_| !analysis.has_errors())?;
+        Some(self.weights.saturating_add(rest(model)))
     }
 }
 
-fn weights(model: &Model) -> u128 {
-    let totals = model.totals();
-    totals.param_bytes.saturating_add(totals.buffer_bytes)
-}
-
-fn total(model: &Model) -> u128 {
-    let rest = model.totals().cache_bytes.saturating_add(model.peak_activation_bytes());
-    weights(model).saturating_add(rest)
+/// What is needed beside the weights.
+fn rest(model: &Model) -> u128 {
+    model.totals().cache_bytes.saturating_add(model.peak_activation_bytes())
 }
 
 fn human(need: &Need) -> String {

@@ -48,6 +48,8 @@ struct Totals {
     active_params: u128,
     param_bytes: u128,
     param_bytes_by_dtype: BTreeMap<String, u128>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quantized: Option<Quantized>,
     buffer_bytes: u128,
     buffer_bytes_by_dtype: BTreeMap<String, u128>,
     macs: u128,
@@ -55,6 +57,13 @@ struct Totals {
     activation_bytes: u128,
     peak_activation_bytes: u128,
     cache_bytes: u128,
+}
+
+/// Weights that are stored in fewer bits.
+#[derive(Serialize)]
+struct Quantized {
+    method: String,
+    bytes: u128,
 }
 
 #[derive(Serialize)]
@@ -116,7 +125,11 @@ impl Summary {
                 trainable_params: totals.params,
                 buffers: totals.buffers,
                 active_params: totals.active_params,
-                param_bytes: totals.param_bytes,
+                param_bytes: weights.total().saturating_sub(totals.buffer_bytes),
+                quantized: weights
+                    .quantized
+                    .clone()
+                    .map(|(method, bytes)| Quantized { method, bytes }),
                 param_bytes_by_dtype: by_dtype(&weights.params),
                 buffer_bytes: totals.buffer_bytes,
                 buffer_bytes_by_dtype: by_dtype(&weights.buffers),

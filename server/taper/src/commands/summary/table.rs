@@ -247,16 +247,16 @@ fn footer(model: &Model) -> String {
     out.push('\n');
     let mut line = |name: &str, value: String| out.push_str(&format!("  {name:<18}{value}\n"));
     let weights = model.weight_bytes();
-    let stored = |count: String, exact: u128, by_dtype| match exact {
-        0 => count,
-        _ => format!("{count} ({exact}, {})", UNITS.bytes_by_dtype(by_dtype)),
+    let stored = |exact: u128, bytes: String| match exact {
+        0 => UNITS.count(exact),
+        _ => format!("{} ({exact}, {bytes})", UNITS.count(exact)),
     };
-    line("parameters", stored(UNITS.count(totals.params), totals.params, &weights.params));
+    line("parameters", stored(totals.params, UNITS.param_bytes(&weights)));
     if totals.active_params != totals.params {
         line("active", format!("{} ({})", UNITS.count(totals.active_params), totals.active_params));
     }
     if totals.buffers > 0 {
-        line("buffers", stored(UNITS.count(totals.buffers), totals.buffers, &weights.buffers));
+        line("buffers", stored(totals.buffers, UNITS.bytes_by_dtype(&weights.buffers)));
     }
     let at_least = if totals.is_complete() { "" } else { "≥ " };
     line("MACs", format!("{at_least}{} ({})", UNITS.count_of(totals.macs, "MAC"), totals.macs));
