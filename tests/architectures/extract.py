@@ -62,7 +62,7 @@ for folder in sorted(SOURCE.iterdir()):
     read = lambda name: json.loads((folder / name).read_text())
     info = read("info.json")
     table = {
-        "source": f"transformers {info['transformers']}, torch {info['torch']}",
+        "source": info.get("source") or f"transformers {info['transformers']}, torch {info['torch']}",
         "inputs": info["flops"]["seq128"]["inputs"],
         "params": info["total_params_unique"],
         "flops": info["flops"]["seq128"]["flops"],

@@ -211,14 +211,15 @@ fn the_page_is_current() {
     let mut page = String::from(
         "# Architectures\n\n\
          The models that a `config.json` may configure. Each is written in Taper, in `server/library`; its parameters are\n\
-         the config's keys, and a key that a config lacks has transformers' default. Tensors, by name, dtype and shape, and\n\
-         the FLOPs of every module's matrix products are compared with transformers for the sizes given here\n\
-         (`tests/architectures`). To add one, write a model of its name in a `.taper` file beside the config.\n\n\
+         the config's keys, and a key that a config lacks has transformers' default. torchvision's classification models\n\
+         stand here under torchvision's names. Tensors, by name, dtype and shape, and the FLOPs of every module's matrix\n\
+         products are compared with transformers and torchvision for the sizes given here (`tests/architectures`).\n\
+         `taper summary library:resnet50` shows one without a config. To add one, write a model of its name in a `.taper` file beside the config.\n\n\
          <!-- Made from the library by tests/architectures. -->\n\n\
          | architecture | `model_type` | file | for example | tensors | parameters |\n\
          | --- | --- | --- | --- | ---: | ---: |\n",
     );
-    for found in library::ARCHITECTURES {
+    for found in library::architectures() {
         let of_this = |(_, table, _): &&(String, Value, Option<Analysis>)| {
             table["config"]["architectures"][0] == found.name
         };
@@ -226,9 +227,9 @@ fn the_page_is_current() {
         let (name, _, analysis) = example.unwrap_or_else(|| panic!("no table of {}", found.name));
         let model = &analysis.as_ref().expect("it is in the library").models[0];
         page.push_str(&format!(
-            "| {} | `{}` | `{}` | {name} | {} | {} |\n",
+            "| {} | {} | `{}` | {name} | {} | {} |\n",
             found.name,
-            found.model_type,
+            found.model_type.map_or_else(String::new, |name| format!("`{name}`")),
             found.file().path,
             stored(model).len(),
             model.totals().params

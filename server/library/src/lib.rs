@@ -6,6 +6,8 @@
 //! assert_eq!((found.model, found.file().path), ("LlamaForCausalLM", "huggingface/llama.taper"));
 //! ```
 
+mod torchvision;
+
 /// A file of the library.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct File {
@@ -20,8 +22,9 @@ pub struct File {
 pub struct Architecture {
     /// Its name, as `MistralForCausalLM`.
     pub name: &'static str,
-    /// The config's `model_type`; of several architectures of one type the first is meant.
-    pub model_type: &'static str,
+    /// The config's `model_type`, if it has one; of several architectures of one type the first is
+    /// meant.
+    pub model_type: Option<&'static str>,
     /// The file that has its model.
     path: &'static str,
     /// The model.
@@ -81,15 +84,33 @@ files! {
     "huggingface/vit.taper",
     "huggingface/wav2vec2.taper",
     "huggingface/whisper.taper",
+    "torchvision/alexnet.taper",
+    "torchvision/convnext.taper",
+    "torchvision/densenet.taper",
+    "torchvision/efficientnet.taper",
+    "torchvision/googlenet.taper",
+    "torchvision/inception.taper",
+    "torchvision/maxvit.taper",
+    "torchvision/mnasnet.taper",
+    "torchvision/mobilenet_v2.taper",
+    "torchvision/mobilenet_v3.taper",
+    "torchvision/regnet.taper",
+    "torchvision/resnet.taper",
+    "torchvision/shufflenet_v2.taper",
+    "torchvision/squeezenet.taper",
+    "torchvision/swin.taper",
+    "torchvision/swin_v2.taper",
+    "torchvision/vgg.taper",
+    "torchvision/vit.taper",
 }
 
 /// An architecture with a model of its own.
 const fn own(name: &'static str, model_type: &'static str, path: &'static str) -> Architecture {
-    Architecture { name, model_type, path, model: name, defaults: &[] }
+    Architecture { name, model_type: Some(model_type), path, model: name, defaults: &[] }
 }
 
 /// Every architecture.
-pub static ARCHITECTURES: &[Architecture] = &[
+static HUGGING_FACE: &[Architecture] = &[
     own("AlbertForMaskedLM", "albert", "huggingface/albert.taper"),
     own("BartForConditionalGeneration", "bart", "huggingface/bart.taper"),
     own("BertForMaskedLM", "bert", "huggingface/bert.taper"),
@@ -122,7 +143,7 @@ pub static ARCHITECTURES: &[Architecture] = &[
     // `MistralConfig` and `LlamaConfig` of transformers 4.57.6; the layers are the same.
     Architecture {
         name: "MistralForCausalLM",
-        model_type: "mistral",
+        model_type: Some("mistral"),
         path: "huggingface/llama.taper",
         model: "LlamaForCausalLM",
         defaults: &[
@@ -151,12 +172,17 @@ pub static ARCHITECTURES: &[Architecture] = &[
     own("WhisperForConditionalGeneration", "whisper", "huggingface/whisper.taper"),
     Architecture {
         name: "XLMRobertaForMaskedLM",
-        model_type: "xlm-roberta",
+        model_type: Some("xlm-roberta"),
         path: "huggingface/roberta.taper",
         model: "RobertaForMaskedLM",
         defaults: &[],
     },
 ];
+
+/// Every architecture.
+pub fn architectures() -> impl Iterator<Item = &'static Architecture> {
+    HUGGING_FACE.iter().chain(torchvision::MODELS)
+}
 
 impl Architecture {
     /// The file that has its model.
@@ -182,10 +208,10 @@ pub fn file(path: &str) -> Option<&'static File> {
 
 /// The architecture of a name.
 pub fn find(name: &str) -> Option<&'static Architecture> {
-    ARCHITECTURES.iter().find(|architecture| architecture.name == name)
+    architectures().find(|architecture| architecture.name == name)
 }
 
 /// The architecture of a config's `model_type`.
 pub fn of_type(model_type: &str) -> Option<&'static Architecture> {
-    ARCHITECTURES.iter().find(|architecture| architecture.model_type == model_type)
+    architectures().find(|architecture| architecture.model_type == Some(model_type))
 }

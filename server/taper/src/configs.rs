@@ -50,6 +50,7 @@ impl fmt::Display for Source {
 }
 
 /// Where the model of a config may be.
+#[derive(Default)]
 pub struct Candidates {
     /// The `.taper` files beside the config.
     pub beside: Vec<String>,
@@ -62,6 +63,11 @@ pub struct Candidates {
 /// Whether a text says at all that it configures a model: JSON is used for much else.
 pub fn says_its_model(text: &str) -> bool {
     text.contains("\"architectures\"") || text.contains("\"model_type\"")
+}
+
+/// A config that says no more than its architecture.
+pub fn naming(architecture: &str) -> String {
+    serde_json::json!({ "architectures": [architecture] }).to_string()
 }
 
 /// Whether a path is that of a config: a JSON file that is no index of shards.
@@ -170,7 +176,7 @@ fn unknown(config: &Config) -> String {
         return "nothing here says which model this configures: `architectures` or `model_type`"
             .to_owned();
     };
-    let names = library::ARCHITECTURES.iter().map(|found| found.name);
+    let names = library::architectures().map(|found| found.name);
     let hint = match layers::nearest(name, names) {
         Some(near) => format!("; did you mean `{near}`?"),
         None => format!(

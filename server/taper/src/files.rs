@@ -95,7 +95,8 @@ pub struct Opened {
     pub source: Option<String>,
 }
 
-/// Opens a Taper file, or a config with the model that it configures.
+/// Opens a Taper file, a config with the model that it configures, or an architecture of the library
+/// by its name: `library:resnet50`.
 ///
 /// # Errors
 /// If it cannot be read; a config whose model is not known gives its workspace and what is wrong.
@@ -103,16 +104,23 @@ pub fn open(
     path: &Path,
     architectures: &[PathBuf],
 ) -> Result<Result<Opened, (Workspace, Diagnostic)>, ReadError> {
-    if !configs::is_config(path) {
+    let architecture = path.to_str().and_then(|path| path.strip_prefix(library::PREFIX));
+    if architecture.is_none() && !configs::is_config(path) {
         let (mut workspace, file) = load(path)?;
         load_weights(&mut workspace, None, read_weights);
         return Ok(Ok(Opened { workspace, file, configured: None, source: None }));
     }
-    let text = read(path)?;
-    let candidates = configs::Candidates {
-        beside: taper_files_in(path.parent().unwrap_or(Path::new(""))),
-        named: architectures.iter().map(|path| key(path)).collect(),
-        weights: weights_beside(path),
+    let (text, candidates) = match architecture {
+        // A config that says no more than its architecture.
+        Some(name) => (configs::naming(name), configs::Candidates::default()),
+        None => {
+            let candidates = configs::Candidates {
+                beside: taper_files_in(path.parent().unwrap_or(Path::new(""))),
+                named: architectures.iter().map(|path| key(path)).collect(),
+                weights: weights_beside(path),
+            };
+            (read(path)?, candidates)
+        }
     };
     let config = configs::load(&key(path), &text, candidates, |path| {
         Some(syntax::parse(&read(Path::new(path)).ok()?))

@@ -544,7 +544,8 @@ pub(crate) fn parse_value(text: &str) -> Value {
     if let Some(value) = text.parse().ok().filter(|value: &f64| value.is_finite()) {
         return Value::Float(value);
     }
-    if let Some(inner) = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')) {
+    let within = |open, close| text.strip_prefix(open)?.strip_suffix(close);
+    if let Some(inner) = within('[', ']').or_else(|| within('(', ')')) {
         return Value::list(split_items(inner).into_iter().map(parse_value).collect());
     }
     Value::text(unquote(text))
@@ -555,8 +556,8 @@ fn split_items(text: &str) -> Vec<&str> {
     let (mut items, mut depth, mut start) = (Vec::new(), 0, 0);
     for (at, char) in text.char_indices() {
         match char {
-            '[' => depth += 1,
-            ']' => depth -= 1,
+            '[' | '(' => depth += 1,
+            ']' | ')' => depth -= 1,
             ',' if depth == 0 => {
                 items.push(&text[start..at]);
                 start = at + 1;

@@ -28,7 +28,8 @@ pub type Result = std::result::Result<ExitCode, Box<dyn Error>>;
 /// What the commands about a model have in common.
 #[derive(Args, Clone)]
 pub struct ModelArguments {
-    /// A `.taper` file, a `config.json`, or `-` for standard input.
+    /// A `.taper` file, a `config.json`, an architecture as `library:resnet50`, or `-` for standard
+    /// input.
     pub file: PathBuf,
     /// The model to show; the first one unless given.
     #[arg(long, value_name = "NAME")]
