@@ -159,9 +159,9 @@ impl<'f> Fixture<'f> {
         let weights = execution::weights(&[file], CandleDType::F32, &Device::Cpu).map_err(line)?;
         let executable = execution::Executable::build(model, weights).map_err(line)?;
         let mut seen: Vec<(String, Tensor)> = Vec::new();
-        let outputs = executable.run(&inputs, &mut |path, outputs| {
-            if let Some(output) = outputs.first() {
-                seen.push((path.to_owned(), output.clone()));
+        let outputs = executable.run(&inputs, &mut |done| {
+            if let Some(output) = done.outputs.first() {
+                seen.push((done.path.to_owned(), output.clone()));
             }
         });
         let outputs = outputs.map_err(line)?;

@@ -55,7 +55,7 @@ fn compare(id: &str, expr: &str, class: &str, tensors: &Tensors) -> Result<(), S
     let first_line =
         |error: candle_core::Error| error.to_string().lines().next().unwrap_or_default().to_owned();
     let model = execution::Executable::build(&analysis.models[0], weights).map_err(first_line)?;
-    let outputs = model.run(&inputs, &mut |_, _| {}).map_err(first_line)?;
+    let outputs = model.run(&inputs, &mut |_| {}).map_err(first_line)?;
     let mut compared = 0;
     for (index, output) in outputs.iter().enumerate() {
         let Some(expected) = tensors.get(&format!("{id}.out{index}")) else { continue };

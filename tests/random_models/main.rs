@@ -142,8 +142,9 @@ fn prove(text: &str) -> Result<usize, TestCaseError> {
         .map(|input| execution::random_inputs(&input.ty, 5, 3, &Device::Cpu).expect("an input"))
         .collect();
     let mut shapes: Vec<(String, Vec<usize>)> = Vec::new();
-    let outputs = built.run(&inputs, &mut |path, outputs| {
-        shapes.extend(outputs.iter().map(|output| (path.to_owned(), output.dims().to_vec())));
+    let outputs = built.run(&inputs, &mut |done| {
+        let dims = done.outputs.iter().map(|output| output.dims().to_vec());
+        shapes.extend(dims.map(|dims| (done.path.to_owned(), dims)));
     });
     let outputs = outputs.map_err(|error| fail(&format!("cannot be run: {error}")))?;
     for (output, made) in model.part.outputs.iter().zip(&outputs) {

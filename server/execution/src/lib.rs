@@ -14,7 +14,7 @@
 //!
 //! let weights = execution::random_weights(7, DType::F32, &Device::Cpu);
 //! let model = execution::Executable::build(&analysis.models[0], weights)?;
-//! let outputs = model.run(&[Tensor::ones((2, 8), DType::F32, &Device::Cpu)?], &mut |_, _| {})?;
+//! let outputs = model.run(&[Tensor::ones((2, 8), DType::F32, &Device::Cpu)?], &mut |_| {})?;
 //! assert_eq!(outputs[0].dims(), [2, 3]);
 //! # Ok::<(), candle_core::Error>(())
 //! ```
@@ -27,4 +27,5 @@ mod weights;
 
 pub use build::Executable;
 pub use random::{random_inputs, random_weights};
+pub use run::{Done, Observer};
 pub use weights::weights;

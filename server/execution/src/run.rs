@@ -2,13 +2,23 @@
 
 use std::collections::HashMap;
 
-use analysis::{Inner, Source, TensorId, What};
+use analysis::{Inner, Source, Step, TensorId, What};
 use candle_core::{Result, Tensor};
 
 use crate::build::{Body, BuiltPart, BuiltStep, Executable, Parameters, at};
 
-/// Sees the outputs of every step that has a path, as it is done.
-pub type Observer<'o> = dyn FnMut(&str, &[Tensor]) + 'o;
+/// Sees every step that has a path as it is done, with its outputs.
+pub type Observer<'o> = dyn FnMut(&Done<'_>) + 'o;
+
+/// A step that is done.
+pub struct Done<'d> {
+    /// Its path in the model.
+    pub path: &'d str,
+    /// What it is.
+    pub step: &'d Step,
+    /// What it gave.
+    pub outputs: &'d [Tensor],
+}
 
 /// The tensors of a part after it has run, and those of the parts in it that are read from outside.
 #[derive(Default)]
@@ -84,7 +94,8 @@ fn run_step(
             // A loop or condition without a label has no path of its own.
             if matches!(step.what, What::Group(_)) {
                 let outputs = step.outputs.iter().map(|output| find(tensors, output.id));
-                observer(&one.path, &outputs.collect::<Result<Vec<_>>>()?);
+                let outputs = outputs.collect::<Result<Vec<_>>>()?;
+                observer(&Done { path: &one.path, step, outputs: &outputs });
             }
             return Ok(());
         }
@@ -102,7 +113,7 @@ fn run_step(
             outputs
         }
     };
-    observer(&one.path, &outputs);
+    observer(&Done { path: &one.path, step, outputs: &outputs });
     tensors.own.extend(step.outputs.iter().map(|output| output.id).zip(outputs));
     Ok(())
 }

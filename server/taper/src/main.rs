@@ -5,6 +5,7 @@ mod configs;
 mod files;
 mod lsp;
 mod report;
+mod worker;
 
 use std::process::ExitCode;
 
@@ -46,6 +47,8 @@ enum Command {
     Check(commands::check::Arguments),
     /// Write files in the one layout.
     Fmt(commands::fmt::Arguments),
+    /// Measure how long a model takes on a device, layer by layer.
+    Bench(commands::bench::Arguments),
     /// Say what a model needs of a device's memory, and what fits there.
     Fits(commands::fits::Arguments),
     /// Print what a checkpoint holds (safetensors, an index of shards, GGUF), or what a config's numbers mean.
@@ -68,6 +71,7 @@ fn main() -> ExitCode {
         Command::Summary(arguments) => commands::summary::run(&arguments),
         Command::Check(arguments) => commands::check::run(&arguments),
         Command::Fmt(arguments) => commands::fmt::run(&arguments),
+        Command::Bench(arguments) => commands::bench::run(&arguments),
         Command::Fits(arguments) => commands::fits::run(&arguments),
         Command::Inspect(arguments) => commands::inspect::run(&arguments),
         Command::Explain(arguments) => commands::explain::run(&arguments),

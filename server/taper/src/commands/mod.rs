@@ -1,5 +1,6 @@
 //! One file per command.
 
+pub mod bench;
 pub mod check;
 pub mod explain;
 pub mod fits;
@@ -31,6 +32,13 @@ pub struct ModelArguments {
     /// A `.taper` file, a `config.json`, an architecture as `library:resnet50`, or `-` for standard
     /// input.
     pub file: PathBuf,
+    #[command(flatten)]
+    pub choice: ModelChoice,
+}
+
+/// Which model of a file is meant, and how.
+#[derive(Args, Clone)]
+pub struct ModelChoice {
     /// The model to show; the first one unless given.
     #[arg(long, value_name = "NAME")]
     pub model: Option<String>,
@@ -81,18 +89,36 @@ impl ModelArguments {
     pub fn of(file: &Path) -> ModelArguments {
         let architectures = Architectures { architectures: Vec::new() };
         let (set, ignore) = (Vec::new(), Vec::new());
-        let file = file.to_owned();
-        ModelArguments { file, model: None, set, dtype: None, ignore, architectures }
+        let choice = ModelChoice { model: None, set, dtype: None, ignore, architectures };
+        ModelArguments { file: file.to_owned(), choice }
     }
 
+    /// Opens the file, with how to analyse it. Why a config has no model is printed.
+    pub fn open(&self) -> std::result::Result<Option<(Opened, Options)>, Box<dyn Error>> {
+        self.choice.open(&self.file)
+    }
+
+    /// The model that is asked for.
+    pub fn choose<'a>(
+        &self,
+        analysis: &'a Analysis,
+    ) -> std::result::Result<&'a Model, Box<dyn Error>> {
+        self.choice.choose(analysis)
+    }
+}
+
+impl ModelChoice {
     pub fn options(&self) -> Options {
         let (set, ignore) = (self.set.clone(), self.ignore.clone());
         Options { set, dtype: self.dtype, ignore, configured: None }
     }
 
-    /// Opens the file, with how to analyse it. Why a config has no model is printed.
-    pub fn open(&self) -> std::result::Result<Option<(Opened, Options)>, Box<dyn Error>> {
-        match files::open(&self.file, &self.architectures.architectures)? {
+    /// Opens a file, with how to analyse it. Why a config has no model is printed.
+    pub fn open(
+        &self,
+        file: &Path,
+    ) -> std::result::Result<Option<(Opened, Options)>, Box<dyn Error>> {
+        match files::open(file, &self.architectures.architectures)? {
             Ok(opened) => {
                 let options = Options { configured: opened.configured.clone(), ..self.options() };
                 Ok(Some((opened, options)))

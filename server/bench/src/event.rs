@@ -1,0 +1,158 @@
+//! What a worker says, one line of JSON for each event.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Statistics, Stop};
+
+/// The version of requests and events.
+pub const PROTOCOL: u32 = 1;
+
+/// Something that happens in a worker.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// The first line: who speaks.
+    Hello {
+        /// The version of requests and events.
+        protocol: u32,
+        /// The version of Taper.
+        taper: String,
+    },
+    /// The device that will be used.
+    Device(Device),
+    /// Modules are being built.
+    Building,
+    /// The first runs, which are not counted; the first one pays for what is done once.
+    Warming {
+        /// Seconds of the first run.
+        first_run: f64,
+    },
+    /// Runs are being counted.
+    Progress {
+        /// How much of what is needed is done.
+        percent: u32,
+        /// How many samples there are.
+        samples: u64,
+        /// Their median in seconds.
+        median: f64,
+    },
+    /// The last line if all went well.
+    Result(Box<Measured>),
+    /// The last line if something did not.
+    Error {
+        /// What kind of thing.
+        failure: Failure,
+        /// What happened, in the user's words.
+        message: String,
+    },
+}
+
+/// Why there is no result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Failure {
+    /// The request cannot be read, or is of another version.
+    WrongRequest,
+    /// The model has mistakes, or is not there.
+    WrongModel,
+    /// The device is not there, or this build does not know its kind.
+    NoDevice,
+    /// The model needs more memory than there is.
+    OutOfMemory,
+    /// Candle cannot build a layer.
+    CannotBuild,
+    /// A run failed.
+    RunFailed,
+}
+
+/// Where a measurement runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Device {
+    /// As a request names it: `cpu`, `cuda:0`.
+    pub id: String,
+    /// What it calls itself.
+    pub name: String,
+    /// How many cores compute; of a CPU.
+    pub threads: Option<u64>,
+    /// Bytes of memory in all, where that is known.
+    pub memory: Option<u64>,
+}
+
+/// A model's time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Measured {
+    /// The model.
+    pub model: String,
+    /// The symbols and their sizes.
+    pub sizes: Vec<(String, u64)>,
+    /// The dtype of its weights.
+    pub dtype: String,
+    /// Where it ran.
+    pub device: Device,
+    /// With what: `candle 0.11.1`.
+    pub backend: String,
+    /// Seconds of the first run, which pays for what is done once.
+    pub first_run: f64,
+    /// Seconds of the whole forward pass.
+    pub whole: Statistics,
+    /// Why no more was measured.
+    pub stop: Stop,
+    /// How many runs a sample is, where one would be too short to time.
+    pub runs_per_sample: u64,
+    /// How much is done in a second.
+    pub throughput: Throughput,
+    /// Floating-point operations of a run.
+    pub flops: u64,
+    /// Bytes that the layers of a run read and write, each by itself.
+    pub bytes: u64,
+    /// What the device can at best, measured in the same process.
+    pub ceilings: Ceilings,
+    /// The layers in order of execution.
+    pub layers: Vec<LayerTime>,
+    /// Median seconds that belong to no layer.
+    pub between: f64,
+    /// What makes the result doubtful.
+    pub doubts: Vec<String>,
+}
+
+/// A layer's time within the forward pass.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LayerTime {
+    /// Its path, as in the table of the model.
+    pub path: String,
+    /// What it is.
+    pub kind: String,
+    /// Median seconds.
+    pub median: f64,
+    /// Floating-point operations.
+    pub flops: u64,
+    /// Bytes that it reads and writes.
+    pub bytes: u64,
+}
+
+/// How much is done in a second.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Throughput {
+    /// How much.
+    pub per_second: f64,
+    /// Of what: `samples` or `tokens`.
+    pub unit: String,
+}
+
+/// What a device does at best.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Ceilings {
+    /// FLOP/s of a large matrix product.
+    pub flops_per_second: f64,
+    /// Bytes/s of a large copy, read and written.
+    pub bytes_per_second: f64,
+}
+
+impl Ceilings {
+    /// The least seconds in which so much can be done, and whether memory is what limits it.
+    pub fn least(&self, flops: u64, bytes: u64) -> (f64, bool) {
+        let compute = flops as f64 / self.flops_per_second;
+        let memory = bytes as f64 / self.bytes_per_second;
+        (compute.max(memory), memory > compute)
+    }
+}

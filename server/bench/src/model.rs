@@ -1,0 +1,171 @@
+//! A model with real weights and inputs, and the times of its layers.
+
+use std::{ops::ControlFlow, time::Instant};
+
+use analysis::{Model, Step, What};
+use candle_core::{Device, Result, Tensor};
+use execution::{Executable, random_inputs, random_weights};
+use layers::DType;
+
+use crate::{LayerTime, Statistics, Throughput};
+
+/// How many samples of each layer are kept.
+const MAX_SAMPLES: usize = 1_000;
+
+/// The seed of weights and inputs, so that two runs do the same.
+const SEED: u64 = 1;
+
+/// A model that runs.
+pub(crate) struct Built {
+    executable: Executable,
+    inputs: Vec<Tensor>,
+    layers: Vec<Timed>,
+    /// Seconds of each sample that belong to no layer.
+    between: Vec<f64>,
+}
+
+/// A layer with its samples.
+struct Timed {
+    path: String,
+    kind: String,
+    flops: u64,
+    bytes: u64,
+    seconds: Vec<f64>,
+}
+
+impl Built {
+    /// Builds a model with random weights; zeros would take a device less power, and less time.
+    pub fn new(model: &Model, dtype: DType, device: &Device) -> Result<Built> {
+        let executable = Executable::build(model, random_weights(SEED, dtype.candle(), device))?;
+        let bound = smallest_table(model);
+        let types = model.part.inputs.iter().map(|input| &input.ty);
+        let inputs = types
+            .enumerate()
+            .map(|(number, ty)| random_inputs(ty, bound, SEED + number as u64, device));
+        let inputs = inputs.collect::<Result<_>>()?;
+        Ok(Built { executable, inputs, layers: Vec::new(), between: Vec::new() })
+    }
+
+    /// Runs the model so often, and notes when each layer is done.
+    pub fn run(&mut self, runs: u64) -> Result<f64> {
+        let mut sums = vec![0.0; self.layers.len()];
+        let layers = &mut self.layers;
+        let started = Instant::now();
+        for _ in 0..runs {
+            let (mut number, mut before) = (0, Instant::now());
+            self.executable.run(&self.inputs, &mut |done| {
+                let now = Instant::now();
+                let spent = (now - before).as_secs_f64();
+                if is_leaf(done.step) {
+                    // The first run finds out which layers there are.
+                    match sums.get_mut(number) {
+                        Some(sum) => *sum += spent,
+                        None => {
+                            layers.push(Timed::new(done.path, done.step));
+                            sums.push(spent);
+                        }
+                    }
+                    number += 1;
+                }
+                before = Instant::now();
+            })?;
+        }
+        let seconds = started.elapsed().as_secs_f64();
+        if self.between.len() < MAX_SAMPLES {
+            self.between.push((seconds - sums.iter().sum::<f64>()) / runs as f64);
+        }
+        for (layer, sum) in layers.iter_mut().zip(sums) {
+            if layer.seconds.len() < MAX_SAMPLES {
+                layer.seconds.push(sum / runs as f64);
+            }
+        }
+        Ok(seconds)
+    }
+
+    /// Forgets the times of the runs so far.
+    pub fn forget(&mut self) {
+        self.layers.iter_mut().for_each(|layer| layer.seconds.clear());
+        self.between.clear();
+    }
+
+    /// Median seconds of a run that belong to no layer.
+    pub fn between(&self) -> f64 {
+        Statistics::of(&self.between).map_or(0.0, |found| found.median)
+    }
+
+    /// The layers with their median times.
+    pub fn layers(&self) -> Vec<LayerTime> {
+        let time = |layer: &Timed| LayerTime {
+            path: layer.path.clone(),
+            kind: layer.kind.clone(),
+            median: Statistics::of(&layer.seconds).map_or(0.0, |found| found.median),
+            flops: layer.flops,
+            bytes: layer.bytes,
+        };
+        self.layers.iter().map(time).collect()
+    }
+}
+
+impl Timed {
+    fn new(path: &str, step: &Step) -> Timed {
+        Timed {
+            path: path.to_owned(),
+            kind: step.kind().to_owned(),
+            flops: small(step.totals.flops),
+            bytes: bytes(step),
+            seconds: Vec::new(),
+        }
+    }
+}
+
+/// Whether a step computes by itself.
+fn is_leaf(step: &Step) -> bool {
+    matches!(step.what, What::Layer(_))
+}
+
+/// What a machine can do in a lifetime fits in 64 bits.
+pub(crate) fn small(amount: u128) -> u64 {
+    u64::try_from(amount).unwrap_or(u64::MAX)
+}
+
+/// Bytes that a layer reads and writes; a view does neither.
+fn bytes(step: &Step) -> u64 {
+    let What::Layer(layer) = &step.what else { return 0 };
+    if layer.layer.is_view() {
+        return 0;
+    }
+    let inputs = step.inputs.iter().map(|input| &input.ty);
+    let outputs = step.outputs.iter().map(|output| &output.ty);
+    let written: u128 = outputs.clone().filter_map(|ty| ty.bytes().ok()).sum();
+    let tensors = inputs.chain(outputs).filter_map(|ty| ty.bytes().ok());
+    // Of a table only the rows are read that are looked up.
+    let is_table = matches!(layer.kind, "Embedding" | "EmbeddingBag");
+    let parameter = |tensor: &layers::ParameterTensor| tensor.bytes().ok();
+    let parameters = layer.parameters.iter().filter_map(parameter);
+    let parameters = parameters.map(|bytes| if is_table { bytes.min(written) } else { bytes });
+    small(tensors.chain(parameters).fold(0, u128::saturating_add))
+}
+
+/// The fewest rows of a table that whole numbers look up; all inputs are below it.
+fn smallest_table(model: &Model) -> u32 {
+    let mut least = u32::MAX;
+    model.rows(|row| {
+        if matches!(row.step.kind(), "Embedding" | "EmbeddingBag") {
+            let rows = row.tensors().first().map(|(_, tensor)| tensor.shape[0]);
+            least = rows.map_or(least, |rows| least.min(u32::try_from(rows).unwrap_or(least)));
+        }
+        ControlFlow::Continue(())
+    });
+    if least == u32::MAX { 2 } else { least }
+}
+
+/// How much a model does in a second: tokens if its first input is a table of them, else samples.
+pub(crate) fn throughput(model: &Model, seconds: f64) -> Throughput {
+    let first = model.part.inputs.first();
+    let (count, unit) = match first.map(|input| (&input.ty.shape[..], input.ty.dtype.is_float())) {
+        Some(([batch, length, ..], false)) => (*batch as f64 * *length as f64, "tokens"),
+        Some(([batch, ..], _)) => (*batch as f64, "samples"),
+        _ => (1.0, "samples"),
+    };
+    Throughput { per_second: count / seconds, unit: unit.to_owned() }
+}
