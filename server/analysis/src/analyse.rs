@@ -163,6 +163,7 @@ pub fn analyse(workspace: &Workspace, file: FileId, options: &Options) -> Analys
         let mut found = configured.check(*item);
         found.append(&mut analysis.diagnostics);
         configured.blame(workspace, node, &mut found);
+        let mut is_comparable = true;
         if let Some((quantization, model)) =
             Quantization::of(configured).zip(analysis.models.first_mut())
         {
@@ -170,10 +171,15 @@ pub fn analyse(workspace: &Workspace, file: FileId, options: &Options) -> Analys
                 Ok(quantization) => {
                     model.quantization = Some(quantization.without_head(model));
                 }
-                Err(unknown) => found.push(unknown),
+                // Nobody knows then which tensors a checkpoint has.
+                Err(unknown) => {
+                    found.push(unknown);
+                    is_comparable = false;
+                }
             }
         }
-        if let Some((path, model)) = configured.weights.as_ref().zip(analysis.models.first()) {
+        let weights = configured.weights.as_ref().filter(|_| is_comparable);
+        if let Some((path, model)) = weights.zip(analysis.models.first()) {
             found.extend(check_weights_of_config(workspace, model, path, configured.place));
         }
         analysis.diagnostics = found;

@@ -16,6 +16,8 @@ pub struct Quantization {
     method: Method,
     /// Modules that are left as they are.
     skipped: Vec<String>,
+    /// The config says which.
+    says_which: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,7 +65,16 @@ impl Quantization {
     /// What a config says, if it says anything of it; or why that is not known.
     pub(crate) fn of(config: &Configured) -> Option<Result<Quantization, Diagnostic>> {
         let keys = Keys(&config.arguments);
-        let name = keys.text("quant_method")?;
+        // Older configs of bitsandbytes do not name it.
+        let is_bitsandbytes = keys.is_true("load_in_4bit") || keys.is_true("load_in_8bit");
+        let name = match is_bitsandbytes {
+            true => "bitsandbytes".to_owned(),
+            false => keys.text("quant_method")?,
+        };
+        let unknown = |key: &str, message: String| {
+            let place = keys.place(key).unwrap_or(config.place);
+            Some(Err(Diagnostic::new(Code::UnknownQuantization, place, message)))
+        };
         let group = || keys.int("group_size").and_then(|size| u64::try_from(size).ok());
         let bits = || keys.int("bits").and_then(|bits| u64::try_from(bits).ok()).unwrap_or(4);
         let method = match name.as_str() {
@@ -77,35 +88,42 @@ impl Quantization {
             "fp8" => Method::Fp8 { block: keys.pair("weight_block_size").unwrap_or((128, 128)) },
             "mxfp4" => Method::Mxfp4,
             _ => {
-                let place = keys.place("quant_method").unwrap_or(config.place);
                 let message = format!(
                     "`{name}` is not known, so the weights are counted as they are before it; known are gptq, awq, bitsandbytes, fp8 and mxfp4"
                 );
-                return Some(Err(Diagnostic::new(Code::UnknownQuantization, place, message)));
+                return unknown("quant_method", message);
             }
         };
+        if let Method::Gptq { bits, .. } | Method::Awq { bits, .. } = method
+            && !matches!(bits, 2 | 3 | 4 | 8)
+        {
+            let message = format!(
+                "{name} stores weights in 2, 3, 4 or 8 bits, not {bits}, so they are counted as they are before it"
+            );
+            return unknown("bits", message);
+        }
         let mut skipped = keys.list("modules_to_not_convert");
         skipped.extend(keys.list("llm_int8_skip_modules"));
-        Some(Ok(Quantization { method, skipped }))
+        let lists = ["modules_to_not_convert", "llm_int8_skip_modules"];
+        let says_which = lists.iter().any(|name| matches!(keys.value(name), Some(Value::List(_))));
+        Some(Ok(Quantization { method, skipped, says_which }))
     }
 
-    /// Leaves the last module at the top as it is, as transformers does: it is the head.
+    /// Leaves the module of the last parameters as it is, unless the config says which stay: it is
+    /// the head, if there is one. Source: `get_keys_to_not_convert` of transformers 4.57.3.
     pub(crate) fn without_head(mut self, model: &Model) -> Quantization {
-        let says_which = match self.method {
-            // The last ones are skipped besides.
-            Method::Awq { .. } => false,
-            _ => !self.skipped.is_empty(),
-        };
+        // Those of AWQ come besides.
+        if self.says_which && !matches!(self.method, Method::Awq { .. }) {
+            return self;
+        }
         let mut last = None;
         model.rows(|row| {
-            if is_linear(&row) {
-                last = Some(row.path.split('.').next().unwrap_or_default().to_owned());
+            if row.tensors().iter().any(|(_, tensor)| !tensor.is_buffer) {
+                last = Some(row.path);
             }
             ControlFlow::Continue(())
         });
-        if !says_which {
-            self.skipped.extend(last);
-        }
+        self.skipped.extend(last);
         self
     }
 

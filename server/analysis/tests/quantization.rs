@@ -135,6 +135,26 @@ fn modules_that_are_left_as_they_are() {
     assert_eq!(stored(LINEAR, &all, "head.")[0], "weight f8e4m3 [2, 512]");
 }
 
+/// LLaVA's head stands in the language model, and many models have none.
+#[test]
+fn only_the_head_is_left_as_it_is() {
+    let nested = "model Net {
+        input x: f32[N = 1, 256]
+        language_model: { layers: { fc: Linear(512, bias=false) }; lm_head: Linear(2, bias=false) }
+    }";
+    let fp8 = [("quant_method", "\"fp8\"")];
+    assert_eq!(stored(nested, &fp8, "language_model.layers.fc.")[0], "weight f8e4m3 [512, 256]");
+    assert_eq!(stored(nested, &fp8, "language_model.lm_head."), ["weight f32 [2, 512]"]);
+    let headless = "model Net {
+        input x: f32[N = 1, 256]
+        encoder: { fc1: Linear(512, bias=false); fc2: Linear(256, bias=false); norm: LayerNorm }
+    }";
+    assert_eq!(stored(headless, &fp8, "encoder.fc2.")[0], "weight f8e4m3 [256, 512]");
+    // A list without names leaves nothing as it is.
+    let none = [("quant_method", "\"fp8\""), ("modules_to_not_convert", "[]")];
+    assert_eq!(stored(nested, &none, "language_model.lm_head.")[0], "weight f8e4m3 [2, 512]");
+}
+
 #[test]
 fn bytes_follow() {
     let settings = [("quant_method", "\"fp8\"")];
@@ -148,4 +168,9 @@ fn a_method_that_is_not_known() {
     let analysis = analyse(LINEAR, &[("quant_method", "\"quip\"")]);
     assert_eq!(analysis.diagnostics[0].code, analysis::Code::UnknownQuantization);
     assert_eq!(analysis.models[0].weight_bytes().quantized, None);
+    let analysis = analyse(LINEAR, &[("quant_method", "\"gptq\""), ("bits", "33")]);
+    assert_eq!(analysis.diagnostics[0].code, analysis::Code::UnknownQuantization);
+    // Older configs do not name bitsandbytes.
+    let found = stored(LINEAR, &[("load_in_8bit", "true")], "layers.fc.");
+    assert_eq!(found[0], "weight i8 [512, 256]");
 }
