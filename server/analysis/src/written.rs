@@ -223,6 +223,8 @@ pub struct LayerUse {
     pub parameters: Vec<ParameterTensor>,
     /// Parameters for which a tensor is given, with the path of that tensor.
     pub given: Vec<(String, String)>,
+    /// The experts whose parameters these are, if they are stacked.
+    pub(crate) stack: Option<Stack>,
 }
 
 /// Experts whose parameters are stacked in one tensor each.

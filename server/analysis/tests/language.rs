@@ -274,6 +274,21 @@ fn parameters_of_experts_can_be_stacked() {
     ));
     assert_eq!(parameters(&single)[1], "experts.0.scale [8]");
     assert_eq!(single.totals(), totals);
+    // What is read from outside is of all experts, at every size.
+    let read = model(
+        "model M { input x: f32[N = 1, 8]; gate: Linear(4); weights, indices: TopK(1)
+        experts: x, weights, indices -> choose 1 of 4 stacked { up: Linear(8, bias=false) }
+        head: Linear(experts.up.weight.shape[0])
+        table: experts.up.weight[0] -> Transpose(0, 1)
+        head @ table[:4] }",
+    );
+    assert_eq!(parameters(&read)[2], "experts.up.weight [4, 8, 8]");
+    let alone = analyse(
+        "model M { input x: f32[N = 1, 8]; gate: Linear(4); weights, indices: TopK(1)
+        experts: x, weights, indices -> choose 1 of 4 stacked { up: Linear(8, bias=false) }
+        experts -> experts.up }",
+    );
+    assert!(alone.diagnostics[0].message.contains("has the parameters of all experts"));
     // Blocks can be experts; a number is a number.
     let block = model(
         "block Expert { input x: [..., C]; param up: [C, 16]; param down: [16, C]; x @ up @ down }

@@ -112,15 +112,18 @@ impl Builder<'_> {
             What::Group(inner) => Body::Steps(self.steps(inner, path, part, parameters)?),
             What::Splice(inner) => Body::Steps(self.steps(inner, group, part, parameters)?),
             What::Expert(expert) => {
-                let weights = element(&self.weights, expert, &self.stacked);
+                let weights = element(&self.weights, expert, group, &self.stacked);
                 let stacked = self.stacked.clone();
                 let builder = Builder { weights, stacked, is_expert: true };
+                // What others have read of the experts are the tensors of all.
+                let below = format!("{}.", below(group, part));
                 let mut parameters = parameters.clone();
+                parameters.retain(|path, _| !path.starts_with(&below));
                 let steps = builder.steps(&expert.steps, group, part, &mut parameters)?;
                 Body::Expert { steps, parameters }
             }
             What::Declared(tensor) => {
-                let below = path.strip_prefix(part).unwrap_or(path).trim_start_matches('.');
+                let below = below(path, part);
                 // A declaration is that of all experts.
                 let shape = &tensor.shape[usize::from(self.is_expert)..];
                 parameters.insert(below.into(), self.tensor(shape, tensor.dtype, path)?);
@@ -163,6 +166,11 @@ impl Builder<'_> {
         }
         Ok(())
     }
+}
+
+/// A path below that of its part.
+fn below<'p>(path: &'p str, part: &str) -> &'p str {
+    path.strip_prefix(part).unwrap_or(path).trim_start_matches('.')
 }
 
 /// An error with the path of the step that it is about; of nested steps the innermost.

@@ -12,20 +12,25 @@ use candle_nn::{Init, VarBuilder, var_builder::SimpleBackend};
 /// The stacked tensors that were asked for, by their names: the experts share their memory.
 pub(crate) type Stacked = Arc<Mutex<HashMap<String, Tensor>>>;
 
-/// Of each tensor of `weights` the element along dimension 0 that is this expert's.
+/// Of each tensor of `weights` below the path of the experts the element along dimension 0 that is
+/// this expert's; what is elsewhere is shared by all.
 pub(crate) fn element<'w>(
     weights: &VarBuilder<'w>,
     expert: &Expert,
+    path: &str,
     stacked: &Stacked,
 ) -> VarBuilder<'w> {
     let (number, of) = (expert.number as usize, expert.of as usize);
-    let element = Element { weights: weights.clone(), stacked: stacked.clone(), number, of };
+    let below = format!("{path}.");
+    let element = Element { weights: weights.clone(), stacked: stacked.clone(), below, number, of };
     VarBuilder::from_backend(Box::new(element), weights.dtype(), weights.device().clone())
 }
 
 struct Element<'w> {
     weights: VarBuilder<'w>,
     stacked: Stacked,
+    /// What the names of stacked tensors begin with.
+    below: String,
     number: usize,
     of: usize,
 }
@@ -39,6 +44,9 @@ impl SimpleBackend for Element<'_> {
         dtype: DType,
         _: &Device,
     ) -> Result<Tensor> {
+        if !name.starts_with(&self.below) {
+            return self.weights.get_with_hints_dtype(shape, name, init, dtype);
+        }
         // A tensor is put in whole, so a thread that panicked has left nothing half done.
         let mut stacked = self.stacked.lock().unwrap_or_else(PoisonError::into_inner);
         let whole = match stacked.get(name) {
@@ -54,7 +62,8 @@ impl SimpleBackend for Element<'_> {
     }
 
     fn get_unchecked(&self, name: &str, dtype: DType, _: &Device) -> Result<Tensor> {
-        self.weights.get_unchecked_dtype(name, dtype)?.get(self.number)
+        let whole = self.weights.get_unchecked_dtype(name, dtype)?;
+        if name.starts_with(&self.below) { whole.get(self.number) } else { Ok(whole) }
     }
 
     fn contains_tensor(&self, name: &str) -> bool {

@@ -257,8 +257,17 @@ impl<'w> Run<'w> {
         let is_module = used.entry.is_some() && !used.functional;
         let Use { kind, entry, layer, arguments, given, functional } = used;
         let is_counted = self.counts(kind);
-        let layer =
-            LayerUse { kind, entry, layer, arguments, functional, is_counted, parameters, given };
+        let layer = LayerUse {
+            kind,
+            entry,
+            layer,
+            arguments,
+            functional,
+            is_counted,
+            parameters,
+            given,
+            stack: self.stack,
+        };
         let step = Step {
             id: self.next_id(),
             node,
@@ -319,14 +328,20 @@ impl<'w> Run<'w> {
         Ok((parameters, totals))
     }
 
-    /// The parameters of a step's layer, built if this run does not build; within a stack those of
-    /// one expert.
+    /// The parameters of a step's layer, built if this run does not build; within the braces of
+    /// experts those of one of them.
     pub(crate) fn parameters_of(&self, step: &Step, dtype: DType) -> Vec<ParameterTensor> {
         match &step.what {
-            What::Layer(layer) if self.setting.builds && self.stack.is_none() => {
+            What::Layer(layer) if self.setting.builds && layer.stack.is_none() => {
                 layer.parameters.clone()
             }
-            What::Layer(layer) => layers::parameters(&*layer.layer, dtype).unwrap_or_default(),
+            What::Layer(layer) => {
+                let of_one = layers::parameters(&*layer.layer, dtype).unwrap_or_default();
+                match layer.stack {
+                    Some(stack) if self.stack.is_none() => stack.of(of_one),
+                    _ => of_one,
+                }
+            }
             What::Declared(tensor) => vec![tensor.clone()],
             _ => Vec::new(),
         }

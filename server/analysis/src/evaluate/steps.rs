@@ -254,6 +254,18 @@ impl<'w> Run<'w> {
             self.error(Code::NotALayer, node, message);
             return Value::Unknown;
         }
+        let is_of_experts = matches!(
+            first_step.as_ref().map(|step| &step.what),
+            Some(What::Layer(layer)) if layer.stack.is_some() && self.stack.is_none()
+        );
+        if is_of_experts {
+            let message = format!(
+                "`{}` has the parameters of all experts, so it cannot be used by itself",
+                path.join(".")
+            );
+            self.error(Code::NotALayer, node, message);
+            return Value::Unknown;
+        }
         let reusing = std::mem::replace(&mut frame.reusing, true);
         let first = frame.pending.len();
         let mut value = input;
