@@ -63,6 +63,7 @@ impl Client {
     pub fn spawn() -> Client {
         let mut process = Command::new(env!("CARGO_BIN_EXE_taper"))
             .args(["lsp", "--stdio"])
+            .env("XDG_CACHE_HOME", concat!(env!("CARGO_TARGET_TMPDIR"), "/cache"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

@@ -223,3 +223,50 @@ fn a_checkpoint_beside_a_config_is_compared() {
     assert!(message.contains("[4, 8]") && message.contains("[4]"), "{message}");
     client.shut_down();
 }
+
+#[test]
+fn documents_of_the_library_use_each_other() {
+    let project = Project::new(&[]);
+    let mut client = start(&project, true);
+    let uri = "taper://library/huggingface/llava.taper";
+    let content = client.request("workspace/textDocumentContent", json!({ "uri": uri }));
+    let text = content["text"].as_str().expect("a text").to_owned();
+    client.open(uri, &text);
+    let report = client.request("textDocument/diagnostic", document(uri));
+    assert_eq!(report["items"], json!([]));
+    let links = client.request("textDocument/documentLink", document(uri));
+    assert_eq!(links[0]["target"], "taper://library/huggingface/clip.taper");
+    let line = text.lines().position(|line| line.starts_with("use ")).expect("a use");
+    let at = json!({
+        "textDocument": { "uri": uri },
+        "position": { "line": line, "character": text.lines().nth(line).expect("it").len() - 1 },
+    });
+    let target = client.request("textDocument/definition", at);
+    assert_eq!(target["uri"], "taper://library/huggingface/clip.taper");
+    client.shut_down();
+}
+
+#[test]
+fn tensors_follow_the_shards() {
+    let index = r#"{"weight_map": {"w": "1.safetensors"}}"#;
+    let project = Project::new(&[("model.safetensors.index.json", index)]);
+    project.write("1.safetensors", shard("w", 4));
+    let mut client = start(&project, true);
+    let uri = project.uri("model.safetensors.index.json");
+    let address = uri.replace("file://", "taper://tensors") + ".txt";
+    let shown = |client: &mut Client, what: &str| {
+        let content = client.request("workspace/textDocumentContent", json!({ "uri": address }));
+        let text = content["text"].as_str().expect("a text").to_owned();
+        assert!(text.contains(what), "{text}");
+    };
+    shown(&mut client, "4 elements");
+    project.write("1.safetensors", shard("w", 5));
+    shown(&mut client, "5 elements");
+    // What is typed into an open index counts, not what was saved.
+    client.open(&uri, &index.replace("1.safetensors", "2.safetensors"));
+    project.write("2.safetensors", shard("w", 6));
+    let asked = client.wait_until_asked("workspace/textDocumentContent/refresh");
+    assert_eq!(asked["params"]["uri"], address);
+    shown(&mut client, "6 elements");
+    client.shut_down();
+}

@@ -23,9 +23,13 @@ pub fn index_lens(checkpoint: &Checkpoint, units: Units) -> Lens {
 }
 
 /// What is wrong, at the tensor or shard in the index's text that it is about.
-pub fn index_problems<'c>(text: &str, checkpoint: &'c Checkpoint) -> Vec<(TextRange, &'c Problem)> {
+pub fn index_problems(text: &str, checkpoint: &Checkpoint) -> Vec<(TextRange, String)> {
     let problems = checkpoint.problems.iter().take(MAX_PROBLEMS);
-    problems.map(|problem| (place(text, problem), problem)).collect()
+    let shown = problems.map(|problem| (place(text, problem), problem.to_string()));
+    let rest = checkpoint.problems.len().saturating_sub(MAX_PROBLEMS);
+    let start = TextRange::empty(TextSize::new(0));
+    let more = (rest > 0).then(|| (start, format!("and {rest} more problems in these shards")));
+    shown.chain(more).collect()
 }
 
 fn place(text: &str, problem: &Problem) -> TextRange {

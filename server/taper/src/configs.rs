@@ -27,6 +27,8 @@ pub struct ConfiguredModel {
     pub file: FileId,
     pub configured: Configured,
     pub source: Source,
+    /// The architecture of the library that it is.
+    pub architecture: Option<&'static str>,
     /// The architecture that the config names, where another one of its type is shown.
     pub instead_of: Option<String>,
 }
@@ -87,10 +89,7 @@ pub fn load(
     // Only the text of this file is looked at, to show places in it.
     let file = workspace.insert(path, syntax::parse(text));
     let model = find(&mut workspace, file, text, candidates, &mut read);
-    files::load_used(&mut workspace, |path| match library::file(path) {
-        Some(file) => Some(syntax::parse(file.text)),
-        None => read(path),
-    });
+    files::load_used(&mut workspace, read);
     ConfigFile { workspace, text: file, model }
 }
 
@@ -124,7 +123,13 @@ fn find(
                 weights: candidates.weights,
             };
             let source = Source::File(path);
-            return Ok(ConfiguredModel { file, configured, source, instead_of: None });
+            return Ok(ConfiguredModel {
+                file,
+                configured,
+                source,
+                architecture: None,
+                instead_of: None,
+            });
         }
     }
     let exact = name.and_then(library::find);
@@ -146,7 +151,8 @@ fn find(
     };
     let source = Source::Library(found.file().path);
     let instead_of = name.filter(|_| exact.is_none()).map(str::to_owned);
-    Ok(ConfiguredModel { file, configured, source, instead_of })
+    let architecture = Some(found.name);
+    Ok(ConfiguredModel { file, configured, source, architecture, instead_of })
 }
 
 /// The one file of several that has a model of a name.

@@ -24,6 +24,8 @@ pub enum ReadError {
     TooLarge(PathBuf, u64),
     /// It is no text: the line and column of the first bad byte.
     NotUtf8(PathBuf, usize, usize),
+    /// The library has no architecture of this name.
+    NoArchitecture(String),
 }
 
 impl fmt::Display for ReadError {
@@ -39,6 +41,14 @@ impl fmt::Display for ReadError {
                     "{}:{line}:{column}: this byte is not UTF-8, so the file is no Taper text",
                     path.display()
                 )
+            }
+            ReadError::NoArchitecture(name) => {
+                let names = library::architectures().map(|found| found.name);
+                let hint = match layers::nearest(name, names) {
+                    Some(near) => format!("; did you mean `{near}`?"),
+                    None => "; docs/architectures.md lists all".to_owned(),
+                };
+                write!(f, "the library has no architecture `{name}`{hint}")
             }
         }
     }
@@ -96,7 +106,7 @@ pub struct Opened {
 }
 
 /// Opens a Taper file, a config with the model that it configures, or an architecture of the library
-/// by its name: `library:resnet50`.
+/// by its name or its `model_type`: `library:resnet50`, `library:llama`.
 ///
 /// # Errors
 /// If it cannot be read; a config whose model is not known gives its workspace and what is wrong.
@@ -112,7 +122,11 @@ pub fn open(
     }
     let (text, candidates) = match architecture {
         // A config that says no more than its architecture.
-        Some(name) => (configs::naming(name), configs::Candidates::default()),
+        Some(name) => {
+            let found = library::find(name).or_else(|| library::of_type(name));
+            let found = found.ok_or_else(|| ReadError::NoArchitecture(name.to_owned()))?;
+            (configs::naming(found.name), configs::Candidates::default())
+        }
         None => {
             let candidates = configs::Candidates {
                 beside: taper_files_in(path.parent().unwrap_or(Path::new(""))),
@@ -130,12 +144,15 @@ pub fn open(
     load_weights(&mut workspace, configured, read_weights);
     Ok(match model {
         Ok(model) => {
-            let source = match &model.instead_of {
-                Some(name) => format!(
-                    "`{name}` is shown as `{}`, the model of its type, from {}",
-                    model.configured.model, model.source
-                ),
-                None => format!("`{}` from {}", model.configured.model, model.source),
+            let (name, from) = (&model.configured.model, &model.source);
+            let source = match (&model.instead_of, model.architecture) {
+                (Some(asked), _) => {
+                    format!("`{asked}` is shown as `{name}`, the model of its type, from {from}")
+                }
+                (None, Some(variant)) if variant != name => {
+                    format!("`{variant}`, a `{name}` from {from}")
+                }
+                _ => format!("`{name}` from {from}"),
             };
             let (configured, source) = (Some(model.configured), Some(source));
             Ok(Opened { workspace, file: model.file, configured, source })
@@ -186,7 +203,7 @@ pub fn key(path: &Path) -> String {
     path.to_string_lossy().replace(std::path::MAIN_SEPARATOR, "/")
 }
 
-/// Adds the files that are used and not yet there.
+/// Adds the files that are used and not yet there; those of the library are known.
 pub fn load_used(workspace: &mut Workspace, mut read: impl FnMut(&str) -> Option<Parse>) {
     let mut unreadable = std::collections::HashSet::new();
     loop {
@@ -196,7 +213,8 @@ pub fn load_used(workspace: &mut Workspace, mut read: impl FnMut(&str) -> Option
             return;
         }
         for path in missing {
-            match read(&path) {
+            let of_library = || Some(syntax::parse(library::file(&path)?.text));
+            match of_library().or_else(|| read(&path)) {
                 Some(parse) => {
                     workspace.insert(&path, parse);
                 }

@@ -1,5 +1,6 @@
 //! `taper`: a command line and a language server over the same analysis.
 
+mod cache;
 mod commands;
 mod configs;
 mod files;

@@ -55,14 +55,23 @@ impl Backend {
         P: Send + 'static,
         R: Send + 'static,
     {
+        self.wait(|job| Event::Request(uri, job), |world| answer(world, params)).await
+    }
+
+    /// Sends an event that computes an answer, and waits for it.
+    async fn wait<R: Send + 'static>(
+        &self,
+        event: impl FnOnce(Job) -> Event,
+        answer: impl FnOnce(&World) -> R + Send + 'static,
+    ) -> Result<R> {
         let (sender, receiver) = oneshot::channel();
         let job: Job = Box::new(move |world| {
             // A request that was cancelled has dropped its receiver.
             if !sender.is_closed() {
-                let _ = sender.send(answer(world, params));
+                let _ = sender.send(answer(world));
             }
         });
-        self.send(Event::Request(uri, job));
+        self.send(event(job));
         // A job that panicked has dropped its sender.
         receiver.await.map_err(|_| Error::internal_error())
     }
@@ -120,13 +129,9 @@ impl Backend {
     pub async fn text_document_content(&self, params: ContentParams) -> Result<Option<Content>> {
         let view = View::parse(&params.uri);
         let view = view.ok_or_else(|| Error::invalid_params("no document of this server"))?;
-        let text = |world: &World, view: View| {
-            if let (Ok(mut read), Some(uri)) = (world.read_views.lock(), view.uri()) {
-                read.insert(uri);
-            }
-            Some(view.text(world))
-        };
-        let text = refused(self.ask_world(None, view, text).await?)?;
+        let read = view.clone();
+        let text = self.wait(|job| Event::Read(read, job), move |world| view.text(world)).await?;
+        let text = refused(Some(text))?;
         Ok(text.map(|text| Content { text }))
     }
 }

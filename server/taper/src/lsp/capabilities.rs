@@ -142,7 +142,7 @@ fn client(params: &InitializeParams) -> ClientCapabilities {
         shows_documents: window.show_document.is_some_and(|show| show.support),
         // The types do not know it yet; [`transport`](super::transport) puts it here.
         reads_content: params.capabilities.experimental.as_ref().is_some_and(|experimental| {
-            experimental.get("textDocumentContent").is_some_and(Value::is_object)
+            experimental["textDocumentContent"]["dynamicRegistration"] == true
         }),
     }
 }

@@ -17,7 +17,7 @@ use tower_lsp::lsp_types::{Position, Range, TextDocumentContentChangeEvent, Url}
 use super::{
     convert::{Encoding, Positions, key},
     settings::Settings,
-    sources::{Source, Sources, Stamp, stamp},
+    sources::{Source, Sources, Stamps, shards},
 };
 use crate::configs;
 
@@ -52,7 +52,7 @@ pub enum Kind {
 /// A checkpoint as its index and shards were when it was read.
 struct Index {
     checkpoint: Result<Checkpoint, String>,
-    shards: Vec<(String, Option<Stamp>)>,
+    files: Stamps,
 }
 
 /// A text at one version.
@@ -125,8 +125,7 @@ impl Document {
     /// Whether what is known of it may depend on a file: it uses it, or nobody knows yet.
     pub fn may_use(&self, path: &str) -> bool {
         if self.kind() == Kind::Index {
-            let folder = |path: &str| Path::new(path).parent().map(Path::to_owned);
-            return path.ends_with(".safetensors") && folder(path) == folder(&self.path);
+            return path.ends_with(".safetensors") && self.is_beside(path);
         }
         let Some(snapshot) = self.snapshot.get() else { return true };
         self.path != path && (uses(&snapshot.workspace, path) || self.may_be_configured_by(path))
@@ -134,11 +133,14 @@ impl Document {
 
     /// Whether a file may have the model of this config.
     fn may_be_configured_by(&self, path: &str) -> bool {
-        let folder = |path: &str| Path::new(path).parent().map(Path::to_owned);
         let is_named = self.settings.architectures.iter().any(|named| named == path);
         self.kind() == Kind::Config
             && path.ends_with(".taper")
-            && (is_named || folder(path) == folder(&self.path))
+            && (is_named || self.is_beside(path))
+    }
+
+    fn is_beside(&self, path: &str) -> bool {
+        Path::new(path).parent() == Path::new(&self.path).parent()
     }
 
     pub fn kind(&self) -> Kind {
@@ -154,11 +156,9 @@ impl Document {
     pub fn index(&self) -> Option<&Result<Checkpoint, String>> {
         let read = || {
             let read = Checkpoint::from_bytes(Path::new(&self.path), self.text().as_bytes());
-            let files = read.iter().flat_map(|checkpoint| &checkpoint.files);
-            let folder = Path::new(&self.path).parent().unwrap_or(Path::new(""));
-            let paths = files.map(|file| crate::files::key(&folder.join(file)));
-            let shards = paths.map(|path| (path.clone(), stamp(&path))).collect();
-            Index { checkpoint: read.map_err(|error| error.message), shards }
+            let files = read.iter().flat_map(|checkpoint| shards(&self.path, checkpoint));
+            let files = Stamps::of(files);
+            Index { checkpoint: read.map_err(|error| error.message), files }
         };
         (self.kind() == Kind::Index).then(|| &self.index.get_or_init(read).checkpoint)
     }
@@ -166,7 +166,7 @@ impl Document {
     /// Whether a file that it uses has changed on disk since it was read.
     pub fn is_stale(&self) -> bool {
         if let Some(index) = self.index.get() {
-            return index.shards.iter().any(|(path, known)| stamp(path) != *known);
+            return !index.files.are_current();
         }
         let Some(snapshot) = self.snapshot.get() else { return false };
         let known = snapshot.workspace.files().map(|file| snapshot.workspace.path(file).to_owned());

@@ -65,6 +65,8 @@ pub enum Event {
     Show(View),
     /// A request about a document, or about all.
     Request(Option<Url>, Job),
+    /// A request for a document that the server makes.
+    Read(View, Job),
 }
 
 /// What `initialize` says.
@@ -85,6 +87,8 @@ pub struct MainLoop {
     refreshes: Arc<AtomicBool>,
     /// It will be asked to read the server's documents again.
     view_refreshes: Arc<AtomicBool>,
+    /// The documents of the server that it has read.
+    read_views: Arc<Mutex<FxHashSet<Url>>>,
     /// The settings that came with `initialize`; those that come later lie over them.
     options: Value,
     /// What was said to be wrong in the settings.
@@ -106,10 +110,9 @@ impl MainLoop {
                 settings: Arc::default(),
                 tokens: Arc::default(),
                 folders: Vec::new(),
-                read_views: Arc::default(),
             };
             let pool = start_pool(&log);
-            let (refreshes, view_refreshes, options, said) = Default::default();
+            let (refreshes, view_refreshes, read_views, options, said) = Default::default();
             let events = sender;
             let mut main_loop = MainLoop {
                 client,
@@ -119,6 +122,7 @@ impl MainLoop {
                 pool,
                 refreshes,
                 view_refreshes,
+                read_views,
                 options,
                 said,
                 world,
@@ -175,9 +179,25 @@ impl MainLoop {
                 if let Some(uri) = uri {
                     self.check_disk(&uri);
                 }
-                let world = self.world.clone();
-                self.spawn(move || job(&world));
+                self.answer(job);
             }
+            Event::Read(view, job) => {
+                self.remember_read(&view);
+                self.answer(job);
+            }
+        }
+    }
+
+    fn answer(&self, job: Job) {
+        let world = self.world.clone();
+        self.spawn(move || job(&world));
+    }
+
+    /// The client shows a document of the server; those of the library never change.
+    fn remember_read(&self, view: &View) {
+        let changes = !matches!(view, View::Library { .. });
+        if let (true, Some(uri), Ok(mut read)) = (changes, view.uri(), self.read_views.lock()) {
+            read.insert(uri);
         }
     }
 
@@ -210,6 +230,7 @@ impl MainLoop {
             self.ask(async move { client.publish_diagnostics(uri, Vec::new(), None).await });
         }
         self.renew(|other| other.may_use(&path));
+        self.refresh_views();
     }
 
     /// Gives some documents a new state, with the texts and settings as they are now.
@@ -235,6 +256,7 @@ impl MainLoop {
             && self.world.documents.get(uri).is_some_and(|document| document.is_stale());
         if is_stale {
             self.renew(|document| document.uri == *uri);
+            self.refresh_views();
         }
     }
 
@@ -252,6 +274,7 @@ impl MainLoop {
         if *self.world.settings != settings {
             self.world.settings = Arc::new(settings);
             self.renew(|_| true);
+            self.refresh_views();
         }
     }
 
@@ -334,7 +357,7 @@ impl MainLoop {
     /// Asks the client, once for changes that come together, to read again the documents of the
     /// server that it has read.
     fn refresh_views(&self) {
-        let views = self.world.read_views.clone();
+        let views = self.read_views.clone();
         let is_none_read = views.lock().is_ok_and(|views| views.is_empty());
         if is_none_read || self.view_refreshes.swap(true, Ordering::SeqCst) {
             return;
@@ -346,7 +369,11 @@ impl MainLoop {
             // What is still shown is read again, and so put back.
             let read = views.lock().map(|mut views| std::mem::take(&mut *views));
             for uri in read.into_iter().flatten() {
-                let _ = client.send_request::<ContentRefresh>(ContentRefreshParams { uri }).await;
+                let client = client.clone();
+                let ask = async move {
+                    client.send_request::<ContentRefresh>(ContentRefreshParams { uri }).await
+                };
+                tokio::spawn(ask);
             }
         });
     }

@@ -1,4 +1,4 @@
-//! Files of the user's temporary folder, for editors to open.
+//! Files of the user's cache, for editors to open.
 
 use std::{
     io,
@@ -21,7 +21,7 @@ pub fn link(code: Code) -> Option<CodeDescription> {
 
 /// Writes a text that is not there yet, below this version's folder, as a file that is only read.
 pub fn write(below: &Path, text: &str) -> io::Result<PathBuf> {
-    let folder = std::env::temp_dir().join(concat!("taper-", env!("CARGO_PKG_VERSION")));
+    let folder = crate::cache::folder().join(concat!("pages-", env!("CARGO_PKG_VERSION")));
     let path = folder.join(below);
     if std::fs::read_to_string(&path).is_ok_and(|known| known == text) {
         return Ok(path);

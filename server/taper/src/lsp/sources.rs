@@ -33,7 +33,7 @@ struct OnDisk {
 }
 
 /// When a file was last written, and its size; none if it is not there.
-pub type Stamp = (SystemTime, u64);
+type Stamp = (SystemTime, u64);
 
 /// The texts that documents may use.
 #[derive(Clone, Default)]
@@ -45,8 +45,8 @@ pub struct Sources {
     weights: Arc<Mutex<KnownHeaders>>,
 }
 
-/// Headers by path, with what the file was when they were read.
-type KnownHeaders = FxHashMap<String, (Option<Stamp>, Headers)>;
+/// Headers by path, with what their files were when they were read.
+type KnownHeaders = FxHashMap<String, (Stamps, Headers)>;
 
 /// The headers of a checkpoint, or why they cannot be read.
 type Headers = Result<Arc<Checkpoint>, String>;
@@ -84,14 +84,16 @@ impl Sources {
 
     /// The headers of a checkpoint.
     pub fn weights(&self, path: &str) -> Headers {
-        let stamp = stamp(path);
         let known = self.weights.lock().ok().and_then(|known| known.get(path).cloned());
-        if let Some((_, headers)) = known.filter(|(known, _)| *known == stamp) {
+        if let Some((_, headers)) = known.filter(|(stamps, _)| stamps.are_current()) {
             return headers;
         }
+        let own = Stamps::of([path.to_owned()]);
         let headers = crate::files::read_weights(path);
+        let shards = headers.iter().flat_map(|headers| shards(path, headers));
+        let stamps = own.and(Stamps::of(shards));
         if let Ok(mut known) = self.weights.lock() {
-            known.insert(path.to_owned(), (stamp, headers.clone()));
+            known.insert(path.to_owned(), (stamps, headers.clone()));
         }
         headers
     }
@@ -103,12 +105,43 @@ impl Sources {
         }
         let now = stamp(path);
         let text = self.disk.lock().ok().and_then(|known| Some(known.get(path)?.stamp != now));
-        let weights = self.weights.lock().ok().and_then(|known| Some(known.get(path)?.0 != now));
+        let weights = self.weights.lock().ok();
+        let weights = weights.and_then(|known| Some(!known.get(path)?.0.are_current()));
         text.or(weights).unwrap_or(false)
     }
 }
 
-pub fn stamp(path: &str) -> Option<Stamp> {
+/// Files with what they were when they were read.
+#[derive(Clone)]
+pub struct Stamps(Vec<(String, Option<Stamp>)>);
+
+impl Stamps {
+    pub fn of(paths: impl IntoIterator<Item = String>) -> Stamps {
+        Stamps(paths.into_iter().map(|path| (path.clone(), stamp(&path))).collect())
+    }
+
+    fn and(mut self, other: Stamps) -> Stamps {
+        for one in other.0 {
+            if self.0.iter().all(|(path, _)| *path != one.0) {
+                self.0.push(one);
+            }
+        }
+        self
+    }
+
+    /// Whether the files are still those that were read.
+    pub fn are_current(&self) -> bool {
+        self.0.iter().all(|(path, known)| stamp(path) == *known)
+    }
+}
+
+/// The files of a checkpoint's tensors.
+pub fn shards(path: &str, checkpoint: &Checkpoint) -> impl Iterator<Item = String> {
+    let folder = Path::new(path).parent().unwrap_or(Path::new(""));
+    checkpoint.files.iter().map(|file| crate::files::key(&folder.join(file)))
+}
+
+fn stamp(path: &str) -> Option<Stamp> {
     let metadata = std::fs::metadata(path).ok()?;
     Some((metadata.modified().ok()?, metadata.len()))
 }

@@ -3,14 +3,17 @@
 //!
 //! A client that asks for the content of documents (`workspace/textDocumentContent` of LSP 3.18)
 //! gets an address of the scheme `taper`; for any other the text is written to a file of the user's
-//! temporary folder.
+//! cache.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::OnceLock,
+};
 
 use serde::{Deserialize, Serialize};
 use tower_lsp::lsp_types::{Url, request::Request};
 
-use super::{pages, world::World};
+use super::{convert::uri, pages, world::World};
 use crate::commands::{inspect, summary};
 
 /// `workspace/textDocumentContent/refresh`, which the types do not know yet.
@@ -84,7 +87,13 @@ impl View {
                 });
                 found.flatten().ok_or_else(|| format!("{path} has no model `{model}` now"))
             }
-            View::Tensors { path } => Ok(inspect::text(&*world.sources.weights(path)?)),
+            View::Tensors { path } => {
+                let open = uri(path).and_then(|uri| world.documents.get(&uri));
+                match open.and_then(|document| document.index()) {
+                    Some(index) => index.as_ref().map(inspect::text).map_err(String::clone),
+                    None => Ok(inspect::text(&*world.sources.weights(path)?)),
+                }
+            }
             View::Library { path } => {
                 let file = library::FILES.iter().find(|file| file.path == path);
                 let file = file.ok_or_else(|| format!("the library has no file {path}"))?;
@@ -107,14 +116,16 @@ impl View {
             PathBuf::from(kind).join(uri.path().trim_start_matches('/'))
         };
         // The files of the library use each other.
-        if let View::Library { .. } = self {
+        static LIBRARY: OnceLock<()> = OnceLock::new();
+        if matches!(self, View::Library { .. }) && LIBRARY.get().is_none() {
             for one in library::FILES {
                 let path = one.path.to_owned();
                 file(&View::Library { path }, &Path::new("library").join(one.path))?;
             }
+            let _ = LIBRARY.set(());
         }
         let path = file(self, &below(&own))?;
-        Url::from_file_path(path).map_err(|()| "the temporary folder has no address".to_owned())
+        Url::from_file_path(path).map_err(|()| "the cache folder has no address".to_owned())
     }
 }
 

@@ -1,13 +1,10 @@
 //! What is known at one point in the order of messages: documents, texts, settings, folders.
 
-use std::{
-    path::PathBuf,
-    sync::{Arc, Mutex},
-};
+use std::{path::PathBuf, sync::Arc};
 
 use analysis::{NodeRef, Place};
 use line_index::LineIndex;
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 use tower_lsp::lsp_types::{Location, Url};
 
 use super::{
@@ -34,8 +31,6 @@ pub struct World {
     pub tokens: Arc<KnownTokens>,
     /// The folders of the project.
     pub folders: Vec<PathBuf>,
-    /// The documents of the server that clients have read.
-    pub read_views: Arc<Mutex<FxHashSet<Url>>>,
 }
 
 impl World {
@@ -101,13 +96,17 @@ impl World {
         }
     }
 
+    /// What the client can open of a file that a workspace knows by a path.
+    pub fn address(&self, path: &str) -> Option<Url> {
+        match View::of_library(path) {
+            Some(view) => view.address(self).ok(),
+            None => uri(path),
+        }
+    }
+
     /// A place in a file of a workspace as the client counts.
     pub fn location(&self, workspace: &analysis::Workspace, place: Place) -> Option<Location> {
-        let path = workspace.path(place.file);
-        let uri = match View::of_library(path) {
-            Some(view) => view.address(self).ok()?,
-            None => uri(path)?,
-        };
+        let uri = self.address(workspace.path(place.file))?;
         if let Some(document) = self.documents.get(&uri) {
             return Some(Location { range: document.range(place.range), uri });
         }

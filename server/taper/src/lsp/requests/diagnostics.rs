@@ -58,7 +58,7 @@ fn of_index(document: &Document, checkpoint: &Result<Checkpoint, String>) -> Vec
     match checkpoint {
         Ok(checkpoint) => ide::index_problems(document.text(), checkpoint)
             .into_iter()
-            .map(|(range, problem)| of_weights(range, problem.to_string()))
+            .map(|(range, message)| of_weights(range, message))
             .collect(),
         Err(message) => vec![of_weights(TextRange::default(), message.clone())],
     }

@@ -6,7 +6,6 @@ use tower_lsp::lsp_types::{
 };
 
 use super::Context;
-use crate::lsp::convert::uri;
 
 pub fn definition(
     context: Context<'_>,
@@ -84,7 +83,7 @@ pub fn document_highlights(
 pub fn document_links(context: Context<'_>, _: DocumentLinkParams) -> Option<Vec<DocumentLink>> {
     let links = ide::links(context.snapshot()).into_iter().map(|link| DocumentLink {
         range: context.document.range(link.range),
-        target: uri(&link.path),
+        target: context.world.address(&link.path),
         tooltip: None,
         data: None,
     });
