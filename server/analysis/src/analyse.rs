@@ -27,6 +27,27 @@ pub struct Options {
     pub ignore: Vec<String>,
     /// The one model to analyse, with the arguments that a config gives it.
     pub configured: Option<Configured>,
+    /// How long models were measured to take, for expectations.
+    pub latencies: Vec<Latency>,
+}
+
+/// How long a model takes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Latency {
+    /// The model's name.
+    pub model: String,
+    /// Where: `cpu`, `cuda:0`.
+    pub device: String,
+    /// Seconds.
+    pub seconds: f64,
+}
+
+impl Latency {
+    /// Whether it is of a device that an expectation names: `cuda` is every `cuda:0`.
+    pub(crate) fn is_on(&self, device: &str) -> bool {
+        let kind = self.device.split_once(':').map_or(self.device.as_str(), |(kind, _)| kind);
+        self.device == device || kind == device
+    }
 }
 
 impl Options {
@@ -127,6 +148,7 @@ pub fn analyse(workspace: &Workspace, file: FileId, options: &Options) -> Analys
             .collect(),
         dtype: options.dtype,
         ignored: options.ignore.clone().into(),
+        latencies: options.latencies.clone().into(),
         size_expectations: size_expectations(workspace),
         ..Setting::default()
     };

@@ -9,6 +9,7 @@ mod configured;
 mod diagnostics;
 mod duplicates;
 mod evaluate;
+mod fingerprint;
 mod growth;
 mod influence;
 mod memory;
@@ -20,16 +21,17 @@ mod weights;
 mod workspace;
 mod written;
 
-pub use analyse::{Analysis, Options, analyse};
+pub use analyse::{Analysis, Latency, Options, analyse};
 pub use codes::Code;
 pub use configured::{Configured, ConfiguredArgument};
 pub use diagnostics::{Diagnostic, Fix, Severity};
 pub use evaluate::{Definition, DefinitionKind, FIGURES, Symbol};
+pub use fingerprint::Fingerprints;
 pub use growth::{Growth, GrowthTerm, flops_growth, grouped};
 pub use influence::{Influence, influence};
 pub use model::{Dim, Model, PartUse, Use, WeightBytes};
 pub use quantization::{Quantization, Stored};
-pub use rows::Row;
+pub use rows::{Located, Row};
 pub use workspace::{FileId, NodeRef, Place, Workspace};
 pub use written::{
     Expert, Export, Flowing, Inner, LayerUse, Part, Segments, Source, Stated, Step, StepPath,

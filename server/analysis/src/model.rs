@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use smol_str::SmolStr;
 
 use crate::{
-    NodeRef, Part, Quantization, Row, Step, Symbol, Totals, What, memory,
+    Located, NodeRef, Part, Quantization, Row, Step, Symbol, Totals, What, memory,
     promise::{Sample, Samples},
     rows,
 };
@@ -148,6 +148,11 @@ impl Model {
     /// Visits every leaf in order of execution, every copy on its own, until the visitor breaks.
     pub fn rows<'m>(&'m self, mut visitor: impl FnMut(Row<'m>) -> ControlFlow<()>) {
         rows::visit(&self.part, &mut visitor);
+    }
+
+    /// The first step of a path, be it a layer, a block or braces.
+    pub fn find(&self, path: &str) -> Option<Located<'_>> {
+        rows::find(&self.part.steps, "", "", path)
     }
 
     /// The uses of the steps that a node wrote, the first one first.

@@ -66,6 +66,38 @@ fn tensors_below<'m>(
     }
 }
 
+/// A step with where it stands.
+#[derive(Debug)]
+pub struct Located<'m> {
+    /// The step.
+    pub step: &'m Arc<Step>,
+    /// The path of the braces around it.
+    pub group: String,
+    /// The path of its part.
+    pub part: String,
+}
+
+/// The first step of a path, be it a layer, a block or braces.
+pub(crate) fn find<'m>(
+    steps: &'m [Arc<Step>],
+    group: &str,
+    part: &str,
+    path: &str,
+) -> Option<Located<'m>> {
+    steps.iter().find_map(|step| {
+        let own = step.path.within(group, part);
+        let is_silent = matches!(step.what, What::Splice(_) | What::Expert(_));
+        if own == path && !is_silent {
+            return Some(Located { step, group: group.to_owned(), part: part.to_owned() });
+        }
+        match &step.what {
+            _ if is_silent => find(step.children(), group, part, path),
+            What::Part(_) => find(step.children(), &own, &own, path),
+            _ => find(step.children(), &own, part, path),
+        }
+    })
+}
+
 /// Visits every row, until the visitor breaks off.
 pub(crate) fn visit<'m>(part: &'m Part, visitor: &mut dyn FnMut(Row<'m>) -> ControlFlow<()>) {
     let mut walk = Walk {

@@ -351,6 +351,17 @@ impl Totals {
 }
 
 impl Step {
+    /// The tensors that flow in, each once; parameters are not among them.
+    pub fn flowing_inputs(&self) -> Vec<&Taken> {
+        let mut flowing: Vec<&Taken> = Vec::new();
+        for input in self.inputs.iter().filter(|input| input.id().is_some()) {
+            if flowing.iter().all(|known| known.id() != input.id()) {
+                flowing.push(input);
+            }
+        }
+        flowing
+    }
+
     /// The steps right below it, which a part shares with its other uses.
     pub fn children(&self) -> &[Arc<Step>] {
         match &self.what {

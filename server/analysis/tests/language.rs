@@ -492,3 +492,20 @@ fn scalars_are_pythons() {
         ReLU }";
     assert_eq!(model(text).totals().params, 0);
 }
+
+#[test]
+fn a_latency_is_compared_with_its_measurement() {
+    let text = "model M { input x: f32[N = 1, 8]; ReLU; expect latency < 2ms on \"cuda\" }";
+    let found = |device: &str, seconds: f64| {
+        let mut workspace = Workspace::default();
+        let file = workspace.insert("m.taper", syntax::parse(text));
+        let latency =
+            analysis::Latency { model: "M".to_owned(), device: device.to_owned(), seconds };
+        let options = Options { latencies: vec![latency], ..Options::default() };
+        let found = analysis::analyse(&workspace, file, &options).diagnostics;
+        found.into_iter().map(|one| one.message).collect::<Vec<_>>()
+    };
+    assert_eq!(found("cuda:0", 0.0019), Vec::<String>::new());
+    assert_eq!(found("cuda:0", 0.0021), ["`latency < 2ms` does not hold: 2.1 < 2"]);
+    assert_eq!(found("cpu", 0.0019), ["this latency has not been measured"]);
+}

@@ -2,7 +2,9 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use analysis::{LayerUse, Model, Part, Step, What, join_path};
+use analysis::{
+    Export, Flowing, LayerUse, Located, Model, Part, Step, Taken, TensorId, What, join_path,
+};
 use candle_core::{Result, Tensor};
 use candle_nn::{Init, VarBuilder};
 use layers::{DType, Module};
@@ -16,9 +18,15 @@ pub struct Executable {
 
 /// A model or block in one place, with the modules of its steps.
 pub(crate) struct BuiltPart {
-    pub part: Arc<Part>,
+    pub name: String,
+    pub inputs: Vec<TensorId>,
+    pub outputs: Vec<TensorId>,
+    /// The tensors inside its steps' parts that its own steps read.
+    pub exports: Vec<Export>,
     pub steps: Vec<BuiltStep>,
     pub parameters: Parameters,
+    /// The tensors that nobody reads after a step, by its number.
+    pub last: HashMap<u32, Vec<TensorId>>,
 }
 
 /// Parameters that steps read as tensors, by their path below the part.
@@ -56,6 +64,28 @@ impl Executable {
         let builder = Builder { weights, stacked: Stacked::default(), is_expert: false };
         Ok(Executable { root: builder.part(&model.part, "")? })
     }
+
+    /// Builds one step of a model. It takes the tensors that flow into the step.
+    ///
+    /// # Errors
+    /// As those of [`Executable::build`].
+    pub fn build_step(found: &Located<'_>, weights: VarBuilder<'_>) -> Result<Executable> {
+        let builder = Builder { weights, stacked: Stacked::default(), is_expert: false };
+        let mut parameters = HashMap::new();
+        let steps = std::slice::from_ref(found.step);
+        let built = builder.steps(steps, &found.group, &found.part, &mut parameters)?;
+        let outputs = ids(&found.step.outputs);
+        let root = BuiltPart {
+            name: found.step.kind().to_owned(),
+            inputs: found.step.flowing_inputs().iter().filter_map(|input| input.id()).collect(),
+            last: last_readers(steps, &outputs),
+            outputs,
+            exports: Vec::new(),
+            steps: built,
+            parameters,
+        };
+        Ok(Executable { root })
+    }
 }
 
 struct Builder<'w> {
@@ -75,7 +105,16 @@ impl Builder<'_> {
         }
         let mut parameters = HashMap::new();
         let steps = self.steps(&part.steps, path, path, &mut parameters)?;
-        Ok(BuiltPart { part: part.clone(), steps, parameters })
+        let outputs = ids(&part.outputs);
+        Ok(BuiltPart {
+            name: part.name.to_string(),
+            inputs: ids(&part.inputs),
+            last: last_readers(&part.steps, &outputs),
+            outputs,
+            exports: part.exports.clone(),
+            steps,
+            parameters,
+        })
     }
 
     /// `group` is the path of the braces around the steps, `part` that of their part.
@@ -165,6 +204,34 @@ impl Builder<'_> {
             }
         }
         Ok(())
+    }
+}
+
+fn ids(flowing: &[Flowing]) -> Vec<TensorId> {
+    flowing.iter().map(|one| one.id).collect()
+}
+
+/// For each step the tensors that nobody reads after it, without those that leave the part.
+fn last_readers(steps: &[Arc<Step>], outputs: &[TensorId]) -> HashMap<u32, Vec<TensorId>> {
+    let mut readers = HashMap::new();
+    note_readers(steps, &mut readers);
+    let mut last: HashMap<u32, Vec<TensorId>> = HashMap::new();
+    for (id, step) in readers.into_iter().filter(|(id, _)| !outputs.contains(id)) {
+        last.entry(step).or_default().push(id);
+    }
+    last
+}
+
+fn note_readers(steps: &[Arc<Step>], readers: &mut HashMap<TensorId, u32>) {
+    for step in steps {
+        let inputs = step.inputs.iter().filter_map(Taken::id);
+        readers.extend(inputs.map(|id| (id, step.id)));
+        // The tensors of a part are its own.
+        if !matches!(step.what, What::Part(_)) {
+            note_readers(step.children(), readers);
+        }
+        // What nobody reads ends with the step that makes it.
+        readers.extend(step.outputs.iter().map(|output| (output.id, step.id)));
     }
 }
 

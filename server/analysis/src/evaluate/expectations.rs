@@ -10,6 +10,7 @@ use crate::{
         scope::{Binding, How, Named, Scope},
         value::Value,
     },
+    workspace::unquote,
 };
 
 /// The names that mean figures in an expectation, where nothing else has them.
@@ -60,7 +61,7 @@ impl<'w> Run<'w> {
             let node = NodeRef { file: frame.file, node: line };
             let Some(line) = ast::Expect::cast(self.workspace.node(node)) else { continue };
             let Some(expr) = line.expr() else { continue };
-            if mentions(expr, "latency") {
+            if mentions(expr, "latency") && !self.bind_latency(frame, line) {
                 let message = "this latency has not been measured";
                 let diagnostic =
                     Diagnostic::new(Code::NotMeasured, self.workspace.place(node), message);
@@ -72,6 +73,22 @@ impl<'w> Run<'w> {
             }
         }
         frame.scope = outer;
+    }
+
+    /// Gives `latency` its value in milliseconds, if it was measured.
+    fn bind_latency(&self, frame: &Frame, line: ast::Expect<'w>) -> bool {
+        let item = line.syntax().ancestors().find_map(ast::Item::cast);
+        let name = item.and_then(|item| item.name()).map_or("", |name| name.text());
+        let device = line.device().map(|device| unquote(device.text()));
+        let measured = self.setting.latencies.iter().find(|latency| {
+            latency.model == name && device.is_none_or(|device| latency.is_on(device))
+        });
+        let Some(measured) = measured else { return false };
+        let value = Value::Float(1e3 * measured.seconds);
+        let what = Named::Scalar { value, sized: true, how: How::Let };
+        let node = NodeRef { file: frame.file, node: line.id() };
+        frame.scope.bind("latency".into(), Binding { what, node });
+        true
     }
 
     fn fails(&mut self, frame: &mut Frame, line: ast::Expect<'w>, expr: ast::Expr<'w>) {

@@ -38,7 +38,7 @@ use scope::Scope;
 use value::Callee;
 pub(crate) use value::Value;
 
-use crate::{Code, Diagnostic, FileId, NodeRef, Place, Workspace, written::Stack};
+use crate::{Code, Diagnostic, FileId, Latency, NodeRef, Place, Workspace, written::Stack};
 
 /// The most steps that are written out, lists and parts counted once.
 pub(crate) const MAX_STEPS: usize = 100_000;
@@ -57,6 +57,8 @@ pub(crate) struct Setting {
     pub dtype: Option<DType>,
     /// Kinds of layers whose work is not counted.
     pub ignored: Rc<[String]>,
+    /// What was measured.
+    pub latencies: Rc<[Latency]>,
     /// Builds the modules to learn their parameters.
     pub builds: bool,
     /// Computes the work of each layer.

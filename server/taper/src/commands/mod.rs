@@ -110,7 +110,7 @@ impl ModelArguments {
 impl ModelChoice {
     pub fn options(&self) -> Options {
         let (set, ignore) = (self.set.clone(), self.ignore.clone());
-        Options { set, dtype: self.dtype, ignore, configured: None }
+        Options { set, dtype: self.dtype, ignore, ..Options::default() }
     }
 
     /// Opens a file, with how to analyse it. Why a config has no model is printed.

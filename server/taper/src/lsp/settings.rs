@@ -231,7 +231,7 @@ impl Settings {
         });
         let dtype = self.dtype.as_ref().and_then(|dtype| layers::DType::parse(&dtype.0));
         let (set, ignore) = (set.collect(), self.ignore.clone());
-        analysis::Options { set, dtype, ignore, configured: None }
+        analysis::Options { set, dtype, ignore, ..Default::default() }
     }
 
     /// How figures are shown.
