@@ -4,6 +4,8 @@
 #
 # The program starts everywhere: CUDA's libraries are looked for when a GPU is asked for. Candle asks its CUDA
 # bindings to link them instead, so one word of candle-core's manifest is changed, in a copy below target/.
+#
+# `scripts/build-cuda.sh clippy` checks what is only there with CUDA; any other command of cargo works too.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 out=$PWD/target/cuda
@@ -40,8 +42,9 @@ fi
 cp Cargo.lock "$out/Cargo.lock"
 trap 'cp "$out/Cargo.lock" Cargo.lock' EXIT
 
-cargo build --release --features cuda --target-dir "$out/build" \
+cargo "${1:-build}" --release --features cuda --target-dir "$out/build" \
     --config "patch.crates-io.candle-core.path='$out/candle-core-$version'"
+[ "${1:-build}" = build ] || exit 0
 cp "$out/build/release/taper" "$out/taper"
 strip "$out/taper"
 echo "target/cuda/taper: $(stat -c %s "$out/taper") bytes; needs $(readelf -d "$out/taper" |

@@ -2,42 +2,54 @@
 
 use std::time::Instant;
 
-use candle_core::{DType, Device, Result, Tensor};
+use candle_core::{DType, Result, Tensor};
 
-use crate::Ceilings;
+use crate::{Ceilings, device::Opened};
 
-/// Rows and columns of the matrices.
-const SIDE: usize = 1024;
+/// Rows and columns of the matrices: large enough that nothing but the product counts.
+const SIDE_ON_CPU: usize = 1024;
+const SIDE_ON_GPU: usize = 8192;
 
-/// Elements that are copied, too many for any cache; in place, as new memory would cost more than
-/// the copy.
-const COPIED: usize = 1 << 25;
+/// Bytes that are copied, too many for any cache; in place, as new memory would cost more than the
+/// copy.
+const COPIED_ON_CPU: usize = 1 << 27;
+const COPIED_ON_GPU: usize = 1 << 30;
 
 /// How long each is tried, and the best is taken.
 const SECONDS: f64 = 0.3;
 
 /// Measures the ceilings for a dtype.
-pub(crate) fn measure(dtype: DType, device: &Device) -> Result<Ceilings> {
-    let matrix = Tensor::rand(-1f32, 1f32, (SIDE, SIDE), device)?.to_dtype(dtype)?;
+pub(crate) fn measure(dtype: DType, device: &Opened) -> Result<Ceilings> {
+    let place = &device.place;
+    let (mut side, mut copied) = match place.is_cpu() {
+        true => (SIDE_ON_CPU, COPIED_ON_CPU),
+        false => (SIDE_ON_GPU, COPIED_ON_GPU),
+    };
+    // Beside a model there may be little room.
+    let room = usize::try_from(device.free_memory().unwrap_or(u64::MAX)).unwrap_or(usize::MAX) / 8;
+    while side > 256 && side * side * 4 > room {
+        side /= 2;
+    }
+    copied = copied.min(room.max(1 << 20));
+    let matrix = Tensor::rand(-1f32, 1f32, (side, side), place)?.to_dtype(dtype)?;
     let product = best(device, || matrix.matmul(&matrix))?;
-    let long = Tensor::rand(-1f32, 1f32, COPIED, device)?.to_dtype(dtype)?;
+    let long = Tensor::zeros(copied / dtype.size_in_bytes(), dtype, place)?;
     let target = long.zeros_like()?;
     let copy = best(device, || target.slice_set(&long, 0, 0))?;
     Ok(Ceilings {
-        flops_per_second: 2.0 * (SIDE as f64).powi(3) / product,
-        bytes_per_second: 2.0 * (COPIED * dtype.size_in_bytes()) as f64 / copy,
+        flops_per_second: 2.0 * (side as f64).powi(3) / product,
+        bytes_per_second: 2.0 * copied as f64 / copy,
     })
 }
 
 /// The least seconds of several tries.
-fn best<T>(device: &Device, work: impl Fn() -> Result<T>) -> Result<f64> {
+fn best<T>(device: &Opened, work: impl Fn() -> Result<T>) -> Result<f64> {
     let started = Instant::now();
     let mut least = f64::INFINITY;
     while started.elapsed().as_secs_f64() < SECONDS {
-        let one = Instant::now();
+        let from = device.mark()?;
         let _kept = work()?;
-        device.synchronize()?;
-        least = least.min(one.elapsed().as_secs_f64());
+        least = least.min(Opened::seconds(&from, &device.mark()?)?);
     }
     Ok(least)
 }

@@ -83,14 +83,26 @@ pub struct Device {
 pub struct Measured {
     /// The model.
     pub model: String,
+    /// The path of the one layer or block of it that was measured.
+    #[serde(default)]
+    pub scope: Option<String>,
     /// The symbols and their sizes.
     pub sizes: Vec<(String, u64)>,
     /// The dtype of its weights.
     pub dtype: String,
+    /// Products of 32-bit numbers were computed as TF32.
+    #[serde(default)]
+    pub tf32: bool,
+    /// Where the weights are from: `random`, or the files.
+    pub weights: Vec<String>,
     /// Where it ran.
     pub device: Device,
     /// With what: `candle 0.11.1`.
     pub backend: String,
+    /// The version of Taper, and of what drives the device.
+    pub versions: Vec<(String, String)>,
+    /// When it ended, in seconds since 1970.
+    pub at: u64,
     /// Seconds of the first run, which pays for what is done once.
     pub first_run: f64,
     /// Seconds of the whole forward pass.
@@ -105,14 +117,54 @@ pub struct Measured {
     pub flops: u64,
     /// Bytes that the layers of a run read and write, each by itself.
     pub bytes: u64,
+    /// The most bytes of all tensors at once, weights included; of a GPU.
+    #[serde(default)]
+    pub peak_memory: Option<u64>,
     /// What the device can at best, measured in the same process.
     pub ceilings: Ceilings,
     /// The layers in order of execution.
     pub layers: Vec<LayerTime>,
     /// Median seconds that belong to no layer.
     pub between: f64,
+    /// The layers that Candle cannot build, which are in no time here.
+    #[serde(default)]
+    pub gaps: Vec<Gap>,
+    /// The state of a GPU before and after.
+    #[serde(default)]
+    pub conditions: Vec<Condition>,
     /// What makes the result doubtful.
     pub doubts: Vec<String>,
+    /// Why the result is none: something else was at work, or the device was slowed down.
+    #[serde(default)]
+    pub invalid: Vec<String>,
+}
+
+/// A layer that was not measured.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gap {
+    /// Its path.
+    pub path: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// The state of a GPU at one time, as far as it is known.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Condition {
+    /// The clock of its processors, now.
+    pub clock_mhz: Option<u64>,
+    /// And at most.
+    pub max_clock_mhz: Option<u64>,
+    /// Degrees Celsius.
+    pub temperature: Option<u64>,
+    /// What it takes, in watts.
+    pub power_watts: Option<f64>,
+    /// What it may take.
+    pub power_limit_watts: Option<f64>,
+    /// What slows it down.
+    pub throttled: Vec<String>,
+    /// How many processes compute on it, without the worker.
+    pub other_processes: Option<u64>,
 }
 
 /// A layer's time within the forward pass.

@@ -5,6 +5,9 @@
 //! another machine, behind `ssh` or `srun`: the request holds all texts that it needs.
 
 mod ceilings;
+#[cfg(feature = "cuda")]
+mod cuda;
+mod device;
 mod event;
 mod measure;
 mod model;
@@ -12,8 +15,11 @@ mod request;
 mod statistics;
 mod worker;
 
-pub use event::{Ceilings, Device, Event, Failure, LayerTime, Measured, PROTOCOL, Throughput};
+pub use device::{devices, no_cuda};
+pub use event::{
+    Ceilings, Condition, Device, Event, Failure, Gap, LayerTime, Measured, PROTOCOL, Throughput,
+};
 pub use measure::{Budget, Samples, Stop, measure};
 pub use request::{Argument, Request, Source};
 pub use statistics::Statistics;
-pub use worker::{devices, serve};
+pub use worker::serve;

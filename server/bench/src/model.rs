@@ -1,22 +1,26 @@
 //! A model with real weights and inputs, and the times of its layers.
 
-use std::{ops::ControlFlow, time::Instant};
+use std::ops::ControlFlow;
 
-use analysis::{Model, Step, What};
-use candle_core::{Device, Result, Tensor};
-use execution::{Executable, random_inputs, random_weights};
-use layers::DType;
+use analysis::{Located, Model, Step, What};
+use candle_core::{DType as CandleDType, Result, Tensor};
+use candle_nn::VarBuilder;
+use execution::{Executable, random_inputs};
 
-use crate::{LayerTime, Statistics, Throughput};
+use crate::{
+    Gap, LayerTime, Statistics, Throughput,
+    device::{Mark, Opened},
+};
 
 /// How many samples of each layer are kept.
 const MAX_SAMPLES: usize = 1_000;
 
 /// The seed of weights and inputs, so that two runs do the same.
-const SEED: u64 = 1;
+pub(crate) const SEED: u64 = 1;
 
-/// A model that runs.
-pub(crate) struct Built {
+/// A model, or one step of it, that runs.
+pub(crate) struct Built<'d> {
+    device: &'d Opened,
     executable: Executable,
     inputs: Vec<Tensor>,
     layers: Vec<Timed>,
@@ -33,44 +37,96 @@ struct Timed {
     seconds: Vec<f64>,
 }
 
-impl Built {
-    /// Builds a model with random weights; zeros would take a device less power, and less time.
-    pub fn new(model: &Model, dtype: DType, device: &Device) -> Result<Built> {
-        let executable = Executable::build(model, random_weights(SEED, dtype.candle(), device))?;
+impl Built<'_> {
+    /// Builds a model, or the one step of it that is asked for. With random weights what Candle
+    /// cannot build is left out; a checkpoint must have everything.
+    pub fn new<'d>(
+        model: &Model,
+        scope: Option<&Located<'_>>,
+        weights: VarBuilder<'_>,
+        is_random: bool,
+        device: &'d Opened,
+    ) -> Result<Built<'d>> {
+        let executable = match scope {
+            Some(found) => Executable::build_step(found, weights)?,
+            None if is_random => Executable::build_all_but_gaps(model, weights)?,
+            None => Executable::build(model, weights)?,
+        };
+        let types: Vec<_> = match scope {
+            Some(found) => {
+                found.step.flowing_inputs().into_iter().map(|input| input.ty.clone()).collect()
+            }
+            None => model.part.inputs.iter().map(|input| input.ty.clone()).collect(),
+        };
         let bound = smallest_table(model);
-        let types = model.part.inputs.iter().map(|input| &input.ty);
         let inputs = types
+            .iter()
             .enumerate()
-            .map(|(number, ty)| random_inputs(ty, bound, SEED + number as u64, device));
+            .map(|(number, ty)| random_inputs(ty, bound, SEED + number as u64, &device.place));
         let inputs = inputs.collect::<Result<_>>()?;
-        Ok(Built { executable, inputs, layers: Vec::new(), between: Vec::new() })
+        Ok(Built { device, executable, inputs, layers: Vec::new(), between: Vec::new() })
     }
 
-    /// Runs the model so often, and notes when each layer is done.
+    /// What was left out.
+    pub fn gaps(&self) -> Vec<Gap> {
+        let gaps = self.executable.gaps().iter();
+        gaps.map(|(path, reason)| Gap { path: path.clone(), reason: reason.clone() }).collect()
+    }
+
+    /// The outputs of a run that have numbers which are none, by their places.
+    pub fn outputs_without_numbers(&self) -> Result<Vec<usize>> {
+        let outputs = self.executable.run(&self.inputs, &mut |_| {})?;
+        let mut wrong = Vec::new();
+        for (number, output) in outputs.iter().enumerate() {
+            if output.dtype().is_float() {
+                // One that is not a number makes the sum none; an infinity, the sum less itself.
+                let sum = output.to_dtype(CandleDType::F32)?.sum_all()?.to_scalar::<f32>()?;
+                if !sum.is_finite() {
+                    wrong.push(number);
+                }
+            }
+        }
+        Ok(wrong)
+    }
+
+    /// Runs the model so often, and notes when each layer is done. Nothing waits for the device
+    /// before all is done.
     pub fn run(&mut self, runs: u64) -> Result<f64> {
-        let mut sums = vec![0.0; self.layers.len()];
+        let (device, inputs) = (self.device, &self.inputs);
         let layers = &mut self.layers;
-        let started = Instant::now();
+        // For each run its start, and then the end of each step with the number of its layer.
+        let mut marks: Vec<(Option<usize>, Mark)> = Vec::new();
+        let started = device.mark()?;
         for _ in 0..runs {
-            let (mut number, mut before) = (0, Instant::now());
-            self.executable.run(&self.inputs, &mut |done| {
-                let now = Instant::now();
-                let spent = (now - before).as_secs_f64();
-                if is_leaf(done.step) {
+            let mut number = 0;
+            let mut failed = None;
+            marks.push((None, device.mark()?));
+            self.executable.run(inputs, &mut |done| {
+                let layer = is_leaf(done.step).then_some(number);
+                if layer.is_some() {
                     // The first run finds out which layers there are.
-                    match sums.get_mut(number) {
-                        Some(sum) => *sum += spent,
-                        None => {
-                            layers.push(Timed::new(done.path, done.step));
-                            sums.push(spent);
-                        }
+                    if number == layers.len() {
+                        layers.push(Timed::new(done.path, done.step));
                     }
                     number += 1;
                 }
-                before = Instant::now();
+                match device.mark() {
+                    Ok(mark) => marks.push((layer, mark)),
+                    Err(error) => failed = Some(error),
+                }
             })?;
+            failed.map_or(Ok(()), Err)?;
         }
-        let seconds = started.elapsed().as_secs_f64();
+        let ended = device.mark()?;
+        let seconds = Opened::seconds(&started, &ended)?;
+        let mut sums = vec![0.0; layers.len()];
+        for pair in marks.windows(2) {
+            if let (_, from) = &pair[0]
+                && let (Some(layer), to) = &pair[1]
+            {
+                sums[*layer] += Opened::seconds(from, to)?;
+            }
+        }
         if self.between.len() < MAX_SAMPLES {
             self.between.push((seconds - sums.iter().sum::<f64>()) / runs as f64);
         }

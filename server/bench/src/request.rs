@@ -24,8 +24,20 @@ pub struct Request {
     /// The dtype of weights and activations; else the model's own.
     #[serde(default)]
     pub dtype: Option<String>,
+    /// The path of the one layer or block that is measured; else the whole model.
+    #[serde(default)]
+    pub scope: Option<String>,
+    /// Safetensors files on the worker's machine with the weights; else they are random.
+    #[serde(default)]
+    pub weights: Vec<String>,
+    /// Products of 32-bit numbers may be computed as TF32, on GPUs that can.
+    #[serde(default)]
+    pub tf32: bool,
     /// `cpu` or `cuda:0`.
     pub device: String,
+    /// The worker ends when its standard input does: whoever asked is gone.
+    #[serde(default)]
+    pub while_input_is_open: bool,
     /// When to stop.
     #[serde(default)]
     pub budget: Budget,
@@ -78,7 +90,11 @@ impl Request {
             arguments: given.map(argument).collect(),
             set: options.set.clone(),
             dtype: options.dtype.map(|dtype| dtype.to_string()),
+            scope: None,
+            weights: Vec::new(),
+            tf32: false,
             device: device.to_owned(),
+            while_input_is_open: true,
             budget: Budget::default(),
         }
     }

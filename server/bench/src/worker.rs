@@ -2,14 +2,18 @@
 
 use std::io::{BufRead, Write};
 
-use analysis::{Analysis, Configured, ConfiguredArgument, Model, Options, Place, Workspace};
+use analysis::{
+    Analysis, Configured, ConfiguredArgument, Located, Model, Options, Place, What, Workspace,
+};
+use candle_nn::VarBuilder;
 use layers::DType;
 use sysinfo::System;
 
 use crate::{
-    Device, Event, Failure, Measured, PROTOCOL, Request, Samples, Statistics, Stop, ceilings,
+    Condition, Event, Failure, Measured, PROTOCOL, Request, Samples, Statistics, Stop, ceilings,
+    device::Opened,
     measure::{Phase, Told, measure},
-    model::{Built, small, throughput},
+    model::{Built, SEED, throughput},
 };
 
 /// What computes.
@@ -25,12 +29,20 @@ const DRIFT: f64 = 0.05;
 ///
 /// # Errors
 /// If nobody reads what is written.
-pub fn serve(mut input: impl BufRead, output: impl Write, version: &str) -> std::io::Result<()> {
+pub fn serve(
+    mut input: impl BufRead + Send + 'static,
+    output: impl Write,
+    version: &str,
+) -> std::io::Result<()> {
     let mut events = Events(output);
     events.send(&Event::Hello { protocol: PROTOCOL, taper: version.to_owned() })?;
     let mut line = String::new();
     input.read_line(&mut line)?;
-    let measured = match serde_json::from_str::<Request>(&line) {
+    let request = serde_json::from_str::<Request>(&line);
+    if request.as_ref().is_ok_and(|request| request.while_input_is_open) {
+        end_with(input);
+    }
+    let measured = match request {
         Ok(request) => answer(&request, &mut events),
         Err(error) => Err((Failure::WrongRequest, format!("the request cannot be read: {error}"))),
     };
@@ -40,18 +52,12 @@ pub fn serve(mut input: impl BufRead, output: impl Write, version: &str) -> std:
     })
 }
 
-/// The devices of this machine that this build can use.
-pub fn devices() -> Vec<Device> {
-    let mut system = System::new();
-    system.refresh_cpu_all();
-    system.refresh_memory();
-    let name = system.cpus().first().map(|cpu| cpu.brand().trim().to_owned());
-    vec![Device {
-        id: "cpu".to_owned(),
-        name: name.filter(|name| !name.is_empty()).unwrap_or_else(|| "CPU".to_owned()),
-        threads: Some(candle_core::utils::get_num_threads() as u64),
-        memory: Some(system.total_memory()),
-    }]
+/// Ends the process when its input ends: nobody is left to hear.
+fn end_with(mut input: impl BufRead + Send + 'static) {
+    std::thread::spawn(move || {
+        let _ = std::io::copy(&mut input, &mut std::io::sink());
+        std::process::exit(1);
+    });
 }
 
 /// Writes events as they happen.
@@ -70,7 +76,13 @@ impl<W: Write> Events<W> {
     }
 }
 
-type Refused = (Failure, String);
+pub(crate) type Refused = (Failure, String);
+
+/// How a measurement runs, as its environment.
+struct Conduct {
+    invalid: Vec<String>,
+    conditions: Vec<Condition>,
+}
 
 fn answer(request: &Request, events: &mut Events<impl Write>) -> Result<Measured, Refused> {
     if request.protocol != PROTOCOL {
@@ -78,50 +90,146 @@ fn answer(request: &Request, events: &mut Events<impl Write>) -> Result<Measured
             format!("the request is of version {}, this worker of {PROTOCOL}", request.protocol);
         return Err((Failure::WrongRequest, message));
     }
-    let device = device(&request.device)?;
-    events.tell(&Event::Device(device.clone()));
+    let device = Opened::open(&request.device)?;
+    events.tell(&Event::Device(device.described.clone()));
     let analysis = analyse(request)?;
     let model = analysis
         .model(&request.model)
         .ok_or_else(|| (Failure::WrongModel, format!("no model is called `{}`", request.model)))?;
-    check_memory(model)?;
+    let scope = scope(request, model)?;
+    check_memory(model, scope.as_ref(), &device)?;
     events.tell(&Event::Building);
     let dtype = weights_dtype(model);
-    let place = candle_core::Device::Cpu;
-    let mut built = Built::new(model, dtype, &place)
-        .map_err(|error| (Failure::CannotBuild, first_line(&error)))?;
-    let samples = samples(request, &mut built, events)
-        .map_err(|error| (Failure::RunFailed, first_line(&error)))?;
-    let ceilings = ceilings::measure(dtype.candle(), &place)
-        .map_err(|error| (Failure::RunFailed, first_line(&error)))?;
+    candle_core::cuda::set_gemm_reduced_precision_f32(request.tf32);
+    let weights = weights(request, dtype, &device)?;
+    let is_random = request.weights.is_empty();
+    let mut built = Built::new(model, scope.as_ref(), weights, is_random, &device)
+        .map_err(|error| refused(Failure::CannotBuild, &error))?;
+    let before = device.condition();
+    let wrong = built.outputs_without_numbers().map_err(|error| failed(&error))?;
+    device.reset_peak();
+    let samples = samples(request, &mut built, events).map_err(|error| failed(&error))?;
+    let peak_memory = device.peak_memory();
+    let conduct = conduct(before, device.condition());
+    let ceilings = ceilings::measure(dtype.candle(), &device).map_err(|error| failed(&error))?;
     let whole = Statistics::of(&samples.seconds)
         .ok_or_else(|| (Failure::RunFailed, "no run was timed".to_owned()))?;
     let layers = built.layers();
     let parts = built.between() + layers.iter().map(|layer| layer.median).sum::<f64>();
+    let mut doubts = doubts(&samples, &whole, parts);
+    doubts.extend(wrong.into_iter().map(|output| {
+        format!("output {output} has values that are no numbers: with other weights it may take longer or shorter")
+    }));
     Ok(Measured {
         model: model.name.to_string(),
+        scope: request.scope.clone(),
         sizes: model.symbols.iter().map(|one| (one.name.to_string(), one.size)).collect(),
         dtype: dtype.to_string(),
-        device,
+        tf32: request.tf32,
+        weights: match is_random {
+            true => vec!["random".to_owned()],
+            false => request.weights.clone(),
+        },
+        versions: versions(&device),
+        at: std::time::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs()),
         backend: BACKEND.to_owned(),
         first_run: samples.first_run,
         stop: samples.stop,
         runs_per_sample: samples.runs_per_sample,
         throughput: throughput(model, whole.median),
-        flops: small(model.totals().flops),
+        flops: layers.iter().fold(0, |sum: u64, layer| sum.saturating_add(layer.flops)),
         bytes: layers.iter().fold(0, |sum: u64, layer| sum.saturating_add(layer.bytes)),
+        peak_memory,
         ceilings,
         between: built.between(),
-        doubts: doubts(&samples, &whole, parts),
+        gaps: built.gaps(),
+        conditions: conduct.conditions,
+        invalid: conduct.invalid,
+        doubts,
         layers,
         whole,
+        device: device.described,
     })
+}
+
+fn failed(error: &candle_core::Error) -> Refused {
+    refused(Failure::RunFailed, error)
+}
+
+/// An error of Candle's; memory that ran out is a case of its own.
+fn refused(failure: Failure, error: &candle_core::Error) -> Refused {
+    let text = error.to_string();
+    let line = text.lines().next().unwrap_or_default();
+    match execution::is_out_of_memory(error) {
+        true => (
+            Failure::OutOfMemory,
+            format!("memory ran out ({line}); a smaller batch or another dtype may fit"),
+        ),
+        false => (failure, line.to_owned()),
+    }
+}
+
+/// The one step that is asked for.
+fn scope<'m>(request: &Request, model: &'m Model) -> Result<Option<Located<'m>>, Refused> {
+    let Some(path) = &request.scope else { return Ok(None) };
+    let found = model.find(path);
+    let found = found.filter(|found| matches!(found.step.what, What::Layer(_) | What::Part(_)));
+    found.map(Some).ok_or_else(|| {
+        (Failure::WrongModel, format!("`{}` has no layer or block at `{path}`", model.name))
+    })
+}
+
+/// The weights of the checkpoint that is named, else random ones: zeros would take a device less
+/// power, and less time.
+fn weights(
+    request: &Request,
+    dtype: DType,
+    device: &Opened,
+) -> Result<VarBuilder<'static>, Refused> {
+    if request.weights.is_empty() {
+        return Ok(execution::random_weights(SEED, dtype.candle(), &device.place));
+    }
+    execution::weights(&request.weights, dtype.candle(), &device.place)
+        .map_err(|error| refused(Failure::WrongRequest, &error))
+}
+
+/// What was used, as far as it is known.
+fn versions(device: &Opened) -> Vec<(String, String)> {
+    let system = [System::name(), System::os_version()].into_iter().flatten();
+    let mut versions = vec![("taper".to_owned(), env!("CARGO_PKG_VERSION").to_owned())];
+    versions.push(("system".to_owned(), system.collect::<Vec<_>>().join(" ")));
+    versions.extend(device.drivers());
+    versions
+}
+
+/// What the device's state before and after says of what was measured in between.
+fn conduct(before: Option<Condition>, after: Option<Condition>) -> Conduct {
+    let conditions: Vec<Condition> = before.into_iter().chain(after).collect();
+    let mut invalid = Vec::new();
+    let mut add = |reason: String| {
+        if !invalid.contains(&reason) {
+            invalid.push(reason);
+        }
+    };
+    for condition in &conditions {
+        if let Some(others) = condition.other_processes.filter(|others| *others > 0) {
+            add(format!("{others} other processes were computing on the GPU"));
+        }
+        for reason in &condition.throttled {
+            add(format!("the GPU was slowed down: {reason}"));
+        }
+    }
+    let last = conditions.last().and_then(|last| last.clock_mhz.zip(last.max_clock_mhz));
+    if let Some((clock, most)) = last.filter(|(clock, most)| clock * 4 < most * 3) {
+        add(format!("the GPU ran at {clock} MHz, of {most}"));
+    }
+    Conduct { invalid, conditions }
 }
 
 /// The samples of the whole, with those of every layer in between.
 fn samples(
     request: &Request,
-    built: &mut Built,
+    built: &mut Built<'_>,
     events: &mut Events<impl Write>,
 ) -> candle_core::Result<Samples> {
     let mut was_counted = false;
@@ -143,18 +251,6 @@ fn samples(
             });
         },
     )
-}
-
-fn device(id: &str) -> Result<Device, Refused> {
-    let all = devices();
-    let known: Vec<String> = all.iter().map(|device| device.id.clone()).collect();
-    all.into_iter().find(|device| device.id == id).ok_or_else(|| {
-        let message = match id.starts_with("cuda") {
-            true => "this build of Taper does not know CUDA; it can measure on `cpu`".to_owned(),
-            false => format!("there is no device `{id}`, but {}", known.join(", ")),
-        };
-        (Failure::NoDevice, message)
-    })
 }
 
 fn analyse(request: &Request) -> Result<Analysis, Refused> {
@@ -202,20 +298,29 @@ fn analyse(request: &Request) -> Result<Analysis, Refused> {
 }
 
 /// Refuses what does not fit before anything is allocated: a process that asks for too much dies.
-fn check_memory(model: &Model) -> Result<(), Refused> {
-    let mut system = System::new();
-    system.refresh_memory();
-    let available = u128::from(system.available_memory());
-    let totals = model.totals();
-    let need = totals.memory().saturating_add(model.peak_activation_bytes());
-    if available == 0 || need <= available {
+fn check_memory(
+    model: &Model,
+    scope: Option<&Located<'_>>,
+    device: &Opened,
+) -> Result<(), Refused> {
+    let Some(free) = device.free_memory().map(u128::from) else { return Ok(()) };
+    let (totals, activations) = match scope {
+        Some(found) => (&found.step.totals, found.step.totals.activation_bytes),
+        None => (model.totals(), model.peak_activation_bytes()),
+    };
+    let need = totals.memory().saturating_add(activations);
+    if need <= free {
         return Ok(());
     }
+    let what = match scope {
+        Some(found) => format!("`{}`", found.step.kind()),
+        None => "the model".to_owned(),
+    };
     let mib = |bytes: u128| bytes >> 20;
     let message = format!(
-        "the model needs {} MiB at least, and {} MiB are free; a smaller batch or `--dtype` may fit",
+        "{what} needs {} MiB at least, and {} MiB are free; a smaller batch or `--dtype` may fit",
         mib(need),
-        mib(available)
+        mib(free)
     );
     Err((Failure::OutOfMemory, message))
 }
@@ -247,8 +352,4 @@ fn doubts(samples: &Samples, whole: &Statistics, parts: f64) -> Vec<String> {
         doubts.push(format!("the runs became {change:+.0} % longer: something else was at work, or the clock changed"));
     }
     doubts
-}
-
-fn first_line(error: &candle_core::Error) -> String {
-    error.to_string().lines().next().unwrap_or_default().to_owned()
 }

@@ -1,6 +1,6 @@
 //! Modules for the steps of a written-out model.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{cell::RefCell, collections::HashMap, rc::Rc, sync::Arc};
 
 use analysis::{
     Export, Flowing, LayerUse, Located, Model, Part, Step, Taken, TensorId, What, join_path,
@@ -14,6 +14,7 @@ use crate::stacked::{Stacked, element};
 /// A model with a module for each of its steps.
 pub struct Executable {
     pub(crate) root: BuiltPart,
+    gaps: Vec<(String, String)>,
 }
 
 /// A model or block in one place, with the modules of its steps.
@@ -52,6 +53,23 @@ pub(crate) enum Body {
     },
     /// A tensor that others read.
     Declared,
+    /// It cannot be built: its outputs are these.
+    Gap(Vec<Tensor>),
+}
+
+impl BuiltPart {
+    fn has_module(&self) -> bool {
+        has_module(&self.steps)
+    }
+}
+
+fn has_module(steps: &[BuiltStep]) -> bool {
+    steps.iter().any(|one| match &one.body {
+        Body::Module(_) => true,
+        Body::Part(part) => part.has_module(),
+        Body::Steps(steps) | Body::Expert { steps, .. } => has_module(steps),
+        Body::Declared | Body::Gap(_) => false,
+    })
 }
 
 impl Executable {
@@ -61,8 +79,31 @@ impl Executable {
     /// Where a weight is missing or has another shape, and for a block that is counted by the rules
     /// it states and has no steps. The message begins with the path of the step.
     pub fn build(model: &Model, weights: VarBuilder<'_>) -> Result<Executable> {
-        let builder = Builder { weights, stacked: Stacked::default(), is_expert: false };
-        Ok(Executable { root: builder.part(&model.part, "")? })
+        let builder = Builder::new(weights);
+        Ok(Executable { root: builder.part(&model.part, "")?, gaps: Vec::new() })
+    }
+
+    /// Builds what can be built. In place of any other step stand zeros, and [`Executable::gaps`]
+    /// says why.
+    ///
+    /// # Errors
+    /// If there is nothing that can be built.
+    pub fn build_all_but_gaps(model: &Model, weights: VarBuilder<'_>) -> Result<Executable> {
+        let gaps = Rc::default();
+        let builder = Builder { gaps: Some(Rc::clone(&gaps)), ..Builder::new(weights) };
+        let root = builder.part(&model.part, "")?;
+        let gaps = gaps.take();
+        match gaps.first() {
+            Some((path, reason)) if !root.has_module() => {
+                candle_core::bail!("at `{path}`: {reason}")
+            }
+            _ => Ok(Executable { root, gaps }),
+        }
+    }
+
+    /// The paths of the steps that could not be built, with the reasons.
+    pub fn gaps(&self) -> &[(String, String)] {
+        &self.gaps
     }
 
     /// Builds one step of a model. It takes the tensors that flow into the step.
@@ -70,7 +111,7 @@ impl Executable {
     /// # Errors
     /// As those of [`Executable::build`].
     pub fn build_step(found: &Located<'_>, weights: VarBuilder<'_>) -> Result<Executable> {
-        let builder = Builder { weights, stacked: Stacked::default(), is_expert: false };
+        let builder = Builder::new(weights);
         let mut parameters = HashMap::new();
         let steps = std::slice::from_ref(found.step);
         let built = builder.steps(steps, &found.group, &found.part, &mut parameters)?;
@@ -84,7 +125,7 @@ impl Executable {
             steps: built,
             parameters,
         };
-        Ok(Executable { root })
+        Ok(Executable { root, gaps: Vec::new() })
     }
 }
 
@@ -93,9 +134,17 @@ struct Builder<'w> {
     stacked: Stacked,
     /// Inside an expert whose parameters are stacked: `weights` has its elements.
     is_expert: bool,
+    /// Where steps go that cannot be built; else they are errors.
+    gaps: Option<Gaps>,
 }
 
-impl Builder<'_> {
+type Gaps = Rc<RefCell<Vec<(String, String)>>>;
+
+impl<'w> Builder<'w> {
+    fn new(weights: VarBuilder<'w>) -> Builder<'w> {
+        Builder { weights, stacked: Stacked::default(), is_expert: false, gaps: None }
+    }
+
     fn part(&self, part: &Arc<Part>, path: &str) -> Result<BuiltPart> {
         if part.stated.as_ref().is_some_and(|stated| stated.opaque) {
             candle_core::bail!(
@@ -128,13 +177,27 @@ impl Builder<'_> {
         let mut built = Vec::with_capacity(steps.len());
         for step in steps {
             let path = step.path.within(group, part);
-            let body = self
-                .body(step, &path, group, part, parameters)
-                .map_err(|error| at(&path, error))?;
+            let body = match self.body(step, &path, group, part, parameters) {
+                Ok(body) => body,
+                Err(error) => self.gap(step, &path, error)?,
+            };
             self.read_parameters(step, part, parameters).map_err(|error| at(&path, error))?;
             built.push(BuiltStep { step: step.clone(), path, body });
         }
         Ok(built)
+    }
+
+    /// What stands for a step that cannot be built.
+    fn gap(&self, step: &Step, path: &str, error: candle_core::Error) -> Result<Body> {
+        let gaps = self.gaps.as_ref().filter(|_| !is_out_of_memory(&error));
+        let Some(gaps) = gaps else { return Err(at(path, error)) };
+        let reason = error.to_string().lines().next().unwrap_or_default().to_owned();
+        gaps.borrow_mut().push((path.to_owned(), reason));
+        let zeros = step.outputs.iter().map(|output| {
+            let shape: Vec<usize> = output.ty.shape.iter().map(|size| *size as usize).collect();
+            Tensor::zeros(shape, output.ty.dtype.candle(), self.weights.device())
+        });
+        zeros.collect::<Result<_>>().map(Body::Gap)
     }
 
     fn body(
@@ -153,7 +216,8 @@ impl Builder<'_> {
             What::Expert(expert) => {
                 let weights = element(&self.weights, expert, group, &self.stacked);
                 let stacked = self.stacked.clone();
-                let builder = Builder { weights, stacked, is_expert: true };
+                let gaps = self.gaps.clone();
+                let builder = Builder { weights, stacked, is_expert: true, gaps };
                 // What others have read of the experts are the tensors of all.
                 let below = format!("{}.", below(group, part));
                 let mut parameters = parameters.clone();
@@ -238,6 +302,12 @@ fn note_readers(steps: &[Arc<Step>], readers: &mut HashMap<TensorId, u32>) {
 /// A path below that of its part.
 fn below<'p>(path: &'p str, part: &str) -> &'p str {
     path.strip_prefix(part).unwrap_or(path).trim_start_matches('.')
+}
+
+/// Whether memory has run out, which only the text says by the time it is here.
+pub fn is_out_of_memory(error: &candle_core::Error) -> bool {
+    let text = error.to_string().to_ascii_lowercase().replace('_', " ");
+    text.contains("out of memory") || text.contains("alloc failed")
 }
 
 /// An error with the path of the step that it is about; of nested steps the innermost.

@@ -25,7 +25,7 @@ mod run;
 mod stacked;
 mod weights;
 
-pub use build::Executable;
+pub use build::{Executable, is_out_of_memory};
 pub use random::{random_inputs, random_weights};
 pub use run::{Done, Observer};
 pub use weights::weights;

@@ -91,8 +91,6 @@ impl Worker {
         let line = serde_json::to_string(request)
             .map_err(|error| NoResult::new(format!("the request cannot be written: {error}")))?;
         let sent = self.input.as_mut().map(|input| writeln!(input, "{line}"));
-        // Nothing more is asked; one that reads on would wait.
-        self.input = None;
         match sent {
             Some(Ok(())) => Ok(()),
             _ => Err(self.ended()),

@@ -54,7 +54,7 @@ const UNITS: Units = Units { decimal_bytes: false, digits: 3 };
 
 pub fn run(arguments: &Arguments) -> super::Result {
     if arguments.stdio {
-        let (input, output) = (std::io::stdin().lock(), std::io::stdout().lock());
+        let (input, output) = (std::io::BufReader::new(std::io::stdin()), std::io::stdout().lock());
         bench::serve(input, output, env!("CARGO_PKG_VERSION"))?;
         return Ok(ExitCode::SUCCESS);
     }

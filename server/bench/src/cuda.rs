@@ -1,0 +1,209 @@
+//! GPUs with CUDA: events as a clock, the memory pool that Candle allocates from, and what NVIDIA's
+//! management library says of the GPU's state.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use candle_core::{
+    Device as Place, Error, Result,
+    cuda_backend::cudarc::driver::{
+        CudaContext, CudaEvent, CudaStream, DriverError, result,
+        sys::{CUevent_flags, CUmemPool_attribute as Attribute, CUmemoryPool},
+    },
+};
+use nvml_wrapper::{
+    Nvml,
+    bitmasks::device::ThrottleReasons,
+    enum_wrappers::device::{Clock, TemperatureSensor},
+};
+
+use crate::{Condition, Device};
+
+/// The GPUs, or why there is none.
+pub(crate) fn devices() -> std::result::Result<Vec<Device>, String> {
+    let count = quietly(CudaContext::device_count).ok_or("CUDA's driver is not on this machine")?;
+    let count = count.map_err(|error| format!("CUDA does not start: {error}"))?;
+    if count == 0 {
+        return Err("this machine has no GPU that CUDA can use".to_owned());
+    }
+    let of = |number: i32| {
+        let context = CudaContext::new(usize::try_from(number).unwrap_or(0))?;
+        Ok(Device {
+            id: format!("cuda:{number}"),
+            name: context.name()?,
+            threads: None,
+            memory: Some(context.total_mem()? as u64),
+        })
+    };
+    let devices = (0..count).map(of).collect::<std::result::Result<Vec<_>, DriverError>>();
+    devices.map_err(|error| format!("a GPU cannot be asked: {error}"))
+}
+
+/// What a function gives, or nothing if it panics, as the bindings do where the driver is missing.
+fn quietly<T>(ask: impl FnOnce() -> T) -> Option<T> {
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let found = catch_unwind(AssertUnwindSafe(ask));
+    std::panic::set_hook(hook);
+    found.ok()
+}
+
+/// A GPU that is open, with a stream of its own.
+pub(crate) struct Gpu {
+    pub place: Place,
+    stream: std::sync::Arc<CudaStream>,
+    pool: Option<Pool>,
+    nvml: Option<Nvml>,
+    uuid: String,
+}
+
+/// A point in the work of a stream.
+pub(crate) struct Event(CudaEvent);
+
+impl Event {
+    pub fn seconds_until(&self, later: &Event) -> Result<f64> {
+        let milliseconds = self.0.elapsed_ms(&later.0).map_err(Error::wrap)?;
+        Ok(f64::from(milliseconds) / 1e3)
+    }
+}
+
+impl Gpu {
+    #[allow(unsafe_code)]
+    pub fn open(number: usize) -> Result<Gpu> {
+        let place = Place::new_cuda_with_stream(number)?;
+        let device = place.as_cuda_device()?.clone();
+        // SAFETY: all work goes to this one stream, so no other has to wait for its events.
+        unsafe { device.disable_event_tracking() };
+        let stream = device.cuda_stream();
+        let pool = stream.context().has_async_alloc().then(|| Pool::of(stream.context()));
+        let uuid = stream.context().uuid().map_err(Error::wrap)?;
+        Ok(Gpu {
+            place,
+            pool: pool.and_then(std::result::Result::ok),
+            nvml: quietly(|| Nvml::init().ok()).flatten(),
+            uuid: uuid_text(&uuid.bytes.map(|byte| byte.cast_unsigned())),
+            stream,
+        })
+    }
+
+    pub fn event(&self) -> Result<Event> {
+        let event = self.stream.record_event(Some(CUevent_flags::CU_EVENT_DEFAULT));
+        event.map(Event).map_err(Error::wrap)
+    }
+
+    pub fn free_memory(&self) -> Option<u64> {
+        let (free, _) = self.stream.context().mem_get_info().ok()?;
+        // What the pool holds and nobody uses can be allocated too.
+        let pooled = self.pool.as_ref().and_then(Pool::unused).unwrap_or(0);
+        Some(free as u64 + pooled)
+    }
+
+    pub fn reset_peak(&self) {
+        if let Some(pool) = &self.pool {
+            pool.set(Attribute::CU_MEMPOOL_ATTR_USED_MEM_HIGH, 0);
+        }
+    }
+
+    pub fn peak_memory(&self) -> Option<u64> {
+        self.pool.as_ref()?.get(Attribute::CU_MEMPOOL_ATTR_USED_MEM_HIGH)
+    }
+
+    pub fn condition(&self) -> Option<Condition> {
+        let device = self.nvml.as_ref()?.device_by_uuid(self.uuid.as_str()).ok()?;
+        let reasons = device.current_throttle_reasons().ok();
+        let processes = device.running_compute_processes().ok();
+        Some(Condition {
+            clock_mhz: device.clock_info(Clock::SM).ok().map(u64::from),
+            max_clock_mhz: device.max_clock_info(Clock::SM).ok().map(u64::from),
+            temperature: device.temperature(TemperatureSensor::Gpu).ok().map(u64::from),
+            power_watts: device.power_usage().ok().map(|milliwatts| f64::from(milliwatts) / 1e3),
+            power_limit_watts: device
+                .enforced_power_limit()
+                .ok()
+                .map(|milliwatts| f64::from(milliwatts) / 1e3),
+            throttled: reasons.map_or(Vec::new(), throttled),
+            // This process is one of them.
+            other_processes: processes.map(|all| all.len().saturating_sub(1) as u64),
+        })
+    }
+
+    pub fn drivers(&self) -> Vec<(String, String)> {
+        let nvml = self.nvml.as_ref();
+        let driver = nvml.and_then(|nvml| nvml.sys_driver_version().ok());
+        let cuda = nvml.and_then(|nvml| nvml.sys_cuda_driver_version().ok());
+        let cuda = cuda.map(|version| format!("{}.{}", version / 1000, version % 1000 / 10));
+        let capability = self.stream.context().compute_capability().ok();
+        let capability = capability.map(|(major, minor)| format!("{major}.{minor}"));
+        let known = [("driver", driver), ("CUDA", cuda), ("compute capability", capability)];
+        known.into_iter().filter_map(|(name, version)| Some((name.to_owned(), version?))).collect()
+    }
+}
+
+/// The reasons that make a GPU slower than it is, by their names.
+fn throttled(reasons: ThrottleReasons) -> Vec<String> {
+    let harmless = ThrottleReasons::GPU_IDLE | ThrottleReasons::APPLICATIONS_CLOCKS_SETTING;
+    let names = (reasons - harmless).iter_names();
+    names.map(|(name, _)| name.to_lowercase().replace('_', " ")).collect()
+}
+
+/// A GPU's identity as NVIDIA's tools write it.
+fn uuid_text(bytes: &[u8; 16]) -> String {
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("GPU-{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+}
+
+/// The pool that all tensors of a device are allocated from.
+struct Pool(CUmemoryPool);
+
+impl Pool {
+    #[allow(unsafe_code)]
+    fn of(context: &CudaContext) -> std::result::Result<Pool, DriverError> {
+        // SAFETY: the device is that of an open context.
+        let pool = Pool(unsafe { result::device::get_default_mem_pool(context.cu_device())? });
+        // Memory that is freed stays with us, else every run would pay for getting it again.
+        pool.set(Attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD, u64::MAX);
+        Ok(pool)
+    }
+
+    #[allow(unsafe_code)]
+    fn get(&self, attribute: Attribute) -> Option<u64> {
+        let mut value = 0u64;
+        // SAFETY: the attributes asked for here are unsigned numbers of 64 bits.
+        let got =
+            unsafe { result::mem_pool::get_attribute(self.0, attribute, (&raw mut value).cast()) };
+        got.ok().map(|()| value)
+    }
+
+    #[allow(unsafe_code)]
+    fn set(&self, attribute: Attribute, mut value: u64) {
+        // SAFETY: as above. One that cannot be set leaves a figure unknown.
+        let _ =
+            unsafe { result::mem_pool::set_attribute(self.0, attribute, (&raw mut value).cast()) };
+    }
+
+    /// Bytes that it has and no tensor uses.
+    fn unused(&self) -> Option<u64> {
+        let reserved = self.get(Attribute::CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT)?;
+        Some(reserved.saturating_sub(self.get(Attribute::CU_MEMPOOL_ATTR_USED_MEM_CURRENT)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_without_a_driver_has_no_devices_and_says_why() {
+        // On a machine with one there is nothing to see here.
+        if let Err(reason) = devices() {
+            assert!(reason.contains("CUDA"), "{reason}");
+        }
+    }
+
+    #[test]
+    fn identities_and_reasons_are_named() {
+        let bytes: [u8; 16] = std::array::from_fn(|byte| byte as u8);
+        assert_eq!(uuid_text(&bytes), "GPU-00010203-0405-0607-0809-0a0b0c0d0e0f");
+        let reasons = ThrottleReasons::GPU_IDLE | ThrottleReasons::SW_POWER_CAP;
+        assert_eq!(throttled(reasons), ["sw power cap"]);
+    }
+}
