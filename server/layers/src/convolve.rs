@@ -10,8 +10,10 @@ use crate::{
     window::{PerAxis, Window},
 };
 
-/// The most products of channels in a group for which the loop below beats a matrix product.
+/// The most products of channels in a group for which a loop beats matrix products: on a CPU, and on
+/// a GPU, where each group would have kernels of its own.
 const SMALL_GROUP: usize = 64;
+const SMALL_GROUP_ON_CUDA: usize = 4096;
 
 /// A convolution of any number of axes, with everything per axis.
 /// `[N, C_in, *]` or `[C_in, *]`, and a weight `[C_out, C_in / groups, *]`.
@@ -36,8 +38,12 @@ pub(crate) fn convolve(
     // Candle's one-dimensional kernel on CUDA misreads a weight that is not contiguous.
     let weight = weight.contiguous()?;
     let per_group = (weight.dim(0)? / groups) * weight.dim(1)?;
-    let on_cpu = input.device().is_cpu() && matches!(input.dtype(), DType::F32 | DType::F64);
-    if groups > 1 && per_group <= SMALL_GROUP && on_cpu {
+    let is_small = match input.device().is_cuda() {
+        true => per_group <= SMALL_GROUP_ON_CUDA && input.dtype().is_float(),
+        false => per_group <= SMALL_GROUP && matches!(input.dtype(), DType::F32 | DType::F64),
+    };
+    let has_loop = input.device().is_cpu() || input.device().is_cuda();
+    if groups > 1 && is_small && has_loop {
         return input.apply_op2_no_bwd(&weight, &GroupedConvolution { window, groups });
     }
     let (stride, dilation) = (window.stride[0] as usize, window.dilation[0] as usize);
@@ -185,6 +191,39 @@ impl CustomOp2 for GroupedConvolution<'_> {
             _ => candle_core::bail!("a grouped convolution takes f32 or f64"),
         }
     }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        input: &candle_core::CudaStorage,
+        input_layout: &Layout,
+        weight: &candle_core::CudaStorage,
+        weight_layout: &Layout,
+    ) -> CandleResult<(candle_core::CudaStorage, Shape)> {
+        let (image, kernel) = (Volume::of(input_layout), Volume::of(weight_layout));
+        let sizes = self.output_sizes(&image, &kernel);
+        let small = |sizes: [usize; 3]| sizes.map(|size| size as u32);
+        let geometry = crate::convolve_cuda::Geometry {
+            samples: image.outer as u32,
+            in_channels: image.channels as u32,
+            out_channels: kernel.outer as u32,
+            group_in: kernel.channels as u32,
+            group_out: (kernel.outer / self.groups) as u32,
+            input: small(image.sizes),
+            kernel: small(kernel.sizes),
+            output: small(sizes),
+            stride: small(three_of(&self.window.stride)),
+            dilation: small(three_of(&self.window.dilation)),
+        };
+        let output = crate::convolve_cuda::grouped_convolution(
+            geometry,
+            input,
+            input_layout,
+            weight,
+            weight_layout,
+        )?;
+        Ok((output, output_shape(input_layout, kernel.outer, sizes)))
+    }
 }
 
 /// A tensor of up to three axes as one of three.
@@ -220,7 +259,23 @@ fn three_of(sizes: &PerAxis<u64>) -> [usize; 3] {
     three(&sizes, 1)
 }
 
+/// The shape of the output for an input of a layout.
+fn output_shape(input: &Layout, channels: usize, sizes: [usize; 3]) -> Shape {
+    let mut shape = input.dims().to_vec();
+    shape[1] = channels;
+    let axes = shape.len() - 2;
+    shape[2..].copy_from_slice(&sizes[3 - axes..]);
+    shape.into()
+}
+
 impl GroupedConvolution<'_> {
+    fn output_sizes(&self, image: &Volume, kernel: &Volume) -> [usize; 3] {
+        let (stride, dilation) = (three_of(&self.window.stride), three_of(&self.window.dilation));
+        std::array::from_fn(|axis| {
+            outputs_along(image.sizes[axis], kernel.sizes[axis], stride[axis], dilation[axis])
+        })
+    }
+
     fn run<T: WithDType>(
         &self,
         input: &[T],
@@ -230,11 +285,7 @@ impl GroupedConvolution<'_> {
         layout: &Layout,
     ) -> CandleResult<(Vec<T>, Shape)> {
         let (stride, dilation) = (three_of(&self.window.stride), three_of(&self.window.dilation));
-        let mut sizes = [0; 3];
-        for axis in 0..3 {
-            sizes[axis] =
-                outputs_along(image.sizes[axis], kernel.sizes[axis], stride[axis], dilation[axis]);
-        }
+        let sizes = self.output_sizes(image, kernel);
         let [depth, height, width] = sizes;
         let area: usize = image.sizes.iter().product();
         let places: usize = kernel.sizes.iter().product();
@@ -269,10 +320,6 @@ impl GroupedConvolution<'_> {
                 }
             }
         }
-        let mut shape = layout.dims().to_vec();
-        shape[1] = kernel.outer;
-        let axes = shape.len() - 2;
-        shape[2..].copy_from_slice(&sizes[3 - axes..]);
-        Ok((output, shape.into()))
+        Ok((output, output_shape(layout, kernel.outer, sizes)))
     }
 }

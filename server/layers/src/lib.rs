@@ -40,6 +40,8 @@ mod activation;
 mod attention;
 mod convolution;
 mod convolve;
+#[cfg(feature = "cuda")]
+mod convolve_cuda;
 mod einsum;
 mod indexing;
 mod linear;
