@@ -194,6 +194,28 @@ pub fn percent(part: u128, whole: u128) -> String {
     }
 }
 
+/// Seconds, shortened.
+///
+/// ```
+/// assert_eq!(ide::duration(0.001_418), "1.42 ms");
+/// assert_eq!(ide::duration(12.34e-6), "12.3 µs");
+/// ```
+pub fn duration(seconds: f64) -> String {
+    let (value, unit) = match seconds.abs() {
+        s if s >= 1.0 => (seconds, "s"),
+        s if s >= 1e-3 => (seconds * 1e3, "ms"),
+        _ => (seconds * 1e6, "µs"),
+    };
+    let digits = if value.abs() >= 100.0 {
+        0
+    } else if value.abs() >= 10.0 {
+        1
+    } else {
+        2
+    };
+    format!("{value:.digits$} {unit}")
+}
+
 /// A shape by its symbols: `[N, 64, 112, 112]`.
 pub fn dims(dims: &[Dim]) -> String {
     let mut out = String::with_capacity(32);

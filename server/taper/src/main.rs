@@ -28,6 +28,10 @@ struct Cli {
 }
 
 /// The version and what it was built with, for bug reports.
+#[cfg(feature = "cuda")]
+const VERSION: &str =
+    concat!(env!("CARGO_PKG_VERSION"), " (cpu and cuda, commit ", env!("TAPER_COMMIT"), ")");
+#[cfg(not(feature = "cuda"))]
 const VERSION: &str =
     concat!(env!("CARGO_PKG_VERSION"), " (cpu, commit ", env!("TAPER_COMMIT"), ")");
 

@@ -26,6 +26,14 @@ pub struct NoResult {
     pub message: String,
 }
 
+impl std::fmt::Display for NoResult {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for NoResult {}
+
 impl NoResult {
     fn new(message: impl Into<String>) -> NoResult {
         NoResult { failure: None, message: message.into() }

@@ -1,14 +1,15 @@
 //! `taper bench`: how long a model takes on a device.
 
+mod table;
+
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
-use bench::{Ceilings, Event, LayerTime, Measured, Request};
+use bench::{Event, Measured, Request};
 use clap::{Args, ValueEnum};
-use comfy_table::{CellAlignment, Table, presets};
-use ide::{Units, percent};
+use ide::duration;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::{
@@ -24,9 +25,24 @@ pub struct Arguments {
     file: Option<PathBuf>,
     #[command(flatten)]
     choice: ModelChoice,
-    /// The device: `cpu`.
+    /// The device: `cpu`, `cuda:0`.
     #[arg(long, default_value = "cpu")]
     device: String,
+    /// Measure one layer or block by itself, by its path, as `layer1.0`.
+    #[arg(long, value_name = "PATH")]
+    layer: Option<String>,
+    /// Measure at several sizes of a symbol or values of a parameter, as `N=1,8,32`.
+    #[arg(long, value_name = "NAME=VALUES", value_parser = super::parse_setting)]
+    sweep: Option<(String, String)>,
+    /// A safetensors file with the weights, which else are random; of a sharded checkpoint all files.
+    #[arg(long, value_name = "FILE")]
+    weights: Vec<String>,
+    /// Let a GPU compute products of 32-bit numbers as TF32.
+    #[arg(long)]
+    tf32: bool,
+    /// What measures, as `"ssh gpu-box taper bench --stdio"`; else this program.
+    #[arg(long, value_name = "COMMAND")]
+    command: Option<String>,
     /// How many layers are listed, the slowest first; `all` in order of execution.
     #[arg(long, default_value = "15", value_parser = super::summary::parse_depth)]
     top: usize,
@@ -50,8 +66,6 @@ enum Format {
     Json,
 }
 
-const UNITS: Units = Units { decimal_bytes: false, digits: 3 };
-
 pub fn run(arguments: &Arguments) -> super::Result {
     if arguments.stdio {
         let (input, output) = (std::io::BufReader::new(std::io::stdin()), std::io::stdout().lock());
@@ -60,38 +74,66 @@ pub fn run(arguments: &Arguments) -> super::Result {
     }
     if arguments.devices {
         for device in bench::devices() {
-            anstream::println!("{}", described(&device));
+            anstream::println!("{}", table::described(&device));
+        }
+        if let Some(reason) = bench::no_cuda() {
+            anstream::println!("no CUDA device: {reason}");
         }
         return Ok(ExitCode::SUCCESS);
     }
     let file = arguments.file.as_deref().unwrap_or(Path::new("-"));
-    let choice = &arguments.choice;
+    let mut choice = arguments.choice.clone();
     let Some((opened, options)) = choice.open(file)? else { return Ok(ExitCode::FAILURE) };
     let analysis = analysis::analyse(&opened.workspace, opened.file, &options);
+    // The symbol of a sweep must be one of the model, as one that is set.
+    choice.set.extend(arguments.sweep.clone());
     let name = &choice.choose(&analysis)?.name;
     let mut request =
         Request::new(&opened.workspace, opened.file, name, &options, &arguments.device);
     request.budget.most = arguments.time;
-    match measured(&request) {
-        Ok(measured) => {
-            match arguments.format {
-                Format::Human => anstream::print!("{}", human(&measured, arguments.top)),
-                Format::Json => anstream::println!("{}", serde_json::to_string_pretty(&measured)?),
-            }
-            Ok(ExitCode::SUCCESS)
-        }
-        Err(no_result) => Err(no_result.message.into()),
+    request.scope = arguments.layer.clone();
+    request.weights = arguments.weights.clone();
+    request.tf32 = arguments.tf32;
+    let command = match &arguments.command {
+        Some(command) => shell_words::split(command)?,
+        None => worker::own_command()?,
+    };
+    let Some((symbol, sizes)) = &arguments.sweep else {
+        let measured = measured(&command, &request)?;
+        print(arguments.format, &measured, || table::human(&measured, arguments.top))?;
+        return Ok(ExitCode::SUCCESS);
+    };
+    let mut all = Vec::new();
+    for size in sizes.split(',').map(str::trim) {
+        let mut request = request.clone();
+        request.set.push((symbol.clone(), size.to_owned()));
+        all.push((size.to_owned(), measured(&command, &request)?));
     }
+    let results: Vec<&Measured> = all.iter().map(|(_, measured)| measured).collect();
+    print(arguments.format, &results, || table::sweep(symbol, &all))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print(
+    format: Format,
+    results: &impl serde::Serialize,
+    human: impl FnOnce() -> String,
+) -> Result<(), serde_json::Error> {
+    match format {
+        Format::Human => anstream::print!("{}", human()),
+        Format::Json => anstream::println!("{}", serde_json::to_string_pretty(results)?),
+    }
+    Ok(())
 }
 
 /// Asks a worker, and shows how far it is.
-fn measured(request: &Request) -> Result<Measured, worker::NoResult> {
+fn measured(command: &[String], request: &Request) -> Result<Measured, worker::NoResult> {
     let bar = ProgressBar::new(100);
     // The template is a constant that is right, so the default is never taken.
     let style = ProgressStyle::with_template("{msg} {wide_bar} {percent} %");
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
     bar.set_message("starting");
-    let result = Worker::start(&worker::own_command()?)?.ask(request, |event| match event {
+    let result = Worker::start(command)?.ask(request, |event| match event {
         Event::Building => bar.set_message("building"),
         Event::Warming { first_run } => {
             bar.set_message(format!("warming up (first run {})", duration(*first_run)));
@@ -104,170 +146,4 @@ fn measured(request: &Request) -> Result<Measured, worker::NoResult> {
     });
     bar.finish_and_clear();
     result
-}
-
-fn described(device: &bench::Device) -> String {
-    let threads = device.threads.map(|threads| format!(", {threads} threads")).unwrap_or_default();
-    let memory =
-        device.memory.map(|bytes| format!(", {}", UNITS.bytes(bytes.into()))).unwrap_or_default();
-    format!("{}: {}{threads}{memory}", device.id, device.name)
-}
-
-/// The table of layers, and what is known of the whole below it.
-fn human(measured: &Measured, top: usize) -> String {
-    let whole = measured.whole.median;
-    let mut layers: Vec<&LayerTime> = measured.layers.iter().collect();
-    if top != usize::MAX {
-        layers.sort_by(|one, other| other.median.total_cmp(&one.median));
-    }
-    let rest = layers.split_off(layers.len().min(top));
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    table.set_header([
-        "layer",
-        "kind",
-        "time",
-        "share",
-        "FLOP/s",
-        "bytes/s",
-        "of what is possible",
-    ]);
-    for layer in layers {
-        table.add_row([
-            layer.path.clone(),
-            layer.kind.clone(),
-            duration(layer.median),
-            share(layer.median, whole),
-            rate(layer.flops, layer.median, |value| UNITS.count(value)),
-            rate(layer.bytes, layer.median, |value| UNITS.bytes(value)),
-            possible(layer, &measured.ceilings),
-        ]);
-    }
-    let others: f64 = rest.iter().map(|layer| layer.median).sum();
-    let mut more = |name: String, seconds: f64| {
-        let empty = String::new;
-        let row =
-            [name, empty(), duration(seconds), share(seconds, whole), empty(), empty(), empty()];
-        table.add_row(row);
-    };
-    if !rest.is_empty() {
-        more(format!("{} more", rest.len()), others);
-    }
-    more("between layers".to_owned(), measured.between);
-    for column in 2..6 {
-        if let Some(column) = table.column_mut(column) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    format!("{}\n\n{}", table.trim_fmt(), footer(measured))
-}
-
-fn footer(measured: &Measured) -> String {
-    let Measured { whole, ceilings, .. } = measured;
-    let sizes: Vec<String> =
-        measured.sizes.iter().map(|(name, size)| format!("{name} = {size}")).collect();
-    let mut out = format!(
-        "{} at {}, {}, on {}, with {}\n",
-        measured.model,
-        sizes.join(", "),
-        measured.dtype,
-        described(&measured.device),
-        measured.backend
-    );
-    let mut line = |name: &str, value: String| out.push_str(&format!("  {name:<18}{value}\n"));
-    let (low, high) = whole.interval;
-    line(
-        "time",
-        format!(
-            "{} (median; 95 % between {} and {})",
-            duration(whole.median),
-            duration(low),
-            duration(high)
-        ),
-    );
-    let percentiles = whole.percentiles.map_or_else(
-        || "too few samples for percentiles".to_owned(),
-        |(low, high)| format!("5th percentile {}, 95th {}", duration(low), duration(high)),
-    );
-    line(
-        "",
-        format!("least {}, mean {}, {percentiles}", duration(whole.min), duration(whole.mean)),
-    );
-    let runs = match measured.runs_per_sample {
-        1 => String::new(),
-        runs => format!(" of {runs} runs each"),
-    };
-    let outliers = 100.0 * whole.outliers;
-    line(
-        "samples",
-        format!(
-            "{}{runs}, {outliers:.1} % outliers; first run {}",
-            whole.samples,
-            duration(measured.first_run)
-        ),
-    );
-    line(
-        "throughput",
-        format!("{:.4} {}/s", measured.throughput.per_second, measured.throughput.unit),
-    );
-    let achieved = |amount: u64| (amount as f64 / whole.median) as u128;
-    line(
-        "FLOP/s",
-        format!(
-            "{} of {}",
-            UNITS.count(achieved(measured.flops)),
-            UNITS.count(ceilings.flops_per_second as u128)
-        ),
-    );
-    line(
-        "bytes/s",
-        format!(
-            "{} of {}",
-            UNITS.bytes(achieved(measured.bytes)),
-            UNITS.bytes(ceilings.bytes_per_second as u128)
-        ),
-    );
-    for doubt in &measured.doubts {
-        line("doubt", doubt.clone());
-    }
-    out
-}
-
-/// How near a layer is to the least time in which the device could do it, and what limits it.
-fn possible(layer: &LayerTime, ceilings: &Ceilings) -> String {
-    let (least, is_memory) = ceilings.least(layer.flops, layer.bytes);
-    if least == 0.0 || layer.median == 0.0 {
-        return String::new();
-    }
-    let limit = if is_memory { "memory" } else { "compute" };
-    format!("{:.0} %, {limit}-bound", 100.0 * least / layer.median)
-}
-
-fn rate(amount: u64, seconds: f64, shown: impl Fn(u128) -> String) -> String {
-    match amount == 0 || seconds == 0.0 {
-        true => String::new(),
-        false => shown((amount as f64 / seconds) as u128),
-    }
-}
-
-fn share(seconds: f64, whole: f64) -> String {
-    let in_parts = |seconds: f64| (seconds.max(0.0) * 1e12) as u128;
-    percent(in_parts(seconds), in_parts(whole))
-}
-
-/// `1.42 ms`
-fn duration(seconds: f64) -> String {
-    let (value, unit) = match seconds.abs() {
-        s if s >= 1.0 => (seconds, "s"),
-        s if s >= 1e-3 => (seconds * 1e3, "ms"),
-        _ => (seconds * 1e6, "µs"),
-    };
-    let digits = if value.abs() >= 100.0 {
-        0
-    } else if value.abs() >= 10.0 {
-        1
-    } else {
-        2
-    };
-    format!("{value:.digits$} {unit}")
 }
