@@ -152,7 +152,21 @@ impl Model {
 
     /// The first step of a path, be it a layer, a block or braces.
     pub fn find(&self, path: &str) -> Option<Located<'_>> {
-        rows::find(&self.part.steps, "", "", path)
+        let found = rows::find(&self.part.steps, "", "", &|_, own| own == path);
+        found.map(|(found, _)| found)
+    }
+
+    /// The path of a step at its first use.
+    pub fn path_of(&self, step: &Step) -> Option<String> {
+        let is_it = |one: &Step, _: &str| one.id == step.id;
+        rows::find(&self.part.steps, "", "", &is_it).map(|(_, path)| path)
+    }
+
+    /// The dtype of most weights.
+    pub fn dtype(&self) -> DType {
+        let weights = self.weight_bytes().params;
+        let most = weights.into_iter().max_by_key(|(_, bytes)| *bytes);
+        most.map_or(DType::F32, |(dtype, _)| dtype)
     }
 
     /// The uses of the steps that a node wrote, the first one first.

@@ -77,23 +77,24 @@ pub struct Located<'m> {
     pub part: String,
 }
 
-/// The first step of a path, be it a layer, a block or braces.
+/// The first step that is the one, with its path.
 pub(crate) fn find<'m>(
     steps: &'m [Arc<Step>],
     group: &str,
     part: &str,
-    path: &str,
-) -> Option<Located<'m>> {
+    is_it: &dyn Fn(&Step, &str) -> bool,
+) -> Option<(Located<'m>, String)> {
     steps.iter().find_map(|step| {
         let own = step.path.within(group, part);
         let is_silent = matches!(step.what, What::Splice(_) | What::Expert(_));
-        if own == path && !is_silent {
-            return Some(Located { step, group: group.to_owned(), part: part.to_owned() });
+        if !is_silent && is_it(step, &own) {
+            let found = Located { step, group: group.to_owned(), part: part.to_owned() };
+            return Some((found, own));
         }
         match &step.what {
-            _ if is_silent => find(step.children(), group, part, path),
-            What::Part(_) => find(step.children(), &own, &own, path),
-            _ => find(step.children(), &own, part, path),
+            _ if is_silent => find(step.children(), group, part, is_it),
+            What::Part(_) => find(step.children(), &own, &own, is_it),
+            _ => find(step.children(), &own, part, is_it),
         }
     })
 }

@@ -99,7 +99,7 @@ fn answer(request: &Request, events: &mut Events<impl Write>) -> Result<Measured
     let scope = scope(request, model)?;
     check_memory(model, scope.as_ref(), &device)?;
     events.tell(&Event::Building);
-    let dtype = weights_dtype(model);
+    let dtype = model.dtype();
     candle_core::cuda::set_gemm_reduced_precision_f32(request.tf32);
     let weights = weights(request, dtype, &device)?;
     let is_random = request.weights.is_empty();
@@ -323,13 +323,6 @@ fn check_memory(
         mib(free)
     );
     Err((Failure::OutOfMemory, message))
-}
-
-/// The dtype of most weights.
-fn weights_dtype(model: &Model) -> DType {
-    let weights = model.weight_bytes().params;
-    let most = weights.into_iter().max_by_key(|(_, bytes)| *bytes);
-    most.map_or(DType::F32, |(dtype, _)| dtype)
 }
 
 /// What makes a result doubtful.

@@ -4,7 +4,7 @@
 use analysis::{ConfiguredArgument, Influence, Model, Place, grouped, influence};
 use syntax::{TextRange, TextSize};
 
-use crate::{Hint, HintId, Hover, Lens, Snapshot, Units, percent};
+use crate::{Click, Hint, HintId, Hover, Lens, Snapshot, Units, lenses::benchmarks, percent};
 
 /// The most modules that a hint names.
 const MAX_NAMED: usize = 2;
@@ -33,9 +33,11 @@ pub(crate) fn hints(snapshot: &Snapshot, range: Option<TextRange>) -> Vec<Hint> 
 pub(crate) fn lenses(snapshot: &Snapshot) -> Vec<Lens> {
     let Some((model, _)) = configured(snapshot) else { return Vec::new() };
     let range = TextRange::empty(TextSize::new(0));
-    let lens = |title: String, model| Lens { range, title, model };
-    let show = lens("Show layers".to_owned(), Some(model.name.clone()));
-    vec![lens(title(snapshot, model), None), show]
+    let lens = |title: String, click| Lens { range, title, click };
+    let show = lens("Show layers".to_owned(), Some(Click::Layers(model.name.clone())));
+    let mut lenses = vec![lens(title(snapshot, model), None), show];
+    lenses.extend(benchmarks(snapshot, model, range));
+    lenses
 }
 
 fn title(snapshot: &Snapshot, model: &Model) -> String {
@@ -316,7 +318,7 @@ mod tests {
             ]
         );
         let lenses = super::lenses(&snapshot);
-        assert_eq!(lenses[1].model.as_deref(), Some("LlamaForCausalLM"));
+        assert_eq!(lenses[1].click, Some(Click::Layers("LlamaForCausalLM".into())));
         assert_eq!(
             lenses[0].title,
             "LlamaForCausalLM · 8.03 G params · 15.0 GiB bf16 · 15.1 GFLOP per token · 128 KiB cache per token"

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use analysis::{Dim, WeightBytes};
 use layers::DType;
 
+use crate::BenchDevice;
+
 /// How a client wants figures.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Display {
@@ -14,6 +16,8 @@ pub struct Display {
     pub units: Units,
     /// What stands out.
     pub heat: Heat,
+    /// Where a benchmark may run.
+    pub devices: Vec<BenchDevice>,
 }
 
 /// What an inlay hint says, in this order.
@@ -35,6 +39,8 @@ pub struct HintParts {
     pub memory: bool,
     /// The share of the model's work.
     pub share: bool,
+    /// The time that was measured.
+    pub time: bool,
     /// Lines with a smaller share of the model's FLOPs, parameters and activations have no hint.
     pub minimum_share: f64,
 }
@@ -58,6 +64,7 @@ impl Default for HintParts {
             work: Some(Work::Flops),
             memory: false,
             share: true,
+            time: true,
             minimum_share: 0.0,
         }
     }

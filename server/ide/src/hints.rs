@@ -185,14 +185,22 @@ fn step_label(snapshot: &Snapshot, line: &StepLine<'_>) -> String {
         let own = work_of(own).map_or(0, |(work, ..)| work);
         parts.push(mark(own, whole) + &percent(work, whole));
     }
+    if shown.time {
+        let nodes = line.stages.iter().map(|uses| uses[0].step.node);
+        let timing = snapshot.timings().of_nodes(line.model, nodes);
+        parts.extend(timing.map(|timing| timing.label()));
+    }
     parts.join(" · ")
 }
 
 fn item_label(snapshot: &Snapshot, item: NodeRef) -> Option<String> {
     let model = snapshot.model_with(item)?;
     let units = snapshot.display.units;
+    let shows_time = snapshot.display.hints.time;
     if model.item == item {
-        return Some(totals_label(units, model.totals()));
+        let timing = snapshot.timings().of_whole(model).filter(|_| shows_time);
+        let timing = timing.map_or(String::new(), |timing| format!(" · {}", timing.label()));
+        return Some(totals_label(units, model.totals()) + &timing);
     }
     let uses = model.part_uses(item);
     let first = uses.first()?;
@@ -209,6 +217,10 @@ fn item_label(snapshot: &Snapshot, item: NodeRef) -> Option<String> {
     }
     if flops > 0 {
         parts.push(percent(flops, model.totals().flops));
+    }
+    if shows_time {
+        let timing = snapshot.timings().of_part(model, uses);
+        parts.extend(timing.map(|timing| timing.label()));
     }
     Some(parts.join(" · "))
 }

@@ -6,7 +6,7 @@ use analysis::{
 use layers::{Cost, Entry, Overflow, Unit};
 use syntax::{Kind, SyntaxNode, TextRange, TextSize, ast};
 
-use crate::{Snapshot, Units, config, dims, lines::outputs, percent};
+use crate::{Snapshot, Units, config, dims, duration, lines::outputs, percent, timings::Timing};
 
 /// Markdown about a range of the text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -217,6 +217,7 @@ fn item_markdown(snapshot: &Snapshot, reference: NodeRef, item: ast::Item<'_>) -
             out.push_str(&format!("- shown at {}\n", symbols.join(", ")));
         }
         out.push_str(&growth_markdown(snapshot, model, None));
+        out.push_str(&measured_markdown(snapshot, model));
     } else {
         out.push_str(&part_uses_markdown(model, uses));
     }
@@ -317,6 +318,48 @@ fn step_markdown(snapshot: &Snapshot, model: &Model, node: NodeRef, doc: Option<
         out.push_str(&growth_markdown(snapshot, model, Some(node)));
     }
     out.push_str(&share_markdown(snapshot.display.units, model, uses));
+    out.extend(snapshot.timings().of_node(model, node).map(time_markdown));
+    out
+}
+
+/// The time of a step.
+fn time_markdown(timing: Timing) -> String {
+    let peak = timing.of_peak().map_or(String::new(), |share| {
+        format!(", {share} of what the device can at best, {}", timing.bound())
+    });
+    let alone = if timing.is_alone { "by itself" } else { "in all uses" };
+    match timing.is_stale {
+        true => format!("\nMeasured before an edit: {} {alone}.\n", duration(timing.seconds)),
+        false => format!("\nMeasured: {} {alone}{peak}.\n", duration(timing.seconds)),
+    }
+}
+
+/// A table of a model's times by device.
+fn measured_markdown(snapshot: &Snapshot, model: &Model) -> String {
+    let found = snapshot.timings().of_model(model);
+    if found.is_empty() {
+        return String::new();
+    }
+    let mut out =
+        String::from("\n| measured on | time | 95 % between | throughput |\n|---|--:|---|--:|\n");
+    let mut notes = Vec::new();
+    for (one, is_stale) in found {
+        let (low, high) = one.interval;
+        out.push_str(&format!(
+            "| {} {} | {} | {} … {} | {} |\n",
+            one.device,
+            one.dtype,
+            duration(one.whole.seconds),
+            duration(low),
+            duration(high),
+            one.throughput
+        ));
+        if *is_stale {
+            notes.push(format!("On {} it was measured before an edit.", one.device));
+        }
+        notes.extend(one.doubts.iter().map(|doubt| format!("On {}: {doubt}.", one.device)));
+    }
+    notes.iter().for_each(|note| out.push_str(&format!("\n{note}\n")));
     out
 }
 

@@ -19,7 +19,7 @@ pub fn index_lens(checkpoint: &Checkpoint, units: Units) -> Lens {
         units.bytes(checkpoint.bytes()),
         dtypes.join(", ")
     );
-    Lens { range: TextRange::empty(TextSize::new(0)), title, model: None }
+    Lens { range: TextRange::empty(TextSize::new(0)), title, click: None }
 }
 
 /// What is wrong, at the tensor or shard in the index's text that it is about.

@@ -4,7 +4,7 @@ use analysis::Model;
 use smol_str::SmolStr;
 use syntax::TextRange;
 
-use crate::{Snapshot, config, dims};
+use crate::{Benchmark, Snapshot, config, dims, duration};
 
 /// A line above an item.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,8 +13,17 @@ pub struct Lens {
     pub range: TextRange,
     /// What it says.
     pub title: String,
-    /// The model whose layers it opens.
-    pub model: Option<SmolStr>,
+    /// What a click does.
+    pub click: Option<Click>,
+}
+
+/// What a click on a lens does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Click {
+    /// It opens the layers of a model.
+    Layers(SmolStr),
+    /// It measures.
+    Benchmark(Benchmark),
 }
 
 /// Of a model its totals, and how it compares with the file's first one; of a block its shapes and
@@ -32,7 +41,7 @@ pub fn lenses(snapshot: &Snapshot) -> Vec<Lens> {
         let Some(model) = snapshot.model_with(reference) else { continue };
         let range = name.range();
         let mut lens =
-            |title: String, model: Option<SmolStr>| lenses.push(Lens { range, title, model });
+            |title: String, click: Option<Click>| lenses.push(Lens { range, title, click });
         if model.item == reference {
             let totals = model.totals();
             let at_least = if totals.is_complete() { "" } else { "≥ " };
@@ -43,10 +52,11 @@ pub fn lenses(snapshot: &Snapshot) -> Vec<Lens> {
                 units.bytes(totals.param_bytes.saturating_add(totals.buffer_bytes)),
                 units.bytes(model.peak_activation_bytes())
             );
-            lens(title, Some(model.name.clone()));
+            lens(title, Some(Click::Layers(model.name.clone())));
             if let Some(title) = comparison(snapshot, model) {
                 lens(title, None);
             }
+            lenses.extend(benchmarks(snapshot, model, range));
             continue;
         }
         let uses = model.part_uses(reference);
@@ -62,6 +72,37 @@ pub fn lenses(snapshot: &Snapshot) -> Vec<Lens> {
         lens(format!("{} → {output} · {times} uses{kinds}", inputs.join(", ")), None);
     }
     lenses
+}
+
+/// For each device that can be used the time of a model, or the way to it.
+pub(crate) fn benchmarks<'s>(
+    snapshot: &'s Snapshot,
+    model: &'s Model,
+    range: TextRange,
+) -> impl Iterator<Item = Lens> + 's {
+    let usable = snapshot.display.devices.iter().filter(|device| device.disabled.is_none());
+    usable.map(move |device| {
+        let known = snapshot.timings().of_model(model).iter();
+        let known = known.clone().find(|(one, _)| one.device == device.id);
+        let title = match known {
+            None => format!("Benchmark on {}", device.id),
+            Some((one, true)) => {
+                format!("was {} on {}, before an edit", duration(one.whole.seconds), device.id)
+            }
+            Some((one, false)) => {
+                let doubt = match (one.is_invalid, one.doubts.is_empty()) {
+                    (true, _) => " · invalid",
+                    (false, false) => " · doubtful",
+                    (false, true) => "",
+                };
+                let time = duration(one.whole.seconds);
+                format!("{time} on {} · {}{doubt}", device.id, one.throughput)
+            }
+        };
+        let (model, device) = (model.name.clone(), device.id.clone());
+        let click = Some(Click::Benchmark(Benchmark { model, scope: None, device }));
+        Lens { range, title, click }
+    })
 }
 
 /// How many times the parameters and FLOPs of the file's first model another one has.

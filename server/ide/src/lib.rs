@@ -30,9 +30,10 @@ mod selection;
 mod signature;
 mod snapshot;
 mod symbols;
+mod timings;
 mod tokens;
 
-pub use actions::{Action, ActionKind, actions};
+pub use actions::{Action, ActionKind, BenchDevice, Benchmark, actions};
 pub use completion::{
     Completion, CompletionKind, Completions, FilePath, completion_documentation, completions,
     file_path,
@@ -45,7 +46,7 @@ pub use hierarchy::{Caller, hierarchy_item, incoming, item_target, outgoing};
 pub use hints::{Hint, HintId, hint_symbol, hint_tooltip, hints, label_parts};
 pub use hover::{Hover, hover};
 pub use index::{index_lens, index_problems};
-pub use lenses::{Lens, lenses};
+pub use lenses::{Click, Lens, lenses};
 pub use links::{Link, links};
 pub use names::{Named, Occurrence, name_at, occurrences};
 pub use navigation::{
@@ -56,4 +57,5 @@ pub use selection::selections;
 pub use signature::{Signature, signature};
 pub use snapshot::Snapshot;
 pub use symbols::{Symbol, SymbolKind, WorkspaceSymbol, document_symbols, workspace_symbols};
+pub use timings::{Measured, Measurement, fingerprint_of, fingerprints};
 pub use tokens::{Token, TokenKind, tokens};

@@ -1,11 +1,16 @@
 //! What every feature reads: a file, the files it uses, and what is known of them.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
-use analysis::{Analysis, Configured, Diagnostic, FileId, Model, NodeRef, Options, Workspace};
+use analysis::{
+    Analysis, Code, Configured, Diagnostic, FileId, Model, NodeRef, Options, Workspace,
+};
 use syntax::{NodeId, Parse};
 
-use crate::Display;
+use crate::{
+    Display, Measurement,
+    timings::{Timings, latencies},
+};
 
 /// An immutable state of a file and its analysis.
 #[derive(Debug)]
@@ -20,6 +25,9 @@ pub struct Snapshot {
     pub options: Options,
     /// How figures are shown.
     pub display: Display,
+    /// What was measured, of this file and of others.
+    measurements: Arc<Vec<Arc<Measurement>>>,
+    timings: OnceLock<Timings>,
 }
 
 impl Snapshot {
@@ -32,6 +40,8 @@ impl Snapshot {
             analysis: OnceLock::new(),
             options,
             display: Display::default(),
+            measurements: Arc::default(),
+            timings: OnceLock::new(),
         }
     }
 
@@ -68,7 +78,34 @@ impl Snapshot {
 
     /// What is known of it, found out when first asked for: some features need the text alone.
     pub fn analysis(&self) -> &Analysis {
-        self.analysis.get_or_init(|| analysis::analyse(&self.workspace, self.file, &self.options))
+        self.analysis.get_or_init(|| self.analyse())
+    }
+
+    /// Only once a model is written out it is known what was measured of it: an expectation of a
+    /// latency takes a second look.
+    fn analyse(&self) -> Analysis {
+        let analysis = analysis::analyse(&self.workspace, self.file, &self.options);
+        let waits = analysis.diagnostics.iter().any(|found| found.code == Code::NotMeasured);
+        if !waits || self.measurements.is_empty() {
+            return analysis;
+        }
+        match latencies(&self.timings_of(&analysis)) {
+            known if known.is_empty() => analysis,
+            latencies => {
+                let options = Options { latencies, ..self.options.clone() };
+                analysis::analyse(&self.workspace, self.file, &options)
+            }
+        }
+    }
+
+    fn timings_of(&self, analysis: &Analysis) -> Timings {
+        let path = self.workspace.path(self.shown_file());
+        Timings::new(path, &analysis.models, &self.measurements)
+    }
+
+    /// What was measured, beside its lines.
+    pub(crate) fn timings(&self) -> &Timings {
+        self.timings.get_or_init(|| self.timings_of(self.analysis()))
     }
 
     /// What is known of it, if that was found out already.
@@ -79,6 +116,11 @@ impl Snapshot {
     /// With figures shown in another way.
     pub fn shown(self, display: Display) -> Snapshot {
         Snapshot { display, ..self }
+    }
+
+    /// With what was measured.
+    pub fn measured(self, measurements: Arc<Vec<Arc<Measurement>>>) -> Snapshot {
+        Snapshot { measurements, ..self }
     }
 
     /// The file that is shown.

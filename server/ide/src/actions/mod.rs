@@ -1,8 +1,11 @@
 //! What an editor offers to do at a place.
 
+mod benchmark;
 mod extract;
 mod repeat;
 mod separable;
+
+pub use benchmark::{BenchDevice, Benchmark};
 
 use analysis::{Place, Severity, What};
 use syntax::{Kind, SyntaxNode, TextRange, TextSize, ast};
@@ -33,11 +36,20 @@ pub struct Action {
     pub is_preferred: bool,
     /// Why it cannot be done now.
     pub disabled: Option<String>,
+    /// What it measures.
+    pub benchmark: Option<Benchmark>,
 }
 
 impl Action {
     fn new(title: impl Into<String>, kind: ActionKind, edits: Vec<Edit>) -> Action {
-        Action { title: title.into(), kind, edits, is_preferred: false, disabled: None }
+        Action {
+            title: title.into(),
+            kind,
+            edits,
+            is_preferred: false,
+            disabled: None,
+            benchmark: None,
+        }
     }
 }
 
@@ -45,6 +57,7 @@ impl Action {
 pub fn actions(snapshot: &Snapshot, selection: TextRange) -> Vec<Action> {
     let mut actions = fixes(snapshot, selection);
     if snapshot.is_config() {
+        actions.extend(benchmark::benchmarks(snapshot, selection.start()));
         return actions;
     }
     if let Some(step) = step_at(snapshot, selection.start()) {
@@ -56,7 +69,7 @@ pub fn actions(snapshot: &Snapshot, selection: TextRange) -> Vec<Action> {
     }
     actions.extend(extract::extract(snapshot, selection));
     actions.extend(shown_sizes(snapshot, selection.start()));
-    actions.extend(benchmark(snapshot, selection.start()));
+    actions.extend(benchmark::benchmarks(snapshot, selection.start()));
     actions
 }
 
@@ -208,16 +221,6 @@ fn shown_sizes(snapshot: &Snapshot, offset: TextSize) -> Vec<Action> {
         .collect()
 }
 
-/// Measuring a model; not yet possible.
-fn benchmark(snapshot: &Snapshot, offset: TextSize) -> Option<Action> {
-    let mut items = snapshot.parse().file().items();
-    let item =
-        items.find(|item| item.is_model() && item.syntax().range().contains_inclusive(offset))?;
-    let title = format!("Benchmark `{}`", item.name()?.text());
-    let reason = "this version of Taper counts and does not measure yet".to_owned();
-    Some(Action { disabled: Some(reason), ..Action::new(title, ActionKind::Other, Vec::new()) })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -274,14 +277,5 @@ mod tests {
         ] {
             assert_eq!(after(source, title), expected, "{source}");
         }
-    }
-
-    #[test]
-    fn a_benchmark_is_there_and_says_why_not() {
-        let (snapshot, offset) = cursor("model M { input x: f32[N = 1, 8]; $0ReLU }");
-        let found = actions(&snapshot, TextRange::empty(offset));
-        assert!(
-            found.iter().any(|action| action.title == "Benchmark `M`" && action.disabled.is_some())
-        );
     }
 }

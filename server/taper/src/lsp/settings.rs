@@ -51,6 +51,8 @@ pub struct Hints {
     pub memory: bool,
     /// The step's share of its model's work.
     pub share: bool,
+    /// The time of a step, if it was measured.
+    pub time: bool,
     /// Steps with a smaller share of their model's FLOPs, parameters and activations, in percent,
     /// have no hint.
     pub minimum_share: f64,
@@ -67,6 +69,7 @@ impl Default for Hints {
             work: WorkUnit::Flops,
             memory: false,
             share: true,
+            time: true,
             minimum_share: 0.0,
         }
     }
@@ -236,7 +239,7 @@ impl Settings {
 
     /// How figures are shown.
     pub fn display(&self) -> Display {
-        let Hints { steps, items, values, shape, params, work, memory, share, minimum_share } =
+        let Hints { steps, items, values, shape, params, work, memory, share, time, minimum_share } =
             self.hints;
         let work = match work {
             WorkUnit::Flops => Some(Work::Flops),
@@ -254,6 +257,7 @@ impl Settings {
                 work,
                 memory,
                 share,
+                time,
                 minimum_share,
             },
             units: Units {
