@@ -61,9 +61,14 @@ impl Client {
 
     /// Starts a server and says nothing yet.
     pub fn spawn() -> Client {
+        Client::spawn_with_cache(concat!(env!("CARGO_TARGET_TMPDIR"), "/cache"))
+    }
+
+    /// Starts a server with this folder as the user's cache.
+    pub fn spawn_with_cache(cache: &str) -> Client {
         let mut process = Command::new(env!("CARGO_BIN_EXE_taper"))
             .args(["lsp", "--stdio"])
-            .env("XDG_CACHE_HOME", concat!(env!("CARGO_TARGET_TMPDIR"), "/cache"))
+            .env("XDG_CACHE_HOME", cache)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -289,6 +294,16 @@ impl Client {
             Some(json!({ "textDocument": {
             "uri": "file:///last.taper", "languageId": "taper", "version": 1, "text": "" } })),
         );
+    }
+
+    /// The server's process.
+    pub fn process(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Kills the server, as the system may.
+    pub fn kill(&mut self) {
+        self.process.kill().expect("a process");
     }
 
     pub fn close_input(&mut self) {

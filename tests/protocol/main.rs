@@ -2,6 +2,7 @@
 
 #![allow(clippy::panic)] // A test that cannot go on says so.
 
+mod benchmarks;
 mod client;
 mod clients;
 mod configs;

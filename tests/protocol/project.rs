@@ -27,6 +27,11 @@ impl Project {
         std::fs::remove_file(self.0.join(name)).expect("to remove");
     }
 
+    /// The path of a file; of the folder itself for an empty name.
+    pub fn path(&self, name: &str) -> String {
+        self.0.join(name).to_string_lossy().into_owned()
+    }
+
     /// The address of a file; of the folder itself for an empty name.
     pub fn uri(&self, name: &str) -> String {
         let path = self.0.join(name).to_string_lossy().trim_end_matches('/').to_owned();

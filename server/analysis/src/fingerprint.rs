@@ -74,6 +74,22 @@ mod tests {
     }
 
     #[test]
+    fn no_address_counts() {
+        // It would be another one in the next process.
+        for entry in layers::all() {
+            let text = format!("model M {{ input x: f32[N = 4, 4, 8, 8]; {}() }}", entry.name);
+            let mut workspace = Workspace::default();
+            let file = workspace.insert("m.taper", syntax::parse(&text));
+            for model in &analyse(&workspace, file, &Options::default()).models {
+                for step in &model.part.steps {
+                    let What::Layer(layer) = &step.what else { continue };
+                    assert!(!format!("{:?}", layer.layer).contains("0x"), "{:?}", layer.layer);
+                }
+            }
+        }
+    }
+
+    #[test]
     fn the_work_counts_and_not_the_words() {
         let text = "model M { input x: f32[N = 1, 8]; fc: Linear(4) -> ReLU }";
         for same in [

@@ -4,6 +4,9 @@
 //! of JSON each: it may crash, hang or be killed, and whoever started it loses nothing. It may be on
 //! another machine, behind `ssh` or `srun`: the request holds all texts that it needs.
 
+/// Whether this build knows CUDA.
+pub const HAS_CUDA: bool = cfg!(feature = "cuda");
+
 mod ceilings;
 #[cfg(feature = "cuda")]
 mod cuda;

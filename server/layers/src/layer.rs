@@ -10,6 +10,7 @@ use crate::{Cost, DType, Module, Refusal, TensorType};
 ///
 /// It is made by its entry's `bind`, which has checked the arguments against the first input.
 /// Two equal layers have the same parameters and the same module.
+/// Two that show the same as [`Debug`] do the same work, in this process and in the next one.
 pub trait Layer: Debug + Send + Sync + DynEq {
     /// The tensors that come out, or why these cannot go in.
     fn outputs(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, Refusal>;

@@ -2,7 +2,12 @@
 
 use std::{
     io::{BufRead, BufReader, Write},
-    process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio},
+    process::{Child, ChildStdin, Command, ExitStatus, Stdio},
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
+    time::{Duration, Instant},
 };
 
 use bench::{Event, Failure, Measured, PROTOCOL, Request};
@@ -10,11 +15,23 @@ use bench::{Event, Failure, Measured, PROTOCOL, Request};
 /// The exit status of a program that lacks a library, as a CUDA build without a driver.
 const CANNOT_START: i32 = 127;
 
+/// A worker that has said nothing for so long hangs: building the largest models takes minutes.
+const SILENCE: Duration = Duration::from_secs(300);
+
+/// How soon a cancellation is seen.
+const PATIENCE: Duration = Duration::from_millis(20);
+
+/// How long a worker that has closed its output may take to end.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
 /// A process that measures. It is killed when nobody listens any more.
 pub struct Worker {
     process: Child,
     input: Option<ChildStdin>,
-    output: BufReader<ChildStdout>,
+    /// What it writes, line by line.
+    lines: mpsc::Receiver<Vec<u8>>,
+    /// How long it may be silent.
+    silence: Duration,
 }
 
 /// Why there is no result.
@@ -22,6 +39,8 @@ pub struct Worker {
 pub struct NoResult {
     /// What the worker says of it; nothing if it could not say anything.
     pub failure: Option<Failure>,
+    /// It was asked to stop.
+    pub is_cancelled: bool,
     /// In the user's words.
     pub message: String,
 }
@@ -35,8 +54,13 @@ impl std::fmt::Display for NoResult {
 impl std::error::Error for NoResult {}
 
 impl NoResult {
+    /// Nobody wants it any more.
+    pub fn cancelled() -> NoResult {
+        NoResult { is_cancelled: true, ..NoResult::new("cancelled") }
+    }
+
     fn new(message: impl Into<String>) -> NoResult {
-        NoResult { failure: None, message: message.into() }
+        NoResult { failure: None, is_cancelled: false, message: message.into() }
     }
 }
 
@@ -62,19 +86,31 @@ impl Worker {
         let input = process.stdin.take();
         let output = process.stdout.take();
         let output = output.ok_or_else(|| NoResult::new("the worker's output is not there"))?;
-        Ok(Worker { process, input, output: BufReader::new(output) })
+        let (sender, lines) = mpsc::channel();
+        std::thread::spawn(move || {
+            let mut output = BufReader::new(output);
+            loop {
+                let mut line = Vec::new();
+                let read = output.read_until(b'\n', &mut line);
+                if !read.is_ok_and(|read| read > 0) || sender.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(Worker { process, input, lines, silence: SILENCE })
     }
 
-    /// Asks, and tells of each event until the result.
+    /// Asks, and tells of each event until the result, unless it is cancelled.
     ///
     /// # Errors
     /// What the worker says went wrong, or that it says nothing that can be understood.
     pub fn ask(
         &mut self,
         request: &Request,
+        cancelled: &AtomicBool,
         mut told: impl FnMut(&Event),
     ) -> Result<Measured, NoResult> {
-        match self.next()? {
+        match self.next(cancelled)? {
             Event::Hello { protocol: PROTOCOL, .. } => {}
             Event::Hello { protocol, taper } => {
                 return Err(NoResult::new(format!(
@@ -85,10 +121,11 @@ impl Worker {
         }
         self.send(request)?;
         loop {
-            match self.next()? {
+            match self.next(cancelled)? {
                 Event::Result(measured) => return Ok(*measured),
                 Event::Error { failure, message } => {
-                    return Err(NoResult { failure: Some(failure), message });
+                    let failure = Some(failure);
+                    return Err(NoResult { failure, is_cancelled: false, message });
                 }
                 event => told(&event),
             }
@@ -105,12 +142,23 @@ impl Worker {
         }
     }
 
-    fn next(&mut self) -> Result<Event, NoResult> {
-        let mut line = Vec::new();
-        match self.output.read_until(b'\n', &mut line) {
-            Ok(0) | Err(_) => return Err(self.ended()),
-            Ok(_) => {}
-        }
+    fn next(&mut self, cancelled: &AtomicBool) -> Result<Event, NoResult> {
+        let asked = Instant::now();
+        let line = loop {
+            if cancelled.load(Ordering::SeqCst) {
+                return Err(NoResult::cancelled());
+            }
+            match self.lines.recv_timeout(PATIENCE) {
+                Ok(line) => break line,
+                Err(mpsc::RecvTimeoutError::Disconnected) => return Err(self.ended()),
+                Err(mpsc::RecvTimeoutError::Timeout) if asked.elapsed() > self.silence => {
+                    let seconds = self.silence.as_secs();
+                    let message = format!("the worker has said nothing for {seconds} s");
+                    return Err(NoResult::new(message));
+                }
+                Err(mpsc::RecvTimeoutError::Timeout) => {}
+            }
+        };
         serde_json::from_slice(&line).map_err(|_| {
             let shown: String = String::from_utf8_lossy(&line).chars().take(200).collect();
             NoResult::new(format!(
@@ -122,7 +170,7 @@ impl Worker {
 
     /// Why a worker has ended without a result.
     fn ended(&mut self) -> NoResult {
-        NoResult::new(match self.process.wait() {
+        NoResult::new(match self.wait() {
             Ok(status) if status.code() == Some(CANNOT_START) => {
                 "the worker cannot start here: what it needs, such as CUDA's libraries, is missing"
                     .to_owned()
@@ -130,6 +178,21 @@ impl Worker {
             Ok(status) => format!("the worker ended without a result: {}", why(status)),
             Err(error) => format!("the worker ended without a result: {error}"),
         })
+    }
+}
+
+impl Worker {
+    /// Waits for the end of a worker that has closed its output.
+    fn wait(&mut self) -> std::io::Result<ExitStatus> {
+        let started = Instant::now();
+        while started.elapsed() < LAST_WORDS {
+            if let Some(status) = self.process.try_wait()? {
+                return Ok(status);
+            }
+            std::thread::sleep(PATIENCE);
+        }
+        self.process.kill()?;
+        self.process.wait()
     }
 }
 
@@ -152,11 +215,34 @@ impl Drop for Worker {
 
 /// This program as a worker.
 pub fn own_command() -> Result<Vec<String>, NoResult> {
+    own_bench(["bench", "--stdio"])
+}
+
+/// The GPUs that this program finds, by their names, or why there is none. They are looked for in a
+/// process of its own, as drivers may do anything.
+pub fn gpus() -> Result<Vec<String>, String> {
+    let command = own_bench(["bench", "--devices"]).map_err(|no| no.message)?;
+    let output = Command::new(&command[0]).args(&command[1..]).output();
+    let output = output.map_err(|error| format!("GPUs cannot be looked for: {error}"))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let lines = text.lines().filter_map(|line| line.split_once(": "));
+    let (mut found, mut reason) = (Vec::new(), "there is no GPU here".to_owned());
+    for (name, rest) in lines {
+        match name {
+            "no CUDA device" => reason = rest.to_owned(),
+            name if name.starts_with("cuda") => found.push(name.to_owned()),
+            _ => {}
+        }
+    }
+    if found.is_empty() { Err(reason) } else { Ok(found) }
+}
+
+fn own_bench(arguments: [&str; 2]) -> Result<Vec<String>, NoResult> {
     let program = std::env::current_exe().map_err(|error| {
         NoResult::new(format!("it is not known where this program is: {error}"))
     })?;
-    let arguments = ["bench", "--stdio"].map(str::to_owned);
-    Ok([vec![program.to_string_lossy().into_owned()], arguments.to_vec()].concat())
+    let program = program.to_string_lossy().into_owned();
+    Ok([program].into_iter().chain(arguments.map(str::to_owned)).collect())
 }
 
 #[cfg(test)]
@@ -172,7 +258,8 @@ mod tests {
         let file = all.insert("m.taper", syntax::parse("model M { input x: f32[N = 1, 8]; ReLU }"));
         let request = Request::new(&all, file, "M", &Default::default(), "cpu");
         let mut worker = Worker::start(&command).map_err(|no| no.message)?;
-        worker.ask(&request, |_| {}).map_err(|no| no.message)
+        worker.silence = Duration::from_secs(1);
+        worker.ask(&request, &AtomicBool::new(false), |_| {}).map_err(|no| no.message)
     }
 
     const HELLO: &str = r#"echo '{"event":"hello","protocol":1,"taper":"x"}'; read request; "#;
@@ -186,6 +273,9 @@ mod tests {
             (hello("kill -9 $$"), "it was killed, perhaps because memory ran out"),
             (hello("echo garbage"), "the worker says what cannot be understood: garbage"),
             (hello(r"printf '\377\376\n'"), "the worker says what cannot be understood"),
+            ("sleep 60".to_owned(), "the worker has said nothing for 1 s"),
+            (hello("sleep 60"), "the worker has said nothing for 1 s"),
+            (hello("exec >&-; sleep 60"), "the worker ended without a result"),
             (
                 r#"echo '{"event":"hello","protocol":0,"taper":"0.0.1"}'"#.to_owned(),
                 "the worker is Taper 0.0.1 and speaks version 0",
@@ -206,10 +296,16 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_that_hangs_is_killed() {
-        let started = std::time::Instant::now();
+    fn a_cancelled_worker_is_killed() {
         let command = ["sh", "-c", "sleep 60"].map(str::to_owned);
-        drop(Worker::start(&command).expect("a shell"));
-        assert!(started.elapsed().as_secs() < 30);
+        let mut worker = Worker::start(&command).expect("a shell");
+        let mut workspace = analysis::Workspace::default();
+        let file = workspace.insert("m.taper", syntax::parse(""));
+        let request = Request::new(&workspace, file, "M", &Default::default(), "cpu");
+        let no_result = worker.ask(&request, &AtomicBool::new(true), |_| {});
+        assert!(no_result.is_err_and(|no| no.is_cancelled));
+        let process = worker.process.id();
+        drop(worker);
+        assert!(!std::path::Path::new(&format!("/proc/{process}/cmdline")).exists());
     }
 }

@@ -96,7 +96,9 @@ fn of_step(model: &Model, step: &Step) -> Option<(String, Option<String>)> {
         _ => return None,
     };
     let path = model.path_of(step)?;
-    Some((format!("{what}, `{path}`,"), Some(path)))
+    // A place in a line is no name that anybody knows.
+    let name = if path.contains('@') { step.kind() } else { &path };
+    Some((format!("{what}, `{name}`,"), Some(path)))
 }
 
 /// `bf16, N = 1`
@@ -141,9 +143,9 @@ mod tests {
         assert_eq!(
             at("ReLU"),
             [
-                "Benchmark this layer, `b@1`, on cpu (f32, N = 1) [b@1]",
+                "Benchmark this layer, `ReLU`, on cpu (f32, N = 1) [b@1]",
                 "Benchmark `M` and its layers on cpu (f32, N = 1) []",
-                "Benchmark this layer, `b@1`, on cuda:0 (f32, N = 1) [b@1]: no GPU",
+                "Benchmark this layer, `ReLU`, on cuda:0 (f32, N = 1) [b@1]: no GPU",
                 "Benchmark `M` and its layers on cuda:0 (f32, N = 1) []: no GPU",
             ]
         );

@@ -5,6 +5,7 @@ mod table;
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::atomic::AtomicBool,
 };
 
 use bench::{Event, Measured, Request};
@@ -133,17 +134,18 @@ fn measured(command: &[String], request: &Request) -> Result<Measured, worker::N
     let style = ProgressStyle::with_template("{msg} {wide_bar} {percent} %");
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
     bar.set_message("starting");
-    let result = Worker::start(command)?.ask(request, |event| match event {
-        Event::Building => bar.set_message("building"),
-        Event::Warming { first_run } => {
-            bar.set_message(format!("warming up (first run {})", duration(*first_run)));
-        }
-        Event::Progress { percent, samples, median } => {
-            bar.set_message(format!("{} in {samples} samples", duration(*median)));
-            bar.set_position(u64::from(*percent));
-        }
-        _ => {}
-    });
+    let result =
+        Worker::start(command)?.ask(request, &AtomicBool::new(false), |event| match event {
+            Event::Building => bar.set_message("building"),
+            Event::Warming { first_run } => {
+                bar.set_message(format!("warming up (first run {})", duration(*first_run)));
+            }
+            Event::Progress { percent, samples, median } => {
+                bar.set_message(format!("{} in {samples} samples", duration(*median)));
+                bar.set_position(u64::from(*percent));
+            }
+            _ => {}
+        });
     bar.finish_and_clear();
     result
 }

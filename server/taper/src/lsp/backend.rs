@@ -19,7 +19,7 @@ use tower_lsp::{
 };
 
 use super::{
-    capabilities::{self, SHOW},
+    capabilities::{self, BENCHMARK, SHOW},
     documents::Kind,
     main_loop::{Event, Job, MainLoop},
     requests::{self, Context},
@@ -125,6 +125,13 @@ impl Backend {
         self.ask_world(Some(uri.clone()), params, about_document).await
     }
 
+    /// The user wants no more of something that takes long: `window/workDoneProgress/cancel`.
+    pub async fn cancel_progress(&self, params: WorkDoneProgressCancelParams) {
+        if let NumberOrString::String(token) = params.token {
+            self.send(Event::CancelBenchmark(token));
+        }
+    }
+
     /// The text of a document that the server makes: `workspace/textDocumentContent`.
     pub async fn text_document_content(&self, params: ContentParams) -> Result<Option<Content>> {
         let view = View::parse(&params.uri);
@@ -179,6 +186,10 @@ impl LanguageServer for Backend {
     }
 
     async fn shutdown(&self) -> Result<()> {
+        let (sender, done) = oneshot::channel();
+        self.send(Event::Shutdown(sender));
+        // One that panicked has stopped nothing, and the server ends all the same.
+        let _ = done.await;
         Ok(())
     }
 
@@ -331,10 +342,19 @@ impl LanguageServer for Backend {
     }
 
     async fn execute_command(&self, params: ExecuteCommandParams) -> Result<Option<Value>> {
-        let uri = params.arguments.first().and_then(|uri| Url::parse(uri.as_str()?).ok());
-        match (params.command.as_str(), uri.as_ref().and_then(View::parse)) {
-            (SHOW, Some(view)) => self.send(Event::Show(view)),
-            (SHOW, None) => return Err(Error::invalid_params("the address of a document")),
+        let argument = params.arguments.into_iter().next().unwrap_or(Value::Null);
+        match params.command.as_str() {
+            SHOW => {
+                let uri = argument.as_str().and_then(|uri| Url::parse(uri).ok());
+                let view = uri.as_ref().and_then(View::parse);
+                let view = view.ok_or_else(|| Error::invalid_params("the address of a document"));
+                self.send(Event::Show(view?));
+            }
+            BENCHMARK => {
+                let params = serde_json::from_value(argument);
+                let params = params.map_err(|error| Error::invalid_params(error.to_string()));
+                self.send(Event::Benchmark(params?));
+            }
             _ => return Err(Error::invalid_params("no such command")),
         }
         Ok(None)

@@ -39,6 +39,8 @@ pub struct ClientCapabilities {
     pub folds_lines: bool,
     /// It can be asked to show a document.
     pub shows_documents: bool,
+    /// It shows the progress of what it did not ask about.
+    pub shows_progress: bool,
     /// It asks for the content of documents that the server makes.
     pub reads_content: bool,
 }
@@ -139,6 +141,7 @@ fn client(params: &InitializeParams) -> ClientCapabilities {
         change_annotations: edit.change_annotation_support.is_some(),
         disabled_actions: is_set(text.code_action.and_then(|action| action.disabled_support)),
         folds_lines: is_set(text.folding_range.and_then(|folding| folding.line_folding_only)),
+        shows_progress: is_set(window.work_done_progress),
         shows_documents: window.show_document.is_some_and(|show| show.support),
         // The types do not know it yet; [`transport`](super::transport) puts it here.
         reads_content: params.capabilities.experimental.as_ref().is_some_and(|experimental| {
@@ -172,6 +175,9 @@ pub const TOKEN_MODIFIERS: [SemanticTokenModifier; 3] = [
 
 /// The command that shows one of the server's documents; its argument is the address.
 pub const SHOW: &str = "taper.show";
+
+/// The command that measures; its argument says what.
+pub const BENCHMARK: &str = "taper.benchmark";
 
 fn server(client: &ClientCapabilities) -> ServerCapabilities {
     let words = |words: &[&str]| Some(words.iter().map(|word| (*word).to_owned()).collect());
@@ -225,7 +231,7 @@ fn server(client: &ClientCapabilities) -> ServerCapabilities {
             ..CodeActionOptions::default()
         })),
         execute_command_provider: Some(ExecuteCommandOptions {
-            commands: vec![SHOW.to_owned()],
+            commands: vec![SHOW.to_owned(), BENCHMARK.to_owned()],
             ..ExecuteCommandOptions::default()
         }),
         code_lens_provider: Some(CodeLensOptions { resolve_provider: Some(false) }),

@@ -10,6 +10,7 @@ use std::{
 
 use analysis::Workspace;
 use checkpoint::Checkpoint;
+use ide::{Display, Measurement};
 use line_index::LineIndex;
 use syntax::{TextRange, TextSize};
 use tower_lsp::lsp_types::{Position, Range, TextDocumentContentChangeEvent, Url};
@@ -34,6 +35,7 @@ pub struct Document {
     latest: Arc<AtomicU64>,
     sources: Arc<Sources>,
     settings: Arc<Settings>,
+    bench: Arc<Known>,
     lines: OnceLock<LineIndex>,
     snapshot: OnceLock<ide::Snapshot>,
     index: OnceLock<Index>,
@@ -67,6 +69,25 @@ pub struct Around {
     pub encoding: Encoding,
     pub sources: Arc<Sources>,
     pub settings: Arc<Settings>,
+    pub bench: Arc<Known>,
+}
+
+/// What is known of benchmarks.
+#[derive(PartialEq)]
+pub struct Known {
+    pub measurements: Arc<Vec<Arc<Measurement>>>,
+    /// The GPUs of this machine, or why there is none.
+    pub gpus: Result<Vec<String>, String>,
+}
+
+impl Default for Known {
+    fn default() -> Known {
+        let reason = match bench::HAS_CUDA {
+            true => "GPUs are still being looked for".to_owned(),
+            false => bench::no_cuda().unwrap_or_default(),
+        };
+        Known { measurements: Arc::default(), gpus: Err(reason) }
+    }
 }
 
 impl Document {
@@ -76,7 +97,7 @@ impl Document {
         let latest = before.map_or_else(Arc::default, |before| before.latest.clone());
         latest.store(state, Ordering::SeqCst);
         let Versioned { uri, version, source } = item;
-        let Around { encoding, sources, settings } = around;
+        let Around { encoding, sources, settings, bench } = around;
         let path = key(&uri);
         let (lines, snapshot, index) = Default::default();
         Document {
@@ -89,6 +110,7 @@ impl Document {
             latest,
             sources,
             settings,
+            bench,
             lines,
             snapshot,
             index,
@@ -118,8 +140,17 @@ impl Document {
 
     /// What is known of it. Files that it uses are those of open documents, else those on disk.
     pub fn snapshot(&self) -> &ide::Snapshot {
-        self.snapshot
-            .get_or_init(|| snapshot(&self.path, &self.source, &self.sources, &self.settings))
+        self.snapshot.get_or_init(|| {
+            let devices = self.settings.bench.devices(&self.bench.gpus);
+            let display = Display { devices, ..self.settings.display() };
+            snapshot(&self.path, &self.source, &self.sources, &self.settings)
+                .measured(self.bench.measurements.clone())
+                .shown(display)
+        })
+    }
+
+    pub fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     /// Whether what is known of it may depend on a file: it uses it, or nobody knows yet.

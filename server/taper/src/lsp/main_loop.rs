@@ -22,10 +22,14 @@ use tower_lsp::{
     },
 };
 
+use ide::Measurement;
+
 use super::{
+    benchmarks::{BenchmarkParams, Benchmarks, Order, Speaker},
     capabilities::{self, ClientCapabilities},
     convert::key,
-    documents::{Document, Versioned, apply},
+    documents::{Document, Known, Versioned, apply},
+    records::{self, Record},
     requests,
     settings::Settings,
     sources::Source,
@@ -33,6 +37,7 @@ use super::{
     views::{ContentRefresh, ContentRefreshParams, View},
     world::World,
 };
+use crate::worker;
 
 /// How many answers are computed at once.
 const THREADS: usize = 2;
@@ -61,8 +66,22 @@ pub enum Event {
     /// The settings may have changed; a client that cannot be asked sends them.
     SettingsChanged(Value),
     Settings(Value),
+    /// The server will end; told once its workers have.
+    Shutdown(tokio::sync::oneshot::Sender<()>),
     /// A document that the server makes is to be shown.
     Show(View),
+    /// What is known of earlier measurements and of GPUs.
+    Known(Known),
+    /// Something is to be measured.
+    Benchmark(BenchmarkParams),
+    /// It is known what.
+    Order(Box<Order>),
+    CancelBenchmark(String),
+    /// A benchmark has ended, with what is to be said of it.
+    BenchmarkEnded {
+        token: String,
+        result: Option<Result<Box<Record>, String>>,
+    },
     /// A request about a document, or about all.
     Request(Option<Url>, Job),
     /// A request for a document that the server makes.
@@ -89,6 +108,7 @@ pub struct MainLoop {
     view_refreshes: Arc<AtomicBool>,
     /// The documents of the server that it has read.
     read_views: Arc<Mutex<FxHashSet<Url>>>,
+    benchmarks: Benchmarks,
     /// The settings that came with `initialize`; those that come later lie over them.
     options: Value,
     /// What was said to be wrong in the settings.
@@ -108,12 +128,14 @@ impl MainLoop {
                 documents: FxHashMap::default(),
                 sources: Arc::default(),
                 settings: Arc::default(),
+                bench: Arc::default(),
                 tokens: Arc::default(),
                 folders: Vec::new(),
             };
             let pool = start_pool(&log);
             let (refreshes, view_refreshes, read_views, options, said) = Default::default();
             let events = sender;
+            let benchmarks = Benchmarks::new(events.clone());
             let mut main_loop = MainLoop {
                 client,
                 log,
@@ -123,6 +145,7 @@ impl MainLoop {
                 refreshes,
                 view_refreshes,
                 read_views,
+                benchmarks,
                 options,
                 said,
                 world,
@@ -148,6 +171,7 @@ impl MainLoop {
             Event::Initialized => {
                 self.register();
                 self.pull_settings();
+                self.look_for_measurements();
             }
             Event::Open(item) => self.put(item.uri, item.version, item.text.into()),
             Event::Change(id, changes) => {
@@ -174,7 +198,16 @@ impl MainLoop {
                 false => self.set(&value),
             },
             Event::Settings(value) => self.set(&value),
+            Event::Shutdown(done) => {
+                self.benchmarks.stop();
+                let _ = done.send(());
+            }
             Event::Show(view) => self.show(view),
+            Event::Known(known) => self.know(known),
+            Event::Benchmark(params) => self.benchmark(params),
+            Event::Order(order) => self.benchmarks.order(*order, self.speaker()),
+            Event::CancelBenchmark(token) => self.benchmarks.cancel(&token),
+            Event::BenchmarkEnded { token, result } => self.benchmark_ended(&token, result),
             Event::Request(uri, job) => {
                 if let Some(uri) = uri {
                     self.check_disk(&uri);
@@ -299,6 +332,84 @@ impl MainLoop {
                 }
             });
         });
+    }
+
+    /// Reads earlier measurements and looks for GPUs, which nobody waits for.
+    fn look_for_measurements(&self) {
+        let events = self.events.clone();
+        std::thread::spawn(move || {
+            let gpus = if bench::HAS_CUDA { worker::gpus() } else { Known::default().gpus };
+            let known = Known { measurements: Arc::new(records::load()), gpus };
+            let _ = events.send(Event::Known(known));
+        });
+    }
+
+    fn know(&mut self, known: Known) {
+        if *self.world.bench != known {
+            self.world.bench = Arc::new(known);
+            self.renew(|_| true);
+        }
+    }
+
+    fn speaker(&self) -> Speaker {
+        Speaker {
+            client: self.client.clone(),
+            runtime: self.runtime.clone(),
+            shows_progress: self.world.client.shows_progress,
+        }
+    }
+
+    /// Finds out what exactly is to be measured.
+    fn benchmark(&self, params: BenchmarkParams) {
+        let (events, speaker, world) = (self.events.clone(), self.speaker(), self.world.clone());
+        self.spawn(move || {
+            let own = &world.settings.bench.command;
+            let command = match own.is_empty() {
+                true => worker::own_command().map_err(|no| no.message),
+                false => Ok(own.clone()),
+            };
+            let document = world.document(&params.uri).ok_or_else(|| "it is not open".to_owned());
+            let order = document
+                .and_then(|document| Order::new(document, &params, command?))
+                .map_err(|reason| format!("{} cannot be measured: {reason}", params.model));
+            match order {
+                Ok(order) => drop(events.send(Event::Order(Box::new(order)))),
+                Err(message) => speaker.say(MessageType::ERROR, message),
+            }
+        });
+    }
+
+    fn benchmark_ended(&mut self, token: &str, result: Option<Result<Box<Record>, String>>) {
+        self.benchmarks.ended(token);
+        match result {
+            None => {}
+            Some(Err(message)) => self.speaker().say(MessageType::ERROR, message),
+            Some(Ok(record)) => {
+                self.keep(&record);
+                // An editor that shows nothing of it by itself says it in words.
+                let refreshes = self.world.client.refreshes;
+                if !refreshes.inlay_hints && !refreshes.code_lenses {
+                    let Measurement { device, throughput, whole, model, .. } = record.measurement();
+                    let time = ide::duration(whole.seconds);
+                    let message = format!("{model} on {device}: {time}, {throughput}");
+                    self.speaker().say(MessageType::INFO, message);
+                }
+            }
+        }
+    }
+
+    /// A new measurement takes the place of one of the same work on the same device.
+    fn keep(&mut self, record: &Record) {
+        let new = Arc::new(record.measurement());
+        let key =
+            |one: &Measurement| (one.whole.fingerprint, one.device.clone(), one.dtype.clone());
+        let known = &self.world.bench;
+        let others = known.measurements.iter().filter(|one| key(one) != key(&new)).cloned();
+        let measurements = Arc::new(others.chain([new.clone()]).collect());
+        self.know(Known { measurements, gpus: known.gpus.clone() });
+        if let Err(error) = record.save() {
+            self.log.line(format_args!("a measurement cannot be kept: {error}"));
+        }
     }
 
     /// Asks for what is under `taper` in the client's settings.

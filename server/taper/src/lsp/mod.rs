@@ -5,11 +5,13 @@
 //! and [`requests`] answers from an immutable snapshot on a pool of threads.
 
 mod backend;
+mod benchmarks;
 mod capabilities;
 mod convert;
 mod documents;
 mod main_loop;
 mod pages;
+mod records;
 mod requests;
 mod settings;
 mod sources;

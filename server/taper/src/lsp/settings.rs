@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use ide::{Display, Heat, HintParts, Units, Work};
+use ide::{BenchDevice, Display, Heat, HintParts, Units, Work};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -16,6 +16,8 @@ pub struct Settings {
     pub hints: Hints,
     /// What stands out.
     pub heat: HeatSettings,
+    /// Benchmarks.
+    pub bench: Bench,
     /// How numbers are written.
     pub units: UnitSettings,
     /// Whose rules count the work.
@@ -83,6 +85,45 @@ pub enum WorkUnit {
     Flops,
     Macs,
     None,
+}
+
+/// Benchmarks.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields, rename_all = "camelCase")]
+pub struct Bench {
+    /// The program that measures with its arguments, such as
+    /// `["ssh", "gpu-box", "taper", "bench", "--stdio"]`; Taper itself unless given. It is run as it
+    /// stands here, so an editor must not take it from a project that is not trusted.
+    pub command: Vec<String>,
+    /// The devices that are offered; unless given the CPU and the GPUs of this machine, or
+    /// `["cuda:0", "cpu"]` where `command` is another program.
+    pub devices: Option<Vec<String>>,
+    /// The most seconds of counted runs.
+    pub seconds: f64,
+}
+
+impl Default for Bench {
+    fn default() -> Bench {
+        Bench { command: Vec::new(), devices: None, seconds: 30.0 }
+    }
+}
+
+impl Bench {
+    /// The devices that are offered, where these GPUs were found, or none for a reason.
+    pub fn devices(&self, gpus: &Result<Vec<String>, String>) -> Vec<BenchDevice> {
+        let usable = |id: &str| BenchDevice { id: id.to_owned(), disabled: None };
+        match (&self.devices, self.command.is_empty(), gpus) {
+            (Some(named), _, _) => named.iter().map(|id| usable(id)).collect(),
+            (None, false, _) => vec![usable("cuda:0"), usable("cpu")],
+            (None, true, Ok(gpus)) => {
+                gpus.iter().map(|id| usable(id)).chain([usable("cpu")]).collect()
+            }
+            (None, true, Err(reason)) => {
+                let disabled = Some(reason.clone());
+                vec![usable("cpu"), BenchDevice { id: "cuda:0".to_owned(), disabled }]
+            }
+        }
+    }
 }
 
 /// What stands out.
@@ -216,6 +257,11 @@ impl Settings {
                 "the setting `taper.{name}` is {share}; it is a share from 0 to 100"
             ));
         }
+        if !(0.1..=3600.0).contains(&self.bench.seconds) {
+            let seconds = self.bench.seconds;
+            wrong
+                .push(format!("the setting `taper.bench.seconds` is {seconds}; it is 0.1 to 3600"));
+        }
         if !(3..=9).contains(&self.units.digits) {
             let digits = self.units.digits;
             wrong.push(format!("the setting `taper.units.digits` is {digits}; it is 3 to 9"));
@@ -268,6 +314,7 @@ impl Settings {
                 threshold: self.heat.threshold.clamp(0.0, 100.0) / 100.0,
                 mark: self.heat.mark.clone(),
             },
+            devices: Vec::new(),
         }
     }
 }

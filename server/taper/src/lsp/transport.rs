@@ -79,6 +79,7 @@ pub fn serve(log: Option<&Path>, client_process: Option<i32>) -> std::io::Result
         let (service, socket) =
             LspService::build(|client| Backend::new(client, log.clone(), watch))
                 .custom_method("workspace/textDocumentContent", Backend::text_document_content)
+                .custom_method("window/workDoneProgress/cancel", Backend::cancel_progress)
                 .finish();
         let guarded =
             Guarded { inner: service, exit: Some(exit), shut_down: shut_down.clone(), log };

@@ -10,7 +10,7 @@ use tower_lsp::lsp_types::{Location, Url};
 use super::{
     capabilities::ClientCapabilities,
     convert::{Positions, key, uri},
-    documents::{Around, Document, snapshot},
+    documents::{Around, Document, Known, snapshot},
     requests::KnownTokens,
     settings::Settings,
     sources::Sources,
@@ -27,6 +27,7 @@ pub struct World {
     pub documents: FxHashMap<Url, Arc<Document>>,
     pub sources: Arc<Sources>,
     pub settings: Arc<Settings>,
+    pub bench: Arc<Known>,
     /// The colours that clients know.
     pub tokens: Arc<KnownTokens>,
     /// The folders of the project.
@@ -40,6 +41,7 @@ impl World {
             encoding: self.client.encoding,
             sources: self.sources.clone(),
             settings: self.settings.clone(),
+            bench: self.bench.clone(),
         }
     }
 

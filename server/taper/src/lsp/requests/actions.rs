@@ -1,11 +1,14 @@
 //! Code actions and code lenses.
 
-use ide::ActionKind;
-use smol_str::SmolStr;
+use ide::{ActionKind, Benchmark, Click};
 use tower_lsp::lsp_types::*;
 
 use super::{Context, rename::Edits};
-use crate::lsp::{capabilities::SHOW, views::View};
+use crate::lsp::{
+    benchmarks::BenchmarkParams,
+    capabilities::{BENCHMARK, SHOW},
+    views::View,
+};
 
 pub fn code_actions(context: Context<'_>, params: CodeActionParams) -> Option<CodeActionResponse> {
     let selection = context.document.text_range(params.range);
@@ -41,12 +44,18 @@ fn convert(context: Context<'_>, action: ide::Action, diagnostics: &[Diagnostic]
     for edit in &action.edits {
         edits.add(context.world, &context.snapshot().workspace, edit.place, &edit.text);
     }
+    let does_edit = action.disabled.is_none() && action.benchmark.is_none();
+    let command = action
+        .benchmark
+        .as_ref()
+        .map(|benchmark| Command { title: action.title.clone(), ..run(context, benchmark) });
     let solved = (action.kind == ActionKind::QuickFix).then(|| diagnostics.to_vec());
     CodeAction {
         title: action.title,
         kind: Some(kind),
         diagnostics: solved,
-        edit: action.disabled.is_none().then(|| edits.finish(context.world, None)),
+        edit: does_edit.then(|| edits.finish(context.world, None)),
+        command: command.filter(|_| action.disabled.is_none()),
         is_preferred: action.is_preferred.then_some(true),
         disabled: action.disabled.map(|reason| CodeActionDisabled { reason }),
         ..CodeAction::default()
@@ -60,22 +69,45 @@ pub fn code_lenses(context: Context<'_>, _: CodeLensParams) -> Option<Vec<CodeLe
     if let Some(checkpoint) = context.document.index() {
         let units = context.world.settings.display().units;
         let lens = ide::index_lens(checkpoint.as_ref().ok()?, units);
-        return Some(vec![code_lens(context, lens, Some(View::Tensors { path: path() }))]);
+        let click = show(context, &View::Tensors { path: path() });
+        return Some(vec![code_lens(context, lens, click)]);
     }
     let lenses = ide::lenses(context.snapshot()).into_iter().map(|lens| {
-        let layers = |model: &SmolStr| View::Layers { path: path(), model: model.to_string() };
-        let view = lens.model.as_ref().map(layers);
-        code_lens(context, lens, view)
+        let click = match &lens.click {
+            Some(Click::Layers(model)) => {
+                show(context, &View::Layers { path: path(), model: model.to_string() })
+            }
+            Some(Click::Benchmark(benchmark)) => Some(run(context, benchmark)),
+            None => None,
+        };
+        code_lens(context, lens, click)
     });
     Some(lenses.collect())
 }
 
-/// A lens; nothing happens on a click where nothing can be shown, as the command has no name.
-fn code_lens(context: Context<'_>, lens: ide::Lens, shows: Option<View>) -> CodeLens {
-    let shows = shows.filter(|_| context.world.client.shows_documents);
-    let command = match shows.and_then(|view| view.uri()) {
-        Some(uri) => Command::new(lens.title, SHOW.to_owned(), Some(vec![uri.as_str().into()])),
-        None => Command { title: lens.title, ..Command::default() },
+/// The command that shows a document, where the client can.
+fn show(context: Context<'_>, view: &View) -> Option<Command> {
+    let uri = view.uri().filter(|_| context.world.client.shows_documents)?;
+    let arguments = Some(vec![uri.as_str().into()]);
+    Some(Command { command: SHOW.to_owned(), arguments, ..Command::default() })
+}
+
+/// The command that measures.
+fn run(context: Context<'_>, benchmark: &Benchmark) -> Command {
+    let params = BenchmarkParams {
+        uri: context.document.uri.clone(),
+        model: benchmark.model.to_string(),
+        scope: benchmark.scope.clone(),
+        device: benchmark.device.clone(),
     };
+    // It has nothing that JSON has not.
+    let argument = serde_json::to_value(params).unwrap_or_default();
+    let arguments = Some(vec![argument]);
+    Command { command: BENCHMARK.to_owned(), arguments, ..Command::default() }
+}
+
+/// A lens; nothing happens on a click where nothing can be shown, as the command has no name.
+fn code_lens(context: Context<'_>, lens: ide::Lens, click: Option<Command>) -> CodeLens {
+    let command = Command { title: lens.title, ..click.unwrap_or_default() };
     CodeLens { range: context.document.range(lens.range), command: Some(command), data: None }
 }
