@@ -154,3 +154,104 @@ fn the_command_prints_a_table() {
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("does not know CUDA"));
 }
+
+#[test]
+fn what_candle_cannot_build_is_left_out_and_said() {
+    let text = "block Odd { input x: [N, C]; output y: [N, C]; macs = N }
+        model Net { input x: f32[N = 1, 8]; fc: Linear(8); odd: Odd; out: Linear(4) }";
+    let mut with_gap = request();
+    with_gap["sources"] = json!([{ "path": "net.taper", "text": text }]);
+    let events = events(&with_gap);
+    let result = events.last().expect("a result");
+    let paths: Vec<&Value> =
+        result["layers"].as_array().expect("layers").iter().map(|layer| &layer["path"]).collect();
+    assert_eq!(paths, ["fc", "out"]);
+    assert_eq!(result["gaps"][0]["path"], "odd");
+    let reason = result["gaps"][0]["reason"].as_str().expect("a reason");
+    assert!(reason.contains("counted by the rules it states"), "{reason}");
+}
+
+#[test]
+fn outputs_that_are_no_numbers_make_a_result_doubtful() {
+    let text = "model Net { input x: f32[N = 1, 8]; fc: Linear(8); y: fc * 0; z: y / y }";
+    let mut without = request();
+    without["sources"] = json!([{ "path": "net.taper", "text": text }]);
+    let events = events(&without);
+    let doubts = events.last().expect("a result")["doubts"].to_string();
+    assert!(doubts.contains("output 0 has values that are no numbers"), "{doubts}");
+}
+
+#[test]
+fn one_layer_or_block() {
+    let of = |path: &str| {
+        let mut request = request();
+        request["scope"] = json!(path);
+        events(&request).pop().expect("an event")
+    };
+    let layer = of("body.fc2");
+    assert_eq!(
+        (&layer["scope"], &layer["flops"]),
+        (&json!("body.fc2"), &json!(2 * 4 * 32 * 8 + 32))
+    );
+    assert_eq!(layer["layers"].as_array().map(Vec::len), Some(1));
+    let nowhere = of("body.fc3");
+    assert_eq!(nowhere["failure"], "wrong_model");
+    assert_eq!(nowhere["message"], "`Net` has no layer or block at `body.fc3`");
+}
+
+#[test]
+fn the_weights_of_a_checkpoint() {
+    let weights = "tests/numeric/fixtures/lstm_classifier";
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(weights);
+    let files = std::fs::read_dir(&folder).expect("a folder").flatten().map(|entry| entry.path());
+    let file = files
+        .filter(|path| path.extension().is_some_and(|extension| extension == "safetensors"))
+        .find(|path| !path.ends_with("io.safetensors"))
+        .expect("weights");
+    let model = folder.join("../../models/lstm_classifier.taper");
+    let mut with_weights = request();
+    let text = std::fs::read_to_string(model).expect("a model");
+    with_weights["sources"] = json!([{ "path": "net.taper", "text": text }]);
+    with_weights["model"] = json!("LSTMClassifier");
+    with_weights["weights"] = json!([file]);
+    let measured = events(&with_weights).pop().expect("an event");
+    assert_eq!(measured["weights"], json!([file]), "{measured}");
+    // A checkpoint must have everything.
+    let mut wrong = request();
+    wrong["weights"] = json!([file]);
+    let found = refused(&wrong);
+    assert_eq!(found.0, "cannot_build");
+    assert!(found.1.starts_with("at `body.fc1`"), "{}", found.1);
+}
+
+#[test]
+fn sizes_one_after_the_other() {
+    let output = taper(&["bench", "-", "--time", "0.2", "--sweep", "N=1,3"], MODEL);
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    let first: Vec<&str> = text.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    assert_eq!(first, ["N", "1", "3"], "{text}");
+    let output = taper(&["bench", "-", "--sweep", "Q=1"], MODEL);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("no symbol or parameter `Q`"));
+}
+
+#[test]
+fn an_estimate_says_that_it_is_one() {
+    let estimate = |arguments: &[&str]| {
+        let output = taper(&[&["estimate", "-"], arguments].concat(), MODEL);
+        String::from_utf8(output.stdout).expect("UTF-8")
+    };
+    let text = estimate(&["--device", "t4"]);
+    assert!(
+        text.contains("An estimate, not a measurement: Net at N = 4, f32, on NVIDIA T4"),
+        "{text}"
+    );
+    let json: Value =
+        serde_json::from_str(&estimate(&["--device", "t4", "--format", "json"])).expect("JSON");
+    let seconds = |layer: &Value| layer["seconds"].as_f64().expect("seconds");
+    let layers = json["layers"].as_array().expect("layers");
+    // Its input, output, weight and bias at 320 GB/s.
+    let expected = f64::from(4 * (4 * 16 + 4 * 32 + 32 * 16 + 32)) / 320e9;
+    assert!((seconds(&layers[0]) / expected - 1.0).abs() < 1e-9);
+    let sum: f64 = layers.iter().map(seconds).sum();
+    assert!((sum / seconds(&json) - 1.0).abs() < 1e-9);
+}

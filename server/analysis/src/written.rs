@@ -382,6 +382,26 @@ impl Step {
         used.layer.cost(&inputs, &outputs)
     }
 
+    /// Bytes that a layer reads and writes: inputs, outputs and parameters, each once. A view does
+    /// neither; of a table only the rows are read that are looked up.
+    pub fn traffic(&self) -> u128 {
+        let What::Layer(used) = &self.what else { return 0 };
+        if used.layer.is_view() {
+            return 0;
+        }
+        let sum = |types: &mut dyn Iterator<Item = &Arc<TensorType>>| {
+            types.map(|ty| ty.bytes().unwrap_or(0)).fold(0, u128::saturating_add)
+        };
+        let read = sum(&mut self.inputs.iter().map(|input| &input.ty));
+        let written = sum(&mut self.outputs.iter().map(|output| &output.ty));
+        let is_table = matches!(used.kind, "Embedding" | "EmbeddingBag");
+        let parameters = used.parameters.iter().map(|tensor| {
+            let bytes = tensor.bytes().unwrap_or(0);
+            if is_table { bytes.min(written) } else { bytes }
+        });
+        parameters.fold(read.saturating_add(written), u128::saturating_add)
+    }
+
     /// What a table calls it.
     pub fn kind(&self) -> &str {
         match &self.what {

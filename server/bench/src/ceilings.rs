@@ -19,6 +19,15 @@ const COPIED_ON_GPU: usize = 1 << 30;
 const SECONDS: f64 = 0.3;
 const TRIES: usize = 5;
 
+/// What a device of this machine does at best, measured now.
+///
+/// # Errors
+/// If it is not there, or cannot compute with this dtype.
+pub fn ceilings(device: &str, dtype: layers::DType) -> std::result::Result<Ceilings, String> {
+    let device = Opened::open(device).map_err(|(_, message)| message)?;
+    measure(dtype.candle(), &device).map_err(|error| error.to_string())
+}
+
 /// Measures the ceilings for a dtype.
 pub(crate) fn measure(dtype: DType, device: &Opened) -> Result<Ceilings> {
     let place = &device.place;

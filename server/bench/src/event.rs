@@ -203,8 +203,13 @@ pub struct Ceilings {
 impl Ceilings {
     /// The least seconds in which so much can be done, and whether memory is what limits it.
     pub fn least(&self, flops: u64, bytes: u64) -> (f64, bool) {
-        let compute = flops as f64 / self.flops_per_second;
-        let memory = bytes as f64 / self.bytes_per_second;
-        (compute.max(memory), memory > compute)
+        analysis::Ceilings::from(*self).least(flops as f64, bytes as f64)
+    }
+}
+
+impl From<Ceilings> for analysis::Ceilings {
+    fn from(measured: Ceilings) -> analysis::Ceilings {
+        let Ceilings { flops_per_second, bytes_per_second } = measured;
+        analysis::Ceilings { flops_per_second, bytes_per_second }
     }
 }

@@ -18,6 +18,7 @@ mod request;
 mod statistics;
 mod worker;
 
+pub use ceilings::ceilings;
 pub use device::{devices, no_cuda};
 pub use event::{
     Ceilings, Condition, Device, Event, Failure, Gap, LayerTime, Measured, PROTOCOL, Throughput,

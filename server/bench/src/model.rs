@@ -168,7 +168,7 @@ impl Timed {
             path: path.to_owned(),
             kind: step.kind().to_owned(),
             flops: small(step.totals.flops),
-            bytes: bytes(step),
+            bytes: small(step.traffic()),
             seconds: Vec::new(),
         }
     }
@@ -182,24 +182,6 @@ fn is_leaf(step: &Step) -> bool {
 /// What a machine can do in a lifetime fits in 64 bits.
 pub(crate) fn small(amount: u128) -> u64 {
     u64::try_from(amount).unwrap_or(u64::MAX)
-}
-
-/// Bytes that a layer reads and writes; a view does neither.
-fn bytes(step: &Step) -> u64 {
-    let What::Layer(layer) = &step.what else { return 0 };
-    if layer.layer.is_view() {
-        return 0;
-    }
-    let inputs = step.inputs.iter().map(|input| &input.ty);
-    let outputs = step.outputs.iter().map(|output| &output.ty);
-    let written: u128 = outputs.clone().filter_map(|ty| ty.bytes().ok()).sum();
-    let tensors = inputs.chain(outputs).filter_map(|ty| ty.bytes().ok());
-    // Of a table only the rows are read that are looked up.
-    let is_table = matches!(layer.kind, "Embedding" | "EmbeddingBag");
-    let parameter = |tensor: &layers::ParameterTensor| tensor.bytes().ok();
-    let parameters = layer.parameters.iter().filter_map(parameter);
-    let parameters = parameters.map(|bytes| if is_table { bytes.min(written) } else { bytes });
-    small(tensors.chain(parameters).fold(0, u128::saturating_add))
 }
 
 /// The fewest rows of a table that whole numbers look up; all inputs are below it.

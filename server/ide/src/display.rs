@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use analysis::{Dim, WeightBytes};
+use analysis::{DataSheet, Dim, WeightBytes};
 use layers::DType;
 
 use crate::BenchDevice;
@@ -16,6 +16,8 @@ pub struct Display {
     pub units: Units,
     /// What stands out.
     pub heat: Heat,
+    /// The device whose data sheet gives estimates in hovers.
+    pub estimate: Option<&'static DataSheet>,
     /// Where a benchmark may run.
     pub devices: Vec<BenchDevice>,
 }

@@ -1,7 +1,7 @@
 //! Hover: what a name or a layer is, what it costs and why.
 
 use analysis::{
-    DefinitionKind, LayerUse, Model, NodeRef, PartUse, Step, Totals, Use, What, grouped,
+    DataSheet, DefinitionKind, LayerUse, Model, NodeRef, PartUse, Step, Totals, Use, What, grouped,
 };
 use layers::{Cost, Entry, Overflow, Unit};
 use syntax::{Kind, SyntaxNode, TextRange, TextSize, ast};
@@ -218,6 +218,11 @@ fn item_markdown(snapshot: &Snapshot, reference: NodeRef, item: ast::Item<'_>) -
         }
         out.push_str(&growth_markdown(snapshot, model, None));
         out.push_str(&measured_markdown(snapshot, model));
+        if let Some(sheet) = snapshot.display.estimate {
+            let layers = analysis::estimate(model, &sheet.ceilings(model.dtype()));
+            let seconds = layers.iter().map(|layer| layer.seconds).sum();
+            out.push_str(&estimate_markdown(sheet, seconds, ""));
+        }
     } else {
         out.push_str(&part_uses_markdown(model, uses));
     }
@@ -319,7 +324,22 @@ fn step_markdown(snapshot: &Snapshot, model: &Model, node: NodeRef, doc: Option<
     }
     out.push_str(&share_markdown(snapshot.display.units, model, uses));
     out.extend(snapshot.timings().of_node(model, node).map(time_markdown));
+    if let (Some(sheet), What::Layer(_)) = (snapshot.display.estimate, &step.what) {
+        let ceilings = sheet.ceilings(model.dtype());
+        let (flops, bytes) = (step.totals.flops, step.traffic());
+        let (seconds, is_memory_bound) = ceilings.least(flops as f64, bytes as f64);
+        let bound = if is_memory_bound { "memory" } else { "compute" };
+        out.push_str(&estimate_markdown(sheet, seconds, &format!(", {bound}-bound, each time")));
+    }
     out
+}
+
+/// What a data sheet says; nothing of work that takes no time.
+fn estimate_markdown(sheet: &DataSheet, seconds: f64, more: &str) -> String {
+    if seconds == 0.0 {
+        return String::new();
+    }
+    format!("\nEstimate for {}: at least {}{more}.\n", sheet.name, duration(seconds))
 }
 
 /// The time of a step.

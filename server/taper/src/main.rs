@@ -54,6 +54,8 @@ enum Command {
     Fmt(commands::fmt::Arguments),
     /// Measure how long a model takes on a device, layer by layer.
     Bench(commands::bench::Arguments),
+    /// Estimate how long a model takes at least, by a device's data sheet.
+    Estimate(commands::estimate::Arguments),
     /// Say what a model needs of a device's memory, and what fits there.
     Fits(commands::fits::Arguments),
     /// Print what a checkpoint holds (safetensors, an index of shards, GGUF), or what a config's numbers mean.
@@ -77,6 +79,7 @@ fn main() -> ExitCode {
         Command::Check(arguments) => commands::check::run(&arguments),
         Command::Fmt(arguments) => commands::fmt::run(&arguments),
         Command::Bench(arguments) => commands::bench::run(&arguments),
+        Command::Estimate(arguments) => commands::estimate::run(&arguments),
         Command::Fits(arguments) => commands::fits::run(&arguments),
         Command::Inspect(arguments) => commands::inspect::run(&arguments),
         Command::Explain(arguments) => commands::explain::run(&arguments),

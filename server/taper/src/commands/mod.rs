@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod check;
+pub mod estimate;
 pub mod explain;
 pub mod fits;
 pub mod fmt;

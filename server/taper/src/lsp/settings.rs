@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use analysis::{DATA_SHEETS, DataSheet};
 use ide::{BenchDevice, Display, Heat, HintParts, Units, Work};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -18,6 +19,9 @@ pub struct Settings {
     pub heat: HeatSettings,
     /// Benchmarks.
     pub bench: Bench,
+    /// The device whose data sheet gives estimates in hovers, as `"h100"`; `taper estimate --devices`
+    /// lists them.
+    pub estimate: Option<String>,
     /// How numbers are written.
     pub units: UnitSettings,
     /// Whose rules count the work.
@@ -257,6 +261,11 @@ impl Settings {
                 "the setting `taper.{name}` is {share}; it is a share from 0 to 100"
             ));
         }
+        if let Some(id) = self.estimate.as_ref().filter(|id| DataSheet::find(id).is_none()) {
+            let known: Vec<&str> = DATA_SHEETS.iter().map(|sheet| sheet.id).collect();
+            let known = known.join(", ");
+            wrong.push(format!("the setting `taper.estimate` is `{id}`; there are {known}"));
+        }
         if !(0.1..=3600.0).contains(&self.bench.seconds) {
             let seconds = self.bench.seconds;
             wrong
@@ -314,6 +323,7 @@ impl Settings {
                 threshold: self.heat.threshold.clamp(0.0, 100.0) / 100.0,
                 mark: self.heat.mark.clone(),
             },
+            estimate: self.estimate.as_deref().and_then(DataSheet::find),
             devices: Vec::new(),
         }
     }
