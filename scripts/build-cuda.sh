@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds `taper` with CUDA into target/cuda/taper, on a machine that needs neither a GPU, a driver nor a CUDA toolkit
+# Builds `taper` with CUDA into target/cuda/taper, and packed as taper.xz, on a machine that needs neither a GPU, a driver nor a CUDA toolkit
 # (x86-64 Linux, gcc 15 or older, python3 with pip). About 15 minutes on two cores, 105 MB of downloads.
 #
 # The program starts everywhere: CUDA's libraries are looked for when a GPU is asked for. Candle asks its CUDA
@@ -47,5 +47,6 @@ cargo "${1:-build}" --release --features cuda --target-dir "$out/build" \
 [ "${1:-build}" = build ] || exit 0
 cp "$out/build/release/taper" "$out/taper"
 strip "$out/taper"
+xz --keep --force --threads=0 "$out/taper" # As it is carried to another machine.
 echo "target/cuda/taper: $(stat -c %s "$out/taper") bytes; needs $(readelf -d "$out/taper" |
     sed -n 's/.*NEEDED.*\[\(.*\)\]/\1/p' | paste -sd ' ')"

@@ -126,6 +126,10 @@ pub struct Measured {
     pub layers: Vec<LayerTime>,
     /// Median seconds that belong to no layer.
     pub between: f64,
+    /// How far the outputs are from those of the CPU at most, as a share of the largest value of each;
+    /// if that was asked for.
+    #[serde(default)]
+    pub difference: Option<f64>,
     /// The layers that Candle cannot build, which are in no time here.
     #[serde(default)]
     pub gaps: Vec<Gap>,

@@ -73,6 +73,12 @@ impl Built<'_> {
         gaps.map(|(path, reason)| Gap { path: path.clone(), reason: reason.clone() }).collect()
     }
 
+    /// The outputs of a run, on the CPU.
+    pub fn outputs(&self) -> Result<Vec<Tensor>> {
+        let outputs = self.executable.run(&self.inputs, &mut |_| {})?;
+        outputs.iter().map(|output| output.to_device(&candle_core::Device::Cpu)).collect()
+    }
+
     /// The outputs of a run that have numbers which are none, by their places.
     pub fn outputs_without_numbers(&self) -> Result<Vec<usize>> {
         let outputs = self.executable.run(&self.inputs, &mut |_| {})?;

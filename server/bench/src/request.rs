@@ -33,6 +33,9 @@ pub struct Request {
     /// Products of 32-bit numbers may be computed as TF32, on GPUs that can.
     #[serde(default)]
     pub tf32: bool,
+    /// The outputs are compared with those of the CPU.
+    #[serde(default)]
+    pub compares_with_cpu: bool,
     /// `cpu` or `cuda:0`.
     pub device: String,
     /// The worker ends when its standard input does: whoever asked is gone.
@@ -93,6 +96,7 @@ impl Request {
             scope: None,
             weights: Vec::new(),
             tf32: false,
+            compares_with_cpu: false,
             device: device.to_owned(),
             while_input_is_open: true,
             budget: Budget::default(),

@@ -5,6 +5,7 @@ use std::io::{BufRead, Write};
 use analysis::{
     Analysis, Configured, ConfiguredArgument, Located, Model, Options, Place, What, Workspace,
 };
+use candle_core::Tensor;
 use candle_nn::VarBuilder;
 use layers::DType;
 use sysinfo::System;
@@ -105,6 +106,10 @@ fn answer(request: &Request, events: &mut Events<impl Write>) -> Result<Measured
     let is_random = request.weights.is_empty();
     let mut built = Built::new(model, scope.as_ref(), weights, is_random, &device)
         .map_err(|error| refused(Failure::CannotBuild, &error))?;
+    let difference = match request.compares_with_cpu {
+        true => Some(difference(request, model, scope.as_ref(), &built)?),
+        false => None,
+    };
     let before = device.condition();
     let wrong = built.outputs_without_numbers().map_err(|error| failed(&error))?;
     device.reset_peak();
@@ -142,6 +147,7 @@ fn answer(request: &Request, events: &mut Events<impl Write>) -> Result<Measured
         peak_memory,
         ceilings,
         between: built.between(),
+        difference,
         gaps: built.gaps(),
         conditions: conduct.conditions,
         invalid: conduct.invalid,
@@ -150,6 +156,38 @@ fn answer(request: &Request, events: &mut Events<impl Write>) -> Result<Measured
         whole,
         device: device.described,
     })
+}
+
+/// How far the outputs are from those of the same model on the CPU.
+fn difference(
+    request: &Request,
+    model: &Model,
+    scope: Option<&Located<'_>>,
+    built: &Built<'_>,
+) -> Result<f64, Refused> {
+    let cpu = Opened::open("cpu")?;
+    let weights = weights(request, model.dtype(), &cpu)?;
+    let there = Built::new(model, scope, weights, request.weights.is_empty(), &cpu);
+    let compared = there.and_then(|there| {
+        let (ours, theirs) = (built.outputs()?, there.outputs()?);
+        let pairs = ours.iter().zip(&theirs);
+        pairs.map(|(ours, theirs)| largest_difference(ours, theirs)).try_fold(
+            0f64,
+            |largest, one| {
+                // What is not a number is further away than anything.
+                one.map(|one| if one.is_nan() { f64::INFINITY } else { largest.max(one) })
+            },
+        )
+    });
+    compared.map_err(|error| failed(&error))
+}
+
+/// As a share of the largest value.
+fn largest_difference(ours: &Tensor, theirs: &Tensor) -> candle_core::Result<f64> {
+    let number = candle_core::DType::F64;
+    let (ours, theirs) = (ours.to_dtype(number)?, theirs.to_dtype(number)?);
+    let largest = theirs.abs()?.max_all()?.to_scalar::<f64>()?.max(f64::MIN_POSITIVE);
+    Ok((ours - theirs)?.abs()?.max_all()?.to_scalar::<f64>()? / largest)
 }
 
 fn failed(error: &candle_core::Error) -> Refused {

@@ -41,6 +41,9 @@ pub struct Arguments {
     /// Let a GPU compute products of 32-bit numbers as TF32.
     #[arg(long)]
     tf32: bool,
+    /// Compare the outputs with those of the CPU.
+    #[arg(long)]
+    check: bool,
     /// What measures, as `"ssh gpu-box taper bench --stdio"`; else this program.
     #[arg(long, value_name = "COMMAND")]
     command: Option<String>,
@@ -95,6 +98,7 @@ pub fn run(arguments: &Arguments) -> super::Result {
     request.scope = arguments.layer.clone();
     request.weights = arguments.weights.clone();
     request.tf32 = arguments.tf32;
+    request.compares_with_cpu = arguments.check;
     let command = match &arguments.command {
         Some(command) => shell_words::split(command)?,
         None => worker::own_command()?,

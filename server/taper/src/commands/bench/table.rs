@@ -132,6 +132,9 @@ fn footer(measured: &Measured) -> String {
     if let Some(bytes) = measured.peak_memory {
         line("memory", format!("{} at most", UNITS.bytes(bytes.into())));
     }
+    if let Some(difference) = measured.difference {
+        line("against the CPU", format!("outputs differ by {difference:.1e} of the largest value"));
+    }
     line("weights", measured.weights.join(", "));
     line("with", versions(measured));
     for condition in &measured.conditions {

@@ -1,0 +1,303 @@
+#!/usr/bin/env python3
+"""What must be tried on a machine with a GPU: it needs CUDA and Python, no Rust.
+
+    scripts/build-cuda.sh                        # on any machine; makes target/cuda/taper.xz
+    python3 tests/gpu/run.py --out report        # on the machine with the GPU
+
+Writes report/report.md and report/report.json. With `--device cpu` everything runs on a machine
+without a GPU, to see that this script works. PyTorch is compared with where it is installed; so are
+torchvision and transformers.
+"""
+
+import argparse
+import json
+import lzma
+import os
+import pathlib
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+# A name, the model, what is set for a batch, and its dtype.
+MODELS = [
+    ("AlexNet", "examples/alexnet.taper", ["N={}"], "f32"),
+    ("ResNet-50", "examples/resnet50.taper", ["N={}"], "f32"),
+    ("MobileNetV3-L", "examples/mobilenet_v3_large.taper", ["N={}"], "f32"),
+    ("ViT-B/16", "examples/vit_b_16.taper", ["N={}"], "f32"),
+    ("GPT-2", "examples/gpt2.taper", ["B={}"], "f32"),
+    ("Llama-2-7B", "examples/llama2_7b.taper", ["B={}"], "bf16"),
+]
+BATCHES = [1, 32]
+
+# The fixtures of tests/numeric whose weights and model stand beside each other.
+CONFIGS = """tiny_bert tiny_bert_mlm tiny_deepseek_v3 tiny_deepseek_v3_yarn tiny_gemma2 tiny_gpt2 tiny_gpt_oss
+tiny_gptneox tiny_llama tiny_llama31_rope tiny_llava tiny_mamba tiny_mixtral tiny_phi tiny_qwen2 tiny_qwen3
+tiny_qwen3_moe tiny_t5""".split()
+TAPER_MODELS = "narrow_alexnet narrow_resnet18 small_unet lstm_classifier gru_tagger torch_encoder".split()
+
+# Libraries that a toolkit or PyTorch brings, where the system's loader does not look.
+LIBRARIES = ["/usr/local/cuda/lib64", "/usr/local/nvidia/lib64", "/usr/lib/x86_64-linux-gnu"]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--taper", default=str(ROOT / "target/cuda/taper.xz"), help="the program, or it packed")
+    parser.add_argument("--device", default="cuda:0")
+    parser.add_argument("--out", default="report", type=pathlib.Path)
+    parser.add_argument("--seconds", default=5.0, type=float, help="the most for each benchmark")
+    parser.add_argument("--models", default=",".join(name for name, *_ in MODELS), help="which, by their names")
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        taper = Taper(unpacked(arguments.taper, folder), arguments.device, arguments.seconds)
+        report = {"at": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()), "device": arguments.device}
+        report["version"] = taper.text("--version")
+        report["devices"] = taper.text("bench", "--devices").splitlines()
+        print("\n".join(report["devices"]), flush=True)
+        if not any(line.startswith(arguments.device + ":") for line in report["devices"]):
+            sys.exit(f"there is no {arguments.device} here")
+        chosen = arguments.models.split(",")
+        report["benchmarks"] = [
+            taper.benchmark(name, path, sets, dtype, batch)
+            for name, path, sets, dtype in MODELS if name in chosen for batch in BATCHES
+        ]
+        report["repeated"] = taper.repeated()
+        report["correctness"] = taper.correctness()
+        report["out_of_memory"] = taper.out_of_memory()
+        report["cancel"] = taper.cancel()
+    report["pytorch"] = pytorch(chosen, arguments)
+    (arguments.out / "report.json").write_text(json.dumps(report, indent=1) + "\n")
+    (arguments.out / "report.md").write_text(markdown(report))
+    print(markdown(report))
+
+
+def unpacked(path, folder):
+    """The program as a file that can be run."""
+    if not path.endswith(".xz"):
+        return path
+    program = pathlib.Path(folder) / "taper"
+    program.write_bytes(lzma.decompress(pathlib.Path(path).read_bytes()))
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    return str(program)
+
+
+def environment():
+    """With the libraries of a toolkit, or of PyTorch's packages."""
+    folders = [folder for folder in LIBRARIES if os.path.isdir(folder)]
+    for packages in sys.path:
+        folders += [str(folder) for folder in pathlib.Path(packages).glob("nvidia/*/lib")]
+    known = os.environ.get("LD_LIBRARY_PATH", "")
+    return {**os.environ, "LD_LIBRARY_PATH": ":".join([known, *folders]).strip(":")}
+
+
+class Taper:
+    def __init__(self, program, device, seconds):
+        self.program, self.device, self.seconds = program, device, seconds
+        self.environment = environment()
+
+    def run(self, *arguments):
+        command = [self.program, *map(str, arguments)]
+        return subprocess.run(command, cwd=ROOT, env=self.environment, text=True, capture_output=True)
+
+    def text(self, *arguments):
+        return self.run(*arguments).stdout.strip()
+
+    def bench(self, *arguments):
+        """The result of a benchmark, or why there is none."""
+        common = ["--device", self.device, "--time", self.seconds, "--format", "json"]
+        done = self.run("bench", *arguments, *common)
+        if done.returncode == 0:
+            return json.loads(done.stdout)
+        return {"error": done.stderr.strip().splitlines()[-1] if done.stderr.strip() else f"exit {done.returncode}"}
+
+    def benchmark(self, name, path, sets, dtype, batch):
+        chosen = [part for one in sets for part in ("--set", one.format(batch))]
+        result = self.bench(path, *chosen, "--dtype", dtype)
+        print(f"{name}, batch {batch}: {result.get('error') or time_of(result['whole']['median'])}", flush=True)
+        return {"name": name, "batch": batch, "dtype": dtype, "result": result}
+
+    def repeated(self):
+        """The same benchmark five times: how much its median varies."""
+        results = [self.bench("examples/resnet50.taper") for _ in range(5)]
+        medians = [result["whole"]["median"] for result in results if "whole" in result]
+        if len(medians) < 2:
+            return {"error": results[0].get("error")}
+        return {"medians": medians, "spread": (max(medians) - min(medians)) / sorted(medians)[len(medians) // 2]}
+
+    def correctness(self):
+        """The outputs of the fixtures on the device against those on the CPU."""
+        fixtures = ROOT / "tests/numeric/fixtures"
+        models = [(name, fixtures / name / "config.json") for name in CONFIGS]
+        models += [(name, ROOT / f"tests/numeric/models/{name}.taper") for name in TAPER_MODELS]
+        found = []
+        for name, path in models:
+            weights = fixtures / name / "model.safetensors"
+            done = self.run("bench", path, "--weights", weights, "--check", "--device", self.device, "--time", 0.1,
+                            "--format", "json")
+            result = json.loads(done.stdout) if done.returncode == 0 else {}
+            error = None if result else done.stderr.strip()
+            found.append({"name": name, "difference": result.get("difference"), "error": error})
+        return found
+
+    def out_of_memory(self):
+        """Twice the batch until it does not fit: it must be said, not crash."""
+        batch = 256
+        while batch < 1 << 24:
+            result = self.bench("examples/vgg16.taper", "--set", f"N={batch}", "--time", 0.1)
+            if "error" in result:
+                return {"batch": batch, "message": result["error"]}
+            batch *= 2
+        return {"message": "everything fits"}
+
+    def cancel(self):
+        """A benchmark that is told to stop: how soon it and its worker have ended."""
+        command = [self.program, "bench", "examples/resnet50.taper", "--device", self.device, "--time", "600"]
+        process = subprocess.Popen(command, cwd=ROOT, env=self.environment, stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.DEVNULL)
+        time.sleep(5)
+        started = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        process.wait()
+        while self.workers() and time.monotonic() - started < 10:
+            time.sleep(0.005)
+        return {"seconds": time.monotonic() - started, "workers_left": self.workers()}
+
+    def workers(self):
+        """How many workers of this program there are."""
+        count = 0
+        for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+            try:
+                words = path.read_bytes().split(b"\0")
+            except OSError:
+                continue
+            count += words[:3] == [self.program.encode(), b"bench", b"--stdio"]
+        return count
+
+
+def pytorch(chosen, arguments):
+    """The same models in PyTorch eager, timed by CUDA events."""
+    try:
+        import torch
+    except ImportError:
+        return {"error": "PyTorch is not there"}
+    if arguments.device.startswith("cuda") and not torch.cuda.is_available():
+        return {"error": "PyTorch has no CUDA here"}
+    found = {"version": torch.__version__, "models": []}
+    for name, make in pytorch_models(torch).items():
+        for batch in BATCHES if name in chosen else []:
+            try:
+                with torch.inference_mode():
+                    seconds = time_pytorch(torch, *make(batch, arguments.device), arguments)
+                entry = {"median": seconds}
+            except Exception as error:  # A missing package or memory: the column says so.
+                entry = {"error": f"{type(error).__name__}: {str(error).splitlines()[0]}"}
+            found["models"].append({"name": name, "batch": batch, **entry})
+            if arguments.device.startswith("cuda"):
+                torch.cuda.empty_cache()
+    return found
+
+
+def pytorch_models(torch):
+    def vision(name):
+        def make(batch, device):
+            import torchvision
+            model = getattr(torchvision.models, name)().eval().to(device)
+            return model, torch.rand(batch, 3, 224, 224, device=device)
+        return make
+
+    def language(kind, dtype, length):
+        def make(batch, device):
+            import transformers
+            config = getattr(transformers, kind + "Config")()
+            classes = {"GPT2": "GPT2LMHeadModel", "Llama": "LlamaForCausalLM"}
+            torch.set_default_dtype(dtype)
+            try:
+                with torch.device(device):
+                    model = getattr(transformers, classes[kind])(config).eval()
+            finally:
+                torch.set_default_dtype(torch.float32)
+            tokens = torch.randint(0, config.vocab_size, (batch, length), device=device)
+            return (lambda tokens: model(tokens, use_cache=False)), tokens
+        return make
+
+    return {
+        "AlexNet": vision("alexnet"), "ResNet-50": vision("resnet50"),
+        "MobileNetV3-L": vision("mobilenet_v3_large"), "ViT-B/16": vision("vit_b_16"),
+        "GPT-2": language("GPT2", torch.float32, LENGTHS["GPT-2"]),
+        "Llama-2-7B": language("Llama", torch.bfloat16, LENGTHS["Llama-2-7B"]),
+    }
+
+
+# Tokens in a sequence, as the files have them.
+LENGTHS = {"GPT-2": 1024, "Llama-2-7B": 128}
+
+
+def time_pytorch(torch, model, inputs, arguments):
+    """Median seconds: TF32 is off, as it is in Taper's runs."""
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    on_cuda = arguments.device.startswith("cuda")
+    started = time.monotonic()
+    while time.monotonic() - started < 1:
+        model(inputs)
+    samples, started = [], time.monotonic()
+    while len(samples) < 10 or time.monotonic() - started < arguments.seconds:
+        if on_cuda:
+            before, after = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+            before.record()
+            model(inputs)
+            after.record()
+            after.synchronize()
+            samples.append(before.elapsed_time(after) / 1e3)
+        else:
+            before = time.perf_counter()
+            model(inputs)
+            samples.append(time.perf_counter() - before)
+    return sorted(samples)[len(samples) // 2]
+
+
+def time_of(seconds):
+    for scale, unit in ((1, "s"), (1e3, "ms")):
+        if seconds * scale >= 1:
+            return f"{seconds * scale:.3g} {unit}"
+    return f"{seconds * 1e6:.3g} µs"
+
+
+def markdown(report):
+    lines = [f"# On a GPU: {report['at']}", "", f"`{report['version']}`", "", "```text", *report["devices"], "```", ""]
+    eager = {(one["name"], one["batch"]): one for one in report["pytorch"].get("models", [])}
+    lines += ["| model | batch | dtype | time | 95 % between | throughput | memory | between layers | PyTorch eager | "
+              "Candle / PyTorch | notes |", "|---|--:|---|--:|---|--:|--:|--:|--:|--:|---|"]
+    for one in report["benchmarks"]:
+        result, theirs = one["result"], eager.get((one["name"], one["batch"]), {})
+        other = time_of(theirs["median"]) if "median" in theirs else theirs.get("error", report["pytorch"].get("error", ""))
+        if "error" in result:
+            lines.append(f"| {one['name']} | {one['batch']} | {one['dtype']} | | | | | | {other} | | {result['error']} |")
+            continue
+        whole, speed = result["whole"], result["throughput"]
+        ratio = f"{whole['median'] / theirs['median']:.2f}" if "median" in theirs else ""
+        memory = f"{result['peak_memory'] / 2**20:.0f} MiB" if result.get("peak_memory") else ""
+        low, high = map(time_of, whole["interval"])
+        between = f"{100 * result['between'] / whole['median']:.1f} %"
+        notes = "; ".join(["INVALID: " + reason for reason in result["invalid"]] + result["doubts"])
+        lines.append(f"| {one['name']} | {one['batch']} | {one['dtype']} | {time_of(whole['median'])} | {low} … {high} | "
+                     f"{speed['per_second']:.4g} {speed['unit']}/s | {memory} | {between} | {other} | {ratio} | {notes} |")
+    spread = report["repeated"].get("spread")
+    lines += ["", f"ResNet-50 measured five times: the medians are within {100 * spread:.2f} % of each other."
+              if spread is not None else f"Measured again: {report['repeated'].get('error')}", ""]
+    lines += ["| outputs against the CPU | largest difference |", "|---|--:|"]
+    for one in report["correctness"]:
+        shown = f"{one['difference']:.1e}" if one["difference"] is not None else one["error"]
+        lines.append(f"| {one['name']} | {shown} |")
+    memory, cancel = report["out_of_memory"], report["cancel"]
+    lines += ["", f"Out of memory: at a batch of {memory.get('batch')}, \"{memory['message']}\".", "",
+              f"Cancelled: ended after {1e3 * cancel['seconds']:.0f} ms, {cancel['workers_left']} workers left.", ""]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
