@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::{RESNET, client::Client, everything};
 
-fn payload(editor: &str) -> Value {
+pub fn payload(editor: &str) -> Value {
     let path =
         format!("{}/../../tests/protocol/initialize/{editor}.json", env!("CARGO_MANIFEST_DIR"));
     serde_json::from_str(&std::fs::read_to_string(path).expect("the payload")).expect("JSON")
