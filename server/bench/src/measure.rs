@@ -72,7 +72,7 @@ pub fn measure<E>(
 ) -> Result<Samples, E> {
     let first_run = run(1, Phase::Warming)?;
     told(Told::FirstRun(first_run));
-    let typical = warm_up(budget, &mut run)?;
+    let typical = warm_up(budget, first_run, &mut run)?;
     let runs_per_sample = match typical < SHORT_RUN {
         true => (SHORTEST_SAMPLE / typical.max(1e-9)).ceil() as u64,
         false => 1,
@@ -134,12 +134,17 @@ pub enum Told {
     },
 }
 
-/// Runs until the median of the last runs is that of those before; gives it.
+/// Runs until the median of the last runs is that of those before; gives it. A first run that took
+/// all the time there is was enough.
 fn warm_up<E>(
     budget: &Budget,
+    first_run: f64,
     run: &mut impl FnMut(u64, Phase) -> Result<f64, E>,
 ) -> Result<f64, E> {
     let (least, most) = budget.warm;
+    if first_run >= most {
+        return Ok(first_run);
+    }
     let started = Instant::now();
     let mut seconds = Vec::new();
     loop {
@@ -206,6 +211,18 @@ mod tests {
         let (samples, _) = measured(|_| 10e-6);
         assert_eq!(samples.runs_per_sample, 100);
         assert!(samples.seconds.iter().all(|seconds| (seconds - 10e-6).abs() < 1e-12));
+    }
+
+    #[test]
+    fn long_runs_are_few() {
+        let mut runs = 0;
+        let run = |_: u64, _: Phase| {
+            runs += 1;
+            std::thread::sleep(Duration::from_millis(if runs > 1 { 400 } else { 1 }));
+            Ok::<f64, ()>(60.0)
+        };
+        let samples = measure(&QUICK, run, |_| {}).expect("no failure");
+        assert_eq!((samples.seconds.len(), runs), (1, 2));
     }
 
     #[test]

@@ -106,16 +106,17 @@ fn answer(request: &Request, events: &mut Events<impl Write>) -> Result<Measured
     let is_random = request.weights.is_empty();
     let mut built = Built::new(model, scope.as_ref(), weights, is_random, &device)
         .map_err(|error| refused(Failure::CannotBuild, &error))?;
-    let difference = match request.compares_with_cpu {
-        true => Some(difference(request, model, scope.as_ref(), &built)?),
-        false => None,
-    };
     let before = device.condition();
-    let wrong = built.outputs_without_numbers().map_err(|error| failed(&error))?;
     device.reset_peak();
     let samples = samples(request, &mut built, events).map_err(|error| failed(&error))?;
     let peak_memory = device.peak_memory();
     let conduct = conduct(before, device.condition());
+    // What else is looked at comes after all that is timed: the first run is to be the first.
+    let wrong = built.outputs_without_numbers().map_err(|error| failed(&error))?;
+    let difference = match request.compares_with_cpu {
+        true => Some(difference(request, model, scope.as_ref(), &built)?),
+        false => None,
+    };
     let ceilings = ceilings::measure(dtype.candle(), &device).map_err(|error| failed(&error))?;
     let whole = Statistics::of(&samples.seconds)
         .ok_or_else(|| (Failure::RunFailed, "no run was timed".to_owned()))?;
@@ -379,8 +380,11 @@ fn doubts(samples: &Samples, whole: &Statistics, parts: f64) -> Vec<String> {
     let ends = median(&samples.seconds[..third])
         .zip(median(&samples.seconds[samples.seconds.len() - third..]));
     if let Some((first, last)) = ends.filter(|(first, last)| (last - first).abs() / first > DRIFT) {
-        let change = 100.0 * (last / first - 1.0);
-        doubts.push(format!("the runs became {change:+.0} % longer: something else was at work, or the clock changed"));
+        let change = 100.0 * (last / first - 1.0).abs();
+        let way = if last > first { "longer" } else { "shorter" };
+        doubts.push(format!(
+            "the runs became {change:.0} % {way}: something else was at work, or the clock changed"
+        ));
     }
     doubts
 }

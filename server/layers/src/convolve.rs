@@ -28,6 +28,11 @@ pub(crate) fn convolve(
     if input.rank() == axes + 1 {
         return convolve(&input.unsqueeze(0)?, weight, window, groups, fill)?.squeeze(0);
     }
+    if input.device().is_cpu() && input.dtype() == DType::BF16 {
+        // Candle's product of patches on a CPU knows no bf16.
+        let (input, weight) = (input.to_dtype(DType::F32)?, weight.to_dtype(DType::F32)?);
+        return convolve(&input, &weight, window, groups, fill)?.to_dtype(DType::BF16);
+    }
     let mut input = input.clone();
     for (axis, (before, after)) in window.padding.iter().enumerate() {
         if *before > 0 || *after > 0 {
@@ -321,5 +326,44 @@ impl GroupedConvolution<'_> {
             }
         }
         Ok((output, output_shape(layout, kernel.outer, sizes)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Device;
+
+    use super::*;
+
+    #[test]
+    fn half_precision_is_that_of_single_rounded() {
+        let window = Window {
+            kernel: smallvec::smallvec![3, 3],
+            stride: smallvec::smallvec![2, 1],
+            padding: smallvec::smallvec![(1, 1), (0, 0)],
+            dilation: smallvec::smallvec![1, 1],
+            ceil_mode: false,
+        };
+        let random = |shape: &[usize]| {
+            let tensor = Tensor::randn(0f32, 1., shape, &Device::Cpu).expect("a tensor");
+            tensor.to_dtype(DType::BF16).expect("a tensor")
+        };
+        for groups in [1, 4] {
+            let (input, weight) = (random(&[2, 4, 8, 8]), random(&[8, 4 / groups, 3, 3]));
+            let run = |dtype: DType| {
+                let (input, weight) = (input.to_dtype(dtype), weight.to_dtype(dtype));
+                let (input, weight) = (input.expect("a tensor"), weight.expect("a tensor"));
+                let fill = Fill::Constant(0.0);
+                let output = convolve(&input, &weight, &window, groups, fill).expect("an output");
+                assert_eq!(output.dtype(), dtype);
+                let output = output.to_dtype(DType::F32).and_then(|output| output.flatten_all());
+                output.and_then(|output| output.to_vec1::<f32>()).expect("values")
+            };
+            let pairs = run(DType::BF16).into_iter().zip(run(DType::F32));
+            // bf16 has eight significant bits.
+            assert!(pairs.into_iter().all(|(half, single)| {
+                (half - single).abs() <= single.abs() / 256.0 + f32::EPSILON
+            }));
+        }
     }
 }
