@@ -11,6 +11,7 @@ import matplotlib
 
 matplotlib.use("svg")
 matplotlib.rcParams["svg.hashsalt"] = "taper"
+matplotlib.rcParams["svg.fonttype"] = "none"
 import matplotlib.pyplot as plt
 
 COLOURS = {"compute": "#c2410c", "memory": "#1d4ed8"}
@@ -26,15 +27,19 @@ def main(source, target):
     corner = flops / bandwidth
     axes.plot([low, corner, high], [low * bandwidth / 1e9, flops / 1e9, flops / 1e9], color="black", linewidth=1.5)
     axes.text(high / 1.1, flops / 1e9 * 1.15, f"matrix product: {flops / 1e9:.0f} GFLOP/s", ha="right", fontsize=9)
-    axes.text(low * 1.2, low * bandwidth / 1e9 * 2.2, f"copy: {bandwidth / 2**30:.1f} GiB/s", fontsize=9, rotation=24)
+    axes.text(1, bandwidth / 1e9 * 1.6, f"copy: {bandwidth / 2**30:.1f} GiB/s", fontsize=9, ha="right")
     for bound in COLOURS:
         chosen = [(at, layer) for at, layer in zip(intensity, layers) if (at < corner) == (bound == "memory")]
         axes.scatter([at for at, _ in chosen], [layer["flops"] / layer["median"] / 1e9 for _, layer in chosen],
                      s=[4 + 900 * layer["median"] / result["whole"]["median"] for _, layer in chosen],
                      color=COLOURS[bound], alpha=0.5, linewidth=0, label=f"{bound}-bound")
-    for at, layer in sorted(zip(intensity, layers), key=lambda pair: -pair[1]["median"])[:3]:
-        axes.annotate(layer["path"], (at, layer["flops"] / layer["median"] / 1e9), fontsize=8,
-                      xytext=(6, -10), textcoords="offset points")
+    named = []
+    for at, layer in sorted(zip(intensity, layers), key=lambda pair: -pair[1]["median"])[:4]:
+        # Layers that do the same lie on each other.
+        if all(abs(at / other - 1) > 0.1 for other in named):
+            named.append(at)
+            axes.annotate(layer["path"], (at, layer["flops"] / layer["median"] / 1e9), fontsize=8,
+                          xytext=(8, -10), textcoords="offset points")
     axes.set(xscale="log", yscale="log", xlim=(low, high), ylim=(None, flops / 1e9 * 3),
              xlabel="FLOPs per byte that the layer reads or writes", ylabel="GFLOP/s that it reached")
     sizes = ", ".join(f"{name} = {size}" for name, size in result["sizes"])

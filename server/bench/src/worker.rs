@@ -122,7 +122,7 @@ fn answer(request: &Request, events: &mut Events<impl Write>) -> Result<Measured
         .ok_or_else(|| (Failure::RunFailed, "no run was timed".to_owned()))?;
     let layers = built.layers();
     let parts = built.between() + layers.iter().map(|layer| layer.median).sum::<f64>();
-    let mut doubts = doubts(&samples, &whole, parts);
+    let mut doubts = doubts(&samples, &whole, parts, request.budget.precision);
     doubts.extend(wrong.into_iter().map(|output| {
         format!("output {output} has values that are no numbers: with other weights it may take longer or shorter")
     }));
@@ -365,9 +365,9 @@ fn check_memory(
 }
 
 /// What makes a result doubtful.
-fn doubts(samples: &Samples, whole: &Statistics, parts: f64) -> Vec<String> {
+fn doubts(samples: &Samples, whole: &Statistics, parts: f64, wanted: f64) -> Vec<String> {
     let mut doubts = Vec::new();
-    if samples.stop == Stop::Time {
+    if samples.stop == Stop::Time && whole.precision() > wanted {
         let precision = 100.0 * whole.precision();
         doubts.push(format!("the time was over when the median was known to {precision:.1} %"));
     }
