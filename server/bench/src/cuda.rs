@@ -1,7 +1,10 @@
 //! GPUs with CUDA: events as a clock, the memory pool that Candle allocates from, and what NVIDIA's
 //! management library says of the GPU's state.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::{
+    ffi::OsStr,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
 use candle_core::{
     Device as Place, Error, Result,
@@ -47,6 +50,13 @@ fn quietly<T>(ask: impl FnOnce() -> T) -> Option<T> {
     found.ok()
 }
 
+/// NVIDIA's management library. Where there is a driver and no toolkit only its versioned name is
+/// there.
+fn nvml() -> Option<Nvml> {
+    let name = OsStr::new("libnvidia-ml.so.1");
+    Nvml::builder().lib_path(name).init().or_else(|_| Nvml::init()).ok()
+}
+
 /// A GPU that is open, with a stream of its own.
 pub(crate) struct Gpu {
     pub place: Place,
@@ -79,7 +89,7 @@ impl Gpu {
         Ok(Gpu {
             place,
             pool: pool.and_then(std::result::Result::ok),
-            nvml: quietly(|| Nvml::init().ok()).flatten(),
+            nvml: quietly(nvml).flatten(),
             uuid: uuid_text(&uuid.bytes.map(|byte| byte.cast_unsigned())),
             stream,
         })
