@@ -187,6 +187,12 @@ fn difference(
 fn largest_difference(ours: &Tensor, theirs: &Tensor) -> candle_core::Result<f64> {
     let number = candle_core::DType::F64;
     let (ours, theirs) = (ours.to_dtype(number)?, theirs.to_dtype(number)?);
+    // A maximum passes over what is not a number; a sum does not.
+    for tensor in [&ours, &theirs] {
+        if !tensor.sum_all()?.to_scalar::<f64>()?.is_finite() {
+            candle_core::bail!("an output has values that are no numbers: nothing to compare");
+        }
+    }
     let largest = theirs.abs()?.max_all()?.to_scalar::<f64>()?.max(f64::MIN_POSITIVE);
     Ok((ours - theirs)?.abs()?.max_all()?.to_scalar::<f64>()? / largest)
 }
@@ -367,6 +373,9 @@ fn check_memory(
 /// What makes a result doubtful.
 fn doubts(samples: &Samples, whole: &Statistics, parts: f64, wanted: f64) -> Vec<String> {
     let mut doubts = Vec::new();
+    if whole.samples < 6 {
+        doubts.push(format!("{} samples are too few for an interval", whole.samples));
+    }
     if samples.stop == Stop::Time && whole.precision() > wanted {
         let precision = 100.0 * whole.precision();
         doubts.push(format!("the time was over when the median was known to {precision:.1} %"));

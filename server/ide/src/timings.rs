@@ -256,7 +256,7 @@ impl Timings {
 /// The latencies of a file's models that are still true, for its expectations.
 pub(crate) fn latencies(timings: &Timings) -> Vec<Latency> {
     let all = timings.models.iter().flat_map(|(model, found)| {
-        let current = found.iter().filter(|(_, is_stale)| !is_stale);
+        let current = found.iter().filter(|(one, is_stale)| !is_stale && !one.is_invalid);
         current.map(|(one, _)| Latency {
             model: model.to_string(),
             device: one.device.clone(),
