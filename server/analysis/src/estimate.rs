@@ -166,10 +166,12 @@ impl DataSheet {
         DATA_SHEETS.iter().find(|sheet| sheet.id == id)
     }
 
-    /// Its ceilings for a dtype; one of 64 bits or more is not on the sheet, and has those of f32.
+    /// Its ceilings for a dtype. One of 8 bits is at most twice as fast as one of 16 on these devices;
+    /// one of 64 bits is not on the sheets, and has those of f32.
     pub fn ceilings(&self, dtype: DType) -> Ceilings {
         let tera = match dtype {
             DType::F16 | DType::BF16 => self.half,
+            _ if dtype.bytes() == 1 => 2.0 * self.half,
             _ => self.f32,
         };
         Ceilings { flops_per_second: 1e12 * tera, bytes_per_second: 1e9 * self.bandwidth }

@@ -93,12 +93,8 @@ impl Built<'_> {
         let outputs = self.executable.run(&self.inputs, &mut |_| {})?;
         let mut wrong = Vec::new();
         for (number, output) in outputs.iter().enumerate() {
-            if output.dtype().is_float() {
-                // One that is not a number, or none that a float can hold, makes the sum such a one.
-                let sum = output.to_dtype(CandleDType::F32)?.sum_all()?.to_scalar::<f32>()?;
-                if !sum.is_finite() {
-                    wrong.push(number);
-                }
+            if output.dtype().is_float() && !is_finite(output)? {
+                wrong.push(number);
             }
         }
         Ok(wrong)
@@ -203,6 +199,13 @@ impl Timed {
             seconds: Vec::new(),
         }
     }
+}
+
+/// Whether every value is a number: one that is none makes the sum such a one, while a maximum
+/// passes over it.
+pub(crate) fn is_finite(tensor: &Tensor) -> Result<bool> {
+    let sum = tensor.to_dtype(CandleDType::F32)?.sum_all()?.to_scalar::<f32>()?;
+    Ok(sum.is_finite())
 }
 
 /// Whether a step computes by itself.

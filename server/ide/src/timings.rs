@@ -157,8 +157,9 @@ impl Timings {
             .filter(|one| one.whole.fingerprint == whole || is_of(one))
             .map(|one| (one.clone(), one.whole.fingerprint != whole))
             .collect();
-        found.sort_by_key(|(one, is_stale)| (*is_stale, std::cmp::Reverse(one.at)));
-        if let Some((measurement, _)) = found.first() {
+        found.sort_by_key(|(one, is_stale)| (one.is_invalid, *is_stale, std::cmp::Reverse(one.at)));
+        // Beside the text stands no invalid one; the line above the model says that it is.
+        if let Some((measurement, _)) = found.first().filter(|(one, _)| !one.is_invalid) {
             self.add_lines(model, measurement, &mut fingerprints);
         }
         let mut devices: Vec<String> = Vec::new();
@@ -242,7 +243,7 @@ impl Timings {
 
     /// The time of a model.
     pub fn of_whole(&self, model: &Model) -> Option<Timing> {
-        let (newest, is_stale) = self.of_model(model).first()?;
+        let (newest, is_stale) = self.of_model(model).first().filter(|(one, _)| !one.is_invalid)?;
         let timing = Timing::of(&newest.whole, newest.whole.fingerprint);
         Some(Timing { is_stale: *is_stale, ..timing })
     }

@@ -138,7 +138,7 @@ fn table(mut layers: Vec<EstimatedLayer>, top: usize, whole: f64) -> String {
 fn devices() -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
-    table.set_header(["id", "device", "f32 TFLOP/s", "f16, bf16", "GB/s", "source"]);
+    table.set_header(["id", "device", "f32 TFLOP/s", "f16, bf16", "GB/s", "GB", "source"]);
     for sheet in DATA_SHEETS {
         table.add_row([
             sheet.id.to_owned(),
@@ -146,6 +146,7 @@ fn devices() -> String {
             sheet.f32.to_string(),
             sheet.half.to_string(),
             sheet.bandwidth.to_string(),
+            sheet.memory.to_string(),
             sheet.source.to_owned(),
         ]);
     }
