@@ -4,9 +4,10 @@
     scripts/build-cuda.sh                        # on any machine; makes target/cuda/taper.xz
     python3 tests/gpu/run.py --out report        # on the machine with the GPU
 
-Writes report/report.md and report/report.json. With `--device cpu` everything runs on a machine
-without a GPU, to see that this script works. PyTorch is compared with where it is installed; so are
-torchvision and transformers.
+Writes report/report.md and report/report.json, anew after each thing that it has tried, so that a
+lease that ends early loses nothing. With `--device cpu` everything runs on a machine without a GPU,
+to see that this script works. PyTorch is compared with where it is installed; so are torchvision and
+transformers.
 """
 
 import argparse
@@ -44,6 +45,13 @@ TAPER_MODELS = "narrow_alexnet narrow_resnet18 small_unet lstm_classifier gru_ta
 LIBRARIES = ["/usr/local/cuda/lib64", "/usr/local/nvidia/lib64", "/usr/lib/x86_64-linux-gnu"]
 
 
+# What is tried, in this order.
+PARTS = ["benchmarks", "pytorch", "correctness", "repeated", "out_of_memory", "cancel"]
+
+# Seconds after which a program has hung.
+PATIENCE = 180
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--taper", default=str(ROOT / "target/cuda/taper.xz"), help="the program, or it packed")
@@ -51,8 +59,10 @@ def main():
     parser.add_argument("--out", default="report", type=pathlib.Path)
     parser.add_argument("--seconds", default=5.0, type=float, help="the most for each benchmark")
     parser.add_argument("--models", default=",".join(name for name, *_ in MODELS), help="which, by their names")
+    parser.add_argument("--parts", default=",".join(PARTS), help="what is tried")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
+    chosen, parts = arguments.models.split(","), arguments.parts.split(",")
     with tempfile.TemporaryDirectory() as folder:
         taper = Taper(unpacked(arguments.taper, folder), arguments.device, arguments.seconds)
         report = {"at": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()), "device": arguments.device}
@@ -61,25 +71,32 @@ def main():
         print("\n".join(report["devices"]), flush=True)
         if not any(line.startswith(arguments.device + ":") for line in report["devices"]):
             sys.exit(f"there is no {arguments.device} here")
-        chosen = arguments.models.split(",")
-        report["benchmarks"] = [
-            taper.benchmark(name, path, sets, dtype, batch)
-            for name, path, sets, dtype in MODELS if name in chosen for batch in BATCHES
-        ]
-        report["repeated"] = taper.repeated()
-        report["correctness"] = taper.correctness()
-        report["out_of_memory"] = taper.out_of_memory()
-        report["cancel"] = taper.cancel()
-    report["pytorch"] = pytorch(chosen, arguments)
-    (arguments.out / "report.json").write_text(json.dumps(report, indent=1) + "\n")
-    (arguments.out / "report.md").write_text(markdown(report))
+        tried = {
+            "benchmarks": lambda: taper.benchmarks(chosen),
+            "pytorch": lambda: pytorch(chosen, arguments),
+            "correctness": taper.correctness,
+            "repeated": taper.repeated,
+            "out_of_memory": taper.out_of_memory,
+            "cancel": taper.cancel,
+        }
+        for part in parts:
+            started = time.monotonic()
+            for found in tried[part]():
+                report[part] = found
+                save(report, arguments.out)
+            print(f"{part}: {time.monotonic() - started:.0f} s", flush=True)
     print(markdown(report))
 
 
+def save(report, folder):
+    (folder / "report.json").write_text(json.dumps(report, indent=1) + "\n")
+    (folder / "report.md").write_text(markdown(report))
+
+
 def unpacked(path, folder):
-    """The program as a file that can be run."""
+    """The program as a file that can be run, by its whole path."""
     if not path.endswith(".xz"):
-        return path
+        return str(pathlib.Path(path).resolve())
     program = pathlib.Path(folder) / "taper"
     program.write_bytes(lzma.decompress(pathlib.Path(path).read_bytes()))
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
@@ -96,13 +113,19 @@ def environment():
 
 
 class Taper:
+    """The program. What is tried is given as it stands, again and again until it is complete."""
+
     def __init__(self, program, device, seconds):
         self.program, self.device, self.seconds = program, device, seconds
         self.environment = environment()
 
     def run(self, *arguments):
         command = [self.program, *map(str, arguments)]
-        return subprocess.run(command, cwd=ROOT, env=self.environment, text=True, capture_output=True)
+        try:
+            return subprocess.run(command, cwd=ROOT, env=self.environment, text=True, capture_output=True,
+                                  timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            return subprocess.CompletedProcess(command, 1, "", f"error: nothing after {PATIENCE} s")
 
     def text(self, *arguments):
         return self.run(*arguments).stdout.strip()
@@ -114,7 +137,15 @@ class Taper:
         if done.returncode == 0:
             return json.loads(done.stdout)
         errors = [line for line in done.stderr.splitlines() if line.startswith("error")]
-        return {"error": errors[0] if errors else f"exit {done.returncode}"}
+        last = (done.stderr.strip().splitlines() or [""])[-1]
+        return {"error": errors[0] if errors else f"exit {done.returncode}: {last}"}
+
+    def benchmarks(self, chosen):
+        found = []
+        for name, path, sets, dtype in MODELS:
+            for batch in BATCHES if name in chosen else []:
+                found.append(self.benchmark(name, path, sets, dtype, batch))
+                yield found
 
     def benchmark(self, name, path, sets, dtype, batch):
         chosen = [part for one in sets for part in ("--set", one.format(batch))]
@@ -127,8 +158,9 @@ class Taper:
         results = [self.bench("examples/resnet50.taper") for _ in range(5)]
         medians = [result["whole"]["median"] for result in results if "whole" in result]
         if len(medians) < 2:
-            return {"error": results[0].get("error")}
-        return {"medians": medians, "spread": (max(medians) - min(medians)) / sorted(medians)[len(medians) // 2]}
+            yield {"error": results[0].get("error")}
+        else:
+            yield {"medians": medians, "spread": (max(medians) - min(medians)) / sorted(medians)[len(medians) // 2]}
 
     def correctness(self):
         """The outputs of the fixtures on the device against those on the CPU."""
@@ -143,7 +175,7 @@ class Taper:
             result = json.loads(done.stdout) if done.returncode == 0 else {}
             error = None if result else done.stderr.strip()
             found.append({"name": name, "difference": result.get("difference"), "error": error})
-        return found
+            yield found
 
     def out_of_memory(self):
         """Twice the batch until it does not fit: it must be said, not crash."""
@@ -152,9 +184,10 @@ class Taper:
         while batch < 1 << 24:
             result = self.bench("examples/vgg16.taper", "--set", f"N={batch}")
             if "error" in result:
-                return {"batch": batch, "message": result["error"]}
+                yield {"batch": batch, "message": result["error"]}
+                return
             batch *= 2
-        return {"message": "everything fits"}
+        yield {"message": "everything fits"}
 
     def cancel(self):
         """A benchmark that is told to stop: how soon it and its worker have ended."""
@@ -167,7 +200,7 @@ class Taper:
         process.wait()
         while self.workers() and time.monotonic() - started < 10:
             time.sleep(0.005)
-        return {"seconds": time.monotonic() - started, "workers_left": self.workers()}
+        yield {"seconds": time.monotonic() - started, "workers_left": self.workers()}
 
     def workers(self):
         """How many workers of this program there are."""
@@ -186,9 +219,11 @@ def pytorch(chosen, arguments):
     try:
         import torch
     except ImportError:
-        return {"error": "PyTorch is not there"}
+        yield {"error": "PyTorch is not there"}
+        return
     if arguments.device.startswith("cuda") and not torch.cuda.is_available():
-        return {"error": "PyTorch has no CUDA here"}
+        yield {"error": "PyTorch has no CUDA here"}
+        return
     found = {"version": torch.__version__, "models": []}
     for name, make in pytorch_models(torch).items():
         for batch in BATCHES if name in chosen else []:
@@ -199,9 +234,10 @@ def pytorch(chosen, arguments):
             except Exception as error:  # A missing package or memory: the column says so.
                 entry = {"error": f"{type(error).__name__}: {str(error).splitlines()[0]}"}
             found["models"].append({"name": name, "batch": batch, **entry})
+            print(f"PyTorch, {name}, batch {batch}: {entry}", flush=True)
             if arguments.device.startswith("cuda"):
                 torch.cuda.empty_cache()
-    return found
+            yield found
 
 
 def pytorch_models(torch):
@@ -270,13 +306,16 @@ def time_of(seconds):
 
 
 def markdown(report):
+    """What is in the report so far."""
     lines = [f"# On a GPU: {report['at']}", "", f"`{report['version']}`", "", "```text", *report["devices"], "```", ""]
-    eager = {(one["name"], one["batch"]): one for one in report["pytorch"].get("models", [])}
-    lines += ["| model | batch | dtype | time | 95 % between | throughput | memory | between layers | PyTorch eager | "
-              "Candle / PyTorch | notes |", "|---|--:|---|--:|---|--:|--:|--:|--:|--:|---|"]
-    for one in report["benchmarks"]:
+    pytorch = report.get("pytorch", {"error": "not tried"})
+    eager = {(one["name"], one["batch"]): one for one in pytorch.get("models", [])}
+    lines += [f"| model | batch | dtype | time | 95 % between | throughput | memory | between layers | "
+              f"PyTorch {pytorch.get('version', 'eager')} | "
+              "Taper / PyTorch | notes |", "|---|--:|---|--:|---|--:|--:|--:|--:|--:|---|"]
+    for one in report.get("benchmarks", []):
         result, theirs = one["result"], eager.get((one["name"], one["batch"]), {})
-        other = time_of(theirs["median"]) if "median" in theirs else theirs.get("error", report["pytorch"].get("error", ""))
+        other = time_of(theirs["median"]) if "median" in theirs else theirs.get("error", pytorch.get("error", ""))
         if "error" in result:
             lines.append(f"| {one['name']} | {one['batch']} | {one['dtype']} | | | | | | {other} | | {result['error']} |")
             continue
@@ -288,17 +327,21 @@ def markdown(report):
         notes = "; ".join(["INVALID: " + reason for reason in result["invalid"]] + result["doubts"])
         lines.append(f"| {one['name']} | {one['batch']} | {one['dtype']} | {time_of(whole['median'])} | {low} … {high} | "
                      f"{speed['per_second']:.4g} {speed['unit']}/s | {memory} | {between} | {other} | {ratio} | {notes} |")
-    spread = report["repeated"].get("spread")
-    lines += ["", f"ResNet-50 measured five times: the medians are within {100 * spread:.2f} % of each other."
-              if spread is not None else f"Measured again: {report['repeated'].get('error')}", ""]
-    lines += ["| outputs against the CPU | largest difference |", "|---|--:|"]
-    for one in report["correctness"]:
+    if repeated := report.get("repeated"):
+        spread = repeated.get("spread")
+        lines += ["", f"ResNet-50 measured five times: the medians are within {100 * spread:.2f} % of each other."
+                  if spread is not None else f"Measured again: {repeated['error']}"]
+    if "correctness" in report:
+        lines += ["", "| outputs against the CPU | largest difference |", "|---|--:|"]
+    for one in report.get("correctness", []):
         shown = f"{one['difference']:.1e}" if one["difference"] is not None else one["error"]
         lines.append(f"| {one['name']} | {shown} |")
-    memory, cancel = report["out_of_memory"], report["cancel"]
-    lines += ["", f"Out of memory: at a batch of {memory.get('batch')}, \"{memory['message']}\".", "",
-              f"Cancelled: ended after {1e3 * cancel['seconds']:.0f} ms, {cancel['workers_left']} workers left.", ""]
-    return "\n".join(lines)
+    if memory := report.get("out_of_memory"):
+        lines += ["", f"Out of memory: at a batch of {memory.get('batch')}, \"{memory['message']}\"."]
+    if cancel := report.get("cancel"):
+        lines += ["", f"Cancelled: ended after {1e3 * cancel['seconds']:.0f} ms, "
+                  f"{cancel['workers_left']} workers left."]
+    return "\n".join([*lines, ""])
 
 
 if __name__ == "__main__":
