@@ -6,13 +6,13 @@ use std::{env, path::PathBuf, process::Command};
 const OLDEST: &str = "compute_80";
 
 fn main() {
-    let source = "src/convolve.cu";
+    let source = "src/cuda/kernels.cu";
     println!("cargo::rerun-if-changed={source}");
     println!("cargo::rerun-if-env-changed=NVCC");
     if env::var_os("CARGO_FEATURE_CUDA").is_none() {
         return;
     }
-    let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default()).join("convolve.ptx");
+    let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default()).join("kernels.ptx");
     let nvcc = env::var("NVCC").unwrap_or_else(|_| "nvcc".to_owned());
     let status = Command::new(&nvcc)
         .args(["--ptx", "-O3", &format!("-arch={OLDEST}"), source, "-o"])

@@ -10,8 +10,7 @@ use crate::{Ceilings, device::Opened};
 const SIDE_ON_CPU: usize = 1024;
 const SIDE_ON_GPU: usize = 8192;
 
-/// Bytes that are copied, too many for any cache; in place, as new memory would cost more than the
-/// copy.
+/// Bytes that are copied, too many for any cache.
 const COPIED_ON_CPU: usize = 1 << 27;
 const COPIED_ON_GPU: usize = 1 << 30;
 
@@ -43,9 +42,8 @@ pub(crate) fn measure(dtype: DType, device: &Opened) -> Result<Ceilings> {
     copied = copied.min(room.max(1 << 20));
     let matrix = Tensor::rand(-1f32, 1f32, (side, side), place)?.to_dtype(dtype)?;
     let product = best(device, || matrix.matmul(&matrix))?;
-    let long = Tensor::ones(copied / dtype.size_in_bytes(), dtype, place)?;
-    let target = long.ones_like()?;
-    let copy = best(device, || target.slice_set(&long, 0, 0))?;
+    let mut copies = device.copies(copied)?;
+    let copy = best(device, || copies.run())?;
     Ok(Ceilings {
         flops_per_second: 2.0 * (side as f64).powi(3) / product,
         bytes_per_second: 2.0 * copied as f64 / copy,
@@ -53,7 +51,7 @@ pub(crate) fn measure(dtype: DType, device: &Opened) -> Result<Ceilings> {
 }
 
 /// The least seconds of several tries.
-fn best<T>(device: &Opened, work: impl Fn() -> Result<T>) -> Result<f64> {
+fn best<T>(device: &Opened, mut work: impl FnMut() -> Result<T>) -> Result<f64> {
     let started = Instant::now();
     let mut least = f64::INFINITY;
     let mut tries = 0;

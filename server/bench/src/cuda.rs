@@ -1,18 +1,16 @@
 //! GPUs with CUDA: events as a clock, the memory pool that Candle allocates from, and what NVIDIA's
 //! management library says of the GPU's state.
 
-use std::{
-    ffi::OsStr,
-    panic::{AssertUnwindSafe, catch_unwind},
-};
+use std::ffi::OsStr;
 
 use candle_core::{
     Device as Place, Error, Result,
     cuda_backend::cudarc::driver::{
-        CudaContext, CudaEvent, CudaStream, DriverError, result,
+        CudaContext, CudaEvent, CudaSlice, CudaStream, DriverError, result,
         sys::{CUevent_flags, CUmemPool_attribute as Attribute, CUmemoryPool},
     },
 };
+use layers::quietly;
 use nvml_wrapper::{
     Nvml,
     bitmasks::device::ThrottleReasons,
@@ -28,26 +26,27 @@ pub(crate) fn devices() -> std::result::Result<Vec<Device>, String> {
     if count == 0 {
         return Err("this machine has no GPU that CUDA can use".to_owned());
     }
-    let of = |number: i32| {
-        let context = CudaContext::new(usize::try_from(number).unwrap_or(0))?;
-        Ok(Device {
-            id: format!("cuda:{number}"),
-            name: context.name()?,
-            threads: None,
-            memory: Some(context.total_mem()? as u64),
-        })
-    };
-    let devices = (0..count).map(of).collect::<std::result::Result<Vec<_>, DriverError>>();
-    devices.map_err(|error| format!("a GPU cannot be asked: {error}"))
+    // One that does not answer hides no other.
+    let all: Vec<_> = (0..count).map(described).collect();
+    let (found, refused): (Vec<_>, Vec<_>) = all.into_iter().partition(|one| one.is_ok());
+    let found: Vec<Device> = found.into_iter().flatten().collect();
+    match refused.into_iter().find_map(std::result::Result::err) {
+        Some(error) if found.is_empty() => Err(format!("a GPU cannot be asked: {error}")),
+        _ => Ok(found),
+    }
 }
 
-/// What a function gives, or nothing if it panics, as the bindings do where the driver is missing.
-fn quietly<T>(ask: impl FnOnce() -> T) -> Option<T> {
-    let hook = std::panic::take_hook();
-    std::panic::set_hook(Box::new(|_| {}));
-    let found = catch_unwind(AssertUnwindSafe(ask));
-    std::panic::set_hook(hook);
-    found.ok()
+/// A GPU, without opening it: that takes memory of it, and time.
+#[allow(unsafe_code)]
+fn described(number: i32) -> std::result::Result<Device, DriverError> {
+    let device = result::device::get(number)?;
+    Ok(Device {
+        id: format!("cuda:{number}"),
+        name: result::device::get_name(device)?,
+        threads: None,
+        // SAFETY: the device is one that the driver has named.
+        memory: Some(unsafe { result::device::total_mem(device)? } as u64),
+    })
 }
 
 /// NVIDIA's management library. Where there is a driver and no toolkit only its versioned name is
@@ -79,7 +78,12 @@ impl Event {
 impl Gpu {
     #[allow(unsafe_code)]
     pub fn open(number: usize) -> Result<Gpu> {
-        let place = Place::new_cuda_with_stream(number)?;
+        // The bindings panic where one of CUDA's libraries is missing.
+        let place = quietly(|| Place::new_cuda_with_stream(number)).unwrap_or_else(|| {
+            let needs =
+                "cuBLAS and cuRAND of CUDA 13, which come with its toolkit and with PyTorch";
+            candle_core::bail!("a library is missing: it needs {needs}, on LD_LIBRARY_PATH")
+        })?;
         let device = place.as_cuda_device()?.clone();
         // SAFETY: all work goes to this one stream, so no other has to wait for its events.
         unsafe { device.disable_event_tracking() };
@@ -98,6 +102,11 @@ impl Gpu {
     pub fn event(&self) -> Result<Event> {
         let event = self.stream.record_event(Some(CUevent_flags::CU_EVENT_DEFAULT));
         event.map(Event).map_err(Error::wrap)
+    }
+
+    pub fn copies(&self, bytes: usize) -> Result<Copies> {
+        let space = || self.stream.alloc_zeros::<u8>(bytes).map_err(Error::wrap);
+        Ok(Copies { stream: self.stream.clone(), from: space()?, to: space()? })
     }
 
     pub fn free_memory(&self) -> Option<u64> {
@@ -143,8 +152,26 @@ impl Gpu {
         let cuda = cuda.map(|version| format!("{}.{}", version / 1000, version % 1000 / 10));
         let capability = self.stream.context().compute_capability().ok();
         let capability = capability.map(|(major, minor)| format!("{major}.{minor}"));
-        let known = [("driver", driver), ("CUDA", cuda), ("compute capability", capability)];
+        let known = [
+            ("driver", driver),
+            ("CUDA", cuda),
+            ("cuDNN", layers::cudnn_version()),
+            ("compute capability", capability),
+        ];
         known.into_iter().filter_map(|(name, version)| Some((name.to_owned(), version?))).collect()
+    }
+}
+
+/// A copy within the GPU's memory.
+pub(crate) struct Copies {
+    stream: std::sync::Arc<CudaStream>,
+    from: CudaSlice<u8>,
+    to: CudaSlice<u8>,
+}
+
+impl Copies {
+    pub fn run(&mut self) -> Result<()> {
+        self.stream.memcpy_dtod(&self.from, &mut self.to).map_err(Error::wrap)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use candle_core::{Device as Place, Result};
+use rayon::prelude::*;
 use sysinfo::System;
 
 use crate::{Condition, Device, Failure, worker::Refused};
@@ -38,12 +39,37 @@ fn cpu() -> Device {
     }
 }
 
+/// Bytes that a core copies in one go.
+const COPIED_AT_ONCE: usize = 1 << 20;
+
 /// A device that is open.
 pub(crate) struct Opened {
     pub described: Device,
     pub place: Place,
     #[cfg(feature = "cuda")]
     cuda: Option<crate::cuda::Gpu>,
+}
+
+/// A copy that can be made again and again.
+pub(crate) enum Copies {
+    Memory(Vec<u8>, Vec<u8>),
+    #[cfg(feature = "cuda")]
+    Gpu(crate::cuda::Copies),
+}
+
+impl Copies {
+    pub fn run(&mut self) -> Result<()> {
+        match self {
+            // One core alone does not reach what the memory can.
+            Copies::Memory(from, to) => {
+                let parts = to.par_chunks_mut(COPIED_AT_ONCE).zip(from.par_chunks(COPIED_AT_ONCE));
+                parts.for_each(|(to, from)| to.copy_from_slice(from));
+                Ok(())
+            }
+            #[cfg(feature = "cuda")]
+            Copies::Gpu(copies) => copies.run(),
+        }
+    }
 }
 
 /// A point in the work of a device.
@@ -96,6 +122,16 @@ impl Opened {
             #[cfg(feature = "cuda")]
             _ => candle_core::bail!("two clocks cannot be compared"),
         }
+    }
+
+    /// Copies of so many bytes, from one place to another that are both there already: new memory would
+    /// cost more than the copy.
+    pub fn copies(&self, bytes: usize) -> Result<Copies> {
+        #[cfg(feature = "cuda")]
+        if let Some(gpu) = &self.cuda {
+            return Ok(Copies::Gpu(gpu.copies(bytes)?));
+        }
+        Ok(Copies::Memory(vec![1; bytes], vec![0; bytes]))
     }
 
     /// Bytes that can be allocated; nothing where that is not known.

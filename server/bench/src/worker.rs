@@ -26,6 +26,9 @@ const SUM: f64 = 0.05;
 /// The medians of the first and the last third differ by no more than this.
 const DRIFT: f64 = 0.05;
 
+/// As NVML calls it.
+const POWER_CAP: &str = "sw power cap";
+
 /// Reads one request and measures, until the result or an error is written.
 ///
 /// # Errors
@@ -82,6 +85,7 @@ pub(crate) type Refused = (Failure, String);
 /// How a measurement runs, as its environment.
 struct Conduct {
     invalid: Vec<String>,
+    doubts: Vec<String>,
     conditions: Vec<Condition>,
 }
 
@@ -123,6 +127,7 @@ fn answer(request: &Request, events: &mut Events<impl Write>) -> Result<Measured
     let layers = built.layers();
     let parts = built.between() + layers.iter().map(|layer| layer.median).sum::<f64>();
     let mut doubts = doubts(&samples, &whole, parts, request.budget.precision);
+    doubts.extend(conduct.doubts);
     doubts.extend(wrong.into_iter().map(|output| {
         format!("output {output} has values that are no numbers: with other weights it may take longer or shorter")
     }));
@@ -247,25 +252,32 @@ fn versions(device: &Opened) -> Vec<(String, String)> {
 /// What the device's state before and after says of what was measured in between.
 fn conduct(before: Option<Condition>, after: Option<Condition>) -> Conduct {
     let conditions: Vec<Condition> = before.into_iter().chain(after).collect();
-    let mut invalid = Vec::new();
-    let mut add = |reason: String| {
-        if !invalid.contains(&reason) {
-            invalid.push(reason);
+    let (mut invalid, mut doubts) = (Vec::new(), Vec::new());
+    let add = |to: &mut Vec<String>, reason: String| {
+        if !to.contains(&reason) {
+            to.push(reason);
         }
     };
+    let last = conditions.last().and_then(|last| last.clock_mhz.zip(last.max_clock_mhz));
     for condition in &conditions {
         if let Some(others) = condition.other_processes.filter(|others| *others > 0) {
-            add(format!("{others} other processes were computing on the GPU"));
+            add(&mut invalid, format!("{others} other processes were computing on the GPU"));
         }
         for reason in &condition.throttled {
-            add(format!("the GPU was slowed down: {reason}"));
+            // Under full load a GPU runs at the limit of its power: that is how fast it is.
+            match last.filter(|_| reason == POWER_CAP) {
+                Some((clock, most)) => add(
+                    &mut doubts,
+                    format!("the GPU ran at the limit of its power, at {clock} of {most} MHz"),
+                ),
+                None => add(&mut invalid, format!("the GPU was slowed down: {reason}")),
+            }
         }
     }
-    let last = conditions.last().and_then(|last| last.clock_mhz.zip(last.max_clock_mhz));
     if let Some((clock, most)) = last.filter(|(clock, most)| clock * 4 < most * 3) {
-        add(format!("the GPU ran at {clock} MHz, of {most}"));
+        add(&mut invalid, format!("the GPU ran at {clock} MHz, of {most}"));
     }
-    Conduct { invalid, conditions }
+    Conduct { invalid, doubts, conditions }
 }
 
 /// The samples of the whole, with those of every layer in between.

@@ -6,6 +6,7 @@ use candle_nn::{
     var_builder::{SimpleBackend, VarBuilderArgs},
 };
 use layers::TensorType;
+use rayon::prelude::*;
 
 /// Weights for every name that is asked for: numbers around 0, variances around 1.
 pub fn random_weights(seed: u64, dtype: DType, device: &Device) -> VarBuilder<'static> {
@@ -17,12 +18,12 @@ pub fn random_weights(seed: u64, dtype: DType, device: &Device) -> VarBuilder<'s
 pub fn random_inputs(ty: &TensorType, bound: u32, seed: u64, device: &Device) -> Result<Tensor> {
     let shape: Vec<usize> = ty.shape.iter().map(|size| *size as usize).collect();
     let count: usize = shape.iter().product();
-    let mut numbers = Numbers(seed);
+    let numbers = Numbers(seed);
     if ty.dtype.is_float() {
-        let values: Vec<f32> = (0..count).map(|_| 2.0 * numbers.next() - 1.0).collect();
+        let values = numbers.many(count, |number| 2.0 * number - 1.0);
         return Tensor::from_vec(values, shape, device)?.to_dtype(ty.dtype.candle());
     }
-    let values: Vec<i64> = (0..count).map(|_| (numbers.next() * bound as f32) as i64).collect();
+    let values = numbers.many(count, |number| (number * bound as f32) as i64);
     Tensor::from_vec(values, shape, device)?.to_dtype(ty.dtype.candle())
 }
 
@@ -39,7 +40,7 @@ impl SimpleBackend for Random {
         dtype: DType,
         device: &Device,
     ) -> Result<Tensor> {
-        let mut numbers =
+        let numbers =
             Numbers(name.bytes().fold(self.seed, |seed, byte| {
                 (seed ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
             }));
@@ -47,9 +48,8 @@ impl SimpleBackend for Random {
         let fan = shape.dims().iter().skip(1).product::<usize>().max(1) as f32;
         let scale = 1.0 / fan.sqrt();
         let (offset, scale) = if name.ends_with("running_var") { (1.0, 0.5) } else { (0.0, scale) };
-        let values: Vec<f32> = (0..shape.elem_count())
-            .map(|_| offset + scale * (2.0 * numbers.next() - 1.0))
-            .collect();
+        let values =
+            numbers.many(shape.elem_count(), |number| offset + scale * (2.0 * number - 1.0));
         Tensor::from_vec(values, shape, device)?.to_dtype(dtype)
     }
 
@@ -62,14 +62,20 @@ impl SimpleBackend for Random {
     }
 }
 
-/// SplitMix64 (Steele, Lea and Flood, 2014).
+/// SplitMix64 (Steele, Lea and Flood, 2014), from a seed: each number can be had without those before
+/// it, so that the billions of a large model are made on all cores.
 struct Numbers(u64);
 
 impl Numbers {
+    fn many<T: Send>(&self, count: usize, of: impl Fn(f32) -> T + Sync) -> Vec<T> {
+        let numbers = (0..count).into_par_iter().with_min_len(1 << 14);
+        numbers.map(|place| of(self.at(place as u64))).collect()
+    }
+
     /// From 0 to below 1.
-    fn next(&mut self) -> f32 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
+    fn at(&self, place: u64) -> f32 {
+        let steps = place.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0.wrapping_add(steps);
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         ((z ^ (z >> 31)) >> 40) as f32 / (1u64 << 24) as f32

@@ -1,13 +1,15 @@
 //! Attention and what goes with it.
 
 use candle_core::{D, Result as CandleResult, Tensor};
-use candle_nn::{VarBuilder, ops};
+use candle_nn::VarBuilder;
 
 use crate::{
     Arg, Arguments, Cost, Entry, Inputs, Kind, Layer, Module, Param, Reason, Refusal, TensorType,
     arguments::{first_input, float_input},
-    module::{first, many_to_many, matmul, one_to_one, unbuilt},
+    broadcast,
+    module::{Remembered, first, linear, many_to_many, matmul, one_to_one, unbuilt},
     refusal::At,
+    softmax::ScoreSoftmax,
 };
 
 pub(crate) static ENTRIES: &[Entry] = &[
@@ -289,21 +291,20 @@ impl Layer for MultiheadAttention {
             false => None,
         };
         let zero_attn = self.zero_attn;
-        let q = candle_nn::Linear::new(q, q_bias);
-        let k = candle_nn::Linear::new(k, k_bias);
-        let v = candle_nn::Linear::new(v, v_bias);
-        let out = candle_nn::linear_b(e, e, self.bias, weights.pp("out_proj"))?;
+        let out = weights.get((e, e), "out_proj.weight")?;
+        let out_bias = if self.bias { Some(weights.get(e, "out_proj.bias")?) } else { None };
         let (heads, batch_first) = (self.num_heads as usize, self.batch_first);
         many_to_many(move |inputs| {
             let query = first(inputs)?;
             let (key, value) = (inputs.get(1).unwrap_or(query), inputs.get(2).unwrap_or(query));
-            let project = |linear: &candle_nn::Linear, x: &Tensor| -> CandleResult<Tensor> {
+            let project = |x: &Tensor, weight: &Tensor, bias: &Option<Tensor>| {
                 let x =
                     if x.rank() == 2 { x.unsqueeze(usize::from(!batch_first))? } else { x.clone() };
                 let x = if batch_first { x } else { x.transpose(0, 1)? };
-                candle_nn::Module::forward(linear, &x.contiguous()?)
+                linear(&x, weight, bias.as_ref())
             };
-            let (q, mut k, mut v) = (project(&q, query)?, project(&k, key)?, project(&v, value)?);
+            let q = project(query, &q, &q_bias)?;
+            let (mut k, mut v) = (project(key, &k, &k_bias)?, project(value, &v, &v_bias)?);
             if let Some((bias_k, bias_v)) = &bias_kv {
                 let after = |x: &Tensor, bias: &Tensor| {
                     Tensor::cat(&[x, &bias.broadcast_as((x.dim(0)?, 1, e))?], 1)
@@ -319,12 +320,11 @@ impl Layer for MultiheadAttention {
             };
             let (q, k, v) = (split(&q)?, split(&k)?, split(&v)?);
             let scale = 1.0 / (q.dim(D::Minus1)? as f64).sqrt();
-            let scores =
-                ops::softmax_last_dim(&(q.matmul(&k.transpose(2, 3)?.contiguous()?)? * scale)?)?;
-            let values = scores.matmul(&v)?.transpose(1, 2)?;
+            let softmax = ScoreSoftmax { scale, is_causal: false, window: None };
+            let scores = softmax.of(&matmul(&q, &k.transpose(2, 3)?)?, None)?;
+            let values = matmul(&scores, &v)?.transpose(1, 2)?;
             let (n, l, _, _) = values.dims4()?;
-            let output =
-                candle_nn::Module::forward(&out, &values.contiguous()?.reshape((n, l, ()))?)?;
+            let output = linear(&values.reshape((n, l, ()))?, &out, out_bias.as_ref())?;
             let output = if batch_first { output } else { output.transpose(0, 1)? };
             Ok(vec![output.reshape(query.shape())?])
         })
@@ -480,55 +480,22 @@ impl Layer for Attention {
             let repeats = heads(query)? / heads(key)?.max(1);
             let (key, value) = (repeat_heads(key, repeats)?, repeat_heads(value, repeats)?);
             let width = query.dim(D::Minus1)? as f64;
-            let scale = attention.scale.unwrap_or(1.0 / width.sqrt());
-            let keys = key.transpose(D::Minus2, D::Minus1)?;
-            let mut scores = (matmul(query, &keys)? * scale)?;
+            let mut scale = attention.scale.unwrap_or(1.0 / width.sqrt());
+            let mut scores = matmul(query, &key.transpose(D::Minus2, D::Minus1)?)?;
+            let (bias, sinks) = attention.others(inputs);
+            if attention.softcap.is_some() || bias.is_some() {
+                scores = (scores * std::mem::replace(&mut scale, 1.0))?;
+            }
             if let Some(cap) = attention.softcap {
                 scores = ((scores / cap)?.tanh()? * cap)?;
             }
-            let (bias, sinks) = attention.others(inputs);
             if let Some(bias) = bias {
-                scores = scores.broadcast_add(bias)?;
+                scores = broadcast::add(&scores, bias)?;
             }
-            if attention.is_causal || attention.window.is_some() {
-                let (length, positions) = (scores.dim(D::Minus2)?, scores.dim(D::Minus1)?);
-                let mask =
-                    attention.mask(length, positions, scores.device())?.to_dtype(scores.dtype())?;
-                scores = scores.broadcast_add(&mask)?;
-            }
-            let positions = scores.dim(D::Minus1)?;
-            if let Some(sinks) = sinks {
-                let mut shape = scores.dims().to_vec();
-                shape[scores.rank() - 1] = 1;
-                let sinks = sinks.reshape(((), 1, 1))?.broadcast_as(shape)?;
-                scores = Tensor::cat(&[scores, sinks], D::Minus1)?;
-            }
-            let weights = ops::softmax_last_dim(&scores.contiguous()?)?;
-            Ok(vec![matmul(&weights.narrow(D::Minus1, 0, positions)?, &value)?])
+            let Attention { is_causal, window, .. } = attention;
+            let weights = ScoreSoftmax { scale, is_causal, window }.of(&scores, sinks)?;
+            Ok(vec![matmul(&weights, &value)?])
         })
-    }
-}
-
-impl Attention {
-    /// Minus infinity where a position may not be seen.
-    fn mask(
-        &self,
-        length: usize,
-        positions: usize,
-        device: &candle_core::Device,
-    ) -> CandleResult<Tensor> {
-        // The last query sees the last key, so that a cache in front is seen by all.
-        let offset = positions as i64 - length as i64;
-        let hidden = |row: i64, column: i64| {
-            let future = self.is_causal && column > row;
-            let past = self.window.is_some_and(|window| row - column >= window as i64);
-            future || past
-        };
-        let mask: Vec<f32> = (0..length as i64)
-            .flat_map(|row| (0..positions as i64).map(move |column| (row + offset, column)))
-            .map(|(row, column)| if hidden(row, column) { f32::NEG_INFINITY } else { 0.0 })
-            .collect();
-        Tensor::from_vec(mask, (length, positions), device)
     }
 }
 
@@ -670,27 +637,12 @@ impl Layer for RotaryEmbedding {
         if self.scaling == Scaling::Other {
             return unbuilt("these rotary angles depend on the sequence");
         }
-        let rotary = self.clone();
+        let (rotary, tables) = (self.clone(), Remembered::new());
         one_to_one(move |input| {
             let (length, width) = (input.dim(D::Minus2)?, input.dim(D::Minus1)?);
             let half = width / 2;
-            let angles: Vec<f32> = (0..length)
-                .flat_map(|position| (0..half).map(move |pair| (position, pair)))
-                .map(|(position, pair)| {
-                    let frequency = rotary.theta.powf(-2.0 * pair as f64 / width as f64);
-                    let frequency = rotary.scaling.apply(pair, frequency);
-                    ((position as i64 + rotary.offset) as f64 * frequency) as f32
-                })
-                .collect();
-            let angles = Tensor::from_vec(angles, (length, half), input.device())?;
-            let scale = match rotary.scaling {
-                Scaling::Yarn { attention_factor, .. } => attention_factor,
-                _ => 1.0,
-            };
-            let (cos, sin) = (
-                (angles.cos()? * scale)?.to_dtype(input.dtype())?,
-                (angles.sin()? * scale)?.to_dtype(input.dtype())?,
-            );
+            let key = (length, half, input.dtype());
+            let (cos, sin) = tables.of(key, || rotary.cos_and_sin(length, half, input))?;
             let shape = input.dims();
             let flat = input.reshape((1, (), length, width))?.contiguous()?;
             let output = match rotary.interleaved {
@@ -699,6 +651,33 @@ impl Layer for RotaryEmbedding {
             };
             output.reshape(shape)
         })
+    }
+}
+
+impl RotaryEmbedding {
+    /// The cosine and sine of each position's angles, `[length, half]`, for an input.
+    fn cos_and_sin(
+        &self,
+        length: usize,
+        half: usize,
+        input: &Tensor,
+    ) -> CandleResult<(Tensor, Tensor)> {
+        let frequency = |pair: usize| {
+            let frequency = self.theta.powf(-(pair as f64) / half as f64);
+            self.scaling.apply(pair, frequency)
+        };
+        let frequencies: Vec<f64> = (0..half).map(frequency).collect();
+        let angles: Vec<f32> = (0..length)
+            .map(|position| (position as i64 + self.offset) as f64)
+            .flat_map(|place| frequencies.iter().map(move |frequency| (place * frequency) as f32))
+            .collect();
+        let angles = Tensor::from_vec(angles, (length, half), input.device())?;
+        let scale = match self.scaling {
+            Scaling::Yarn { attention_factor, .. } => attention_factor,
+            _ => 1.0,
+        };
+        let of_input = |table: Tensor| (table * scale)?.to_dtype(input.dtype());
+        Ok((of_input(angles.cos()?)?, of_input(angles.sin()?)?))
     }
 }
 

@@ -6,6 +6,7 @@ use candle_nn::VarBuilder;
 use crate::{
     Arguments, Cost, Entry, Inputs, Kind, Layer, Module, Param, Refusal, Shape, TensorType,
     arguments::{first_input, float_input},
+    broadcast,
     convolve::convolve,
     module::one_to_one,
     padding::Fill,
@@ -253,7 +254,7 @@ fn add_bias(output: Tensor, bias: Option<&Tensor>, axes: usize) -> CandleResult<
     let Some(bias) = bias else { return Ok(output) };
     let mut shape = vec![1; output.rank()];
     shape[output.rank() - axes - 1] = bias.dim(0)?;
-    output.broadcast_add(&bias.reshape(shape)?)
+    broadcast::add(&output, &bias.reshape(shape)?)
 }
 
 /// The names of a kernel's sizes in a formula.

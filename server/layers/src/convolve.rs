@@ -2,18 +2,15 @@
 //! and runs one convolution for each group.
 
 use candle_core::{
-    CpuStorage, CustomOp2, DType, Layout, Result as CandleResult, Shape, Tensor, WithDType,
+    CpuStorage, CustomOp2, DType, DeviceLocation, Layout, Result as CandleResult, Shape, Tensor,
+    WithDType,
 };
+use rayon::prelude::*;
 
-use crate::{
-    padding::Fill,
-    window::{PerAxis, Window},
-};
+use crate::{padding::Fill, sweep::Sweep, window::Window};
 
-/// The most products of channels in a group for which a loop beats matrix products: on a CPU, and on
-/// a GPU, where each group would have kernels of its own.
+/// The most products of channels in a group for which a loop beats matrix products on a CPU.
 const SMALL_GROUP: usize = 64;
-const SMALL_GROUP_ON_CUDA: usize = 4096;
 
 /// A convolution of any number of axes, with everything per axis.
 /// `[N, C_in, *]` or `[C_in, *]`, and a weight `[C_out, C_in / groups, *]`.
@@ -33,32 +30,41 @@ pub(crate) fn convolve(
         let (input, weight) = (input.to_dtype(DType::F32)?, weight.to_dtype(DType::F32)?);
         return convolve(&input, &weight, window, groups, fill)?.to_dtype(DType::BF16);
     }
-    let mut input = input.clone();
-    for (axis, (before, after)) in window.padding.iter().enumerate() {
-        if *before > 0 || *after > 0 {
-            input = fill.pad(&input, axis + 2, *before as i64, *after as i64)?;
-        }
+    // cuDNN pads both sides alike.
+    let pads_apart =
+        input.device().is_cuda() && window.padding.iter().any(|(before, after)| before != after);
+    if fill != Fill::Constant(0.0) || pads_apart {
+        let (input, window) = padded(input, window, fill)?;
+        return convolve(&input, weight, &window, groups, Fill::Constant(0.0));
     }
-    let input = input.contiguous()?;
     // Candle's one-dimensional kernel on CUDA misreads a weight that is not contiguous.
-    let weight = weight.contiguous()?;
-    let per_group = (weight.dim(0)? / groups) * weight.dim(1)?;
-    let is_small = match input.device().is_cuda() {
-        true => per_group <= SMALL_GROUP_ON_CUDA && input.dtype().is_float(),
-        false => per_group <= SMALL_GROUP && matches!(input.dtype(), DType::F32 | DType::F64),
-    };
-    let has_loop = input.device().is_cpu() || input.device().is_cuda();
-    if groups > 1 && is_small && has_loop {
-        return input.apply_op2_no_bwd(&weight, &GroupedConvolution { window, groups });
+    let (input, weight) = (input.contiguous()?, weight.contiguous()?);
+    let sweep = Sweep::new(window, input.dims())?;
+    let convolution = Convolution { sweep, groups };
+    if convolution.is_better(&input, &weight)? {
+        return input.apply_op2_no_bwd(&weight, &convolution);
     }
+    let (input, window) = padded(&input, window, fill)?;
     let (stride, dilation) = (window.stride[0] as usize, window.dilation[0] as usize);
     match axes {
         1 => input.conv1d(&weight, 0, stride, dilation, groups),
         2 if all_equal(&window.stride) && all_equal(&window.dilation) => {
             input.conv2d(&weight, 0, stride, dilation, groups)
         }
-        _ => convolve_by_windows(&input, &weight, window, groups),
+        _ => convolve_by_windows(&input, &weight, &window, groups),
     }
+}
+
+/// The input with its padding, and the window without.
+fn padded(input: &Tensor, window: &Window, fill: Fill) -> CandleResult<(Tensor, Window)> {
+    let mut input = input.clone();
+    for (axis, (before, after)) in window.padding.iter().enumerate() {
+        if *before > 0 || *after > 0 {
+            input = fill.pad(&input, axis + 2, *before as i64, *after as i64)?;
+        }
+    }
+    let padding = smallvec::smallvec![(0, 0); window.padding.len()];
+    Ok((input.contiguous()?, Window { padding, ..window.clone() }))
 }
 
 fn all_equal(sizes: &[u64]) -> bool {
@@ -164,168 +170,99 @@ fn outputs_along(size: usize, kernel: usize, stride: usize, dilation: usize) -> 
     (size - dilation * (kernel - 1) - 1) / stride + 1
 }
 
-/// A convolution whose groups are small, of an input that is padded already: a depthwise layer runs
-/// in one pass instead of one convolution, copy and join for each channel.
-struct GroupedConvolution<'w> {
-    window: &'w Window,
-    groups: usize,
+/// A convolution of our own, padded with zeros: a depthwise layer runs in one pass instead of one
+/// convolution, copy and join for each channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Convolution {
+    pub sweep: Sweep,
+    pub groups: usize,
 }
 
-impl CustomOp2 for GroupedConvolution<'_> {
-    fn name(&self) -> &'static str {
-        "grouped-convolution"
-    }
-
-    fn cpu_fwd(
-        &self,
-        input: &CpuStorage,
-        input_layout: &Layout,
-        weight: &CpuStorage,
-        weight_layout: &Layout,
-    ) -> CandleResult<(CpuStorage, Shape)> {
-        let (image, kernel) = (Volume::of(input_layout), Volume::of(weight_layout));
-        match (input, weight) {
-            (CpuStorage::F32(input), CpuStorage::F32(weight)) => {
-                let (output, shape) = self.run(input, &image, weight, &kernel, input_layout)?;
-                Ok((CpuStorage::F32(output), shape))
+impl Convolution {
+    /// Whether it is faster than Candle's.
+    fn is_better(&self, input: &Tensor, weight: &Tensor) -> CandleResult<bool> {
+        let per_group = (weight.dim(0)? / self.groups) * weight.dim(1)?;
+        Ok(match input.device().location() {
+            DeviceLocation::Cpu => {
+                let is_float = matches!(input.dtype(), DType::F32 | DType::F64);
+                self.groups > 1 && per_group <= SMALL_GROUP && is_float
             }
-            (CpuStorage::F64(input), CpuStorage::F64(weight)) => {
-                let (output, shape) = self.run(input, &image, weight, &kernel, input_layout)?;
-                Ok((CpuStorage::F64(output), shape))
-            }
-            _ => candle_core::bail!("a grouped convolution takes f32 or f64"),
-        }
-    }
-
-    #[cfg(feature = "cuda")]
-    fn cuda_fwd(
-        &self,
-        input: &candle_core::CudaStorage,
-        input_layout: &Layout,
-        weight: &candle_core::CudaStorage,
-        weight_layout: &Layout,
-    ) -> CandleResult<(candle_core::CudaStorage, Shape)> {
-        let (image, kernel) = (Volume::of(input_layout), Volume::of(weight_layout));
-        let sizes = self.output_sizes(&image, &kernel);
-        let small = |sizes: [usize; 3]| sizes.map(|size| size as u32);
-        let geometry = crate::convolve_cuda::Geometry {
-            samples: image.outer as u32,
-            in_channels: image.channels as u32,
-            out_channels: kernel.outer as u32,
-            group_in: kernel.channels as u32,
-            group_out: (kernel.outer / self.groups) as u32,
-            input: small(image.sizes),
-            kernel: small(kernel.sizes),
-            output: small(sizes),
-            stride: small(three_of(&self.window.stride)),
-            dilation: small(three_of(&self.window.dilation)),
-        };
-        let output = crate::convolve_cuda::grouped_convolution(
-            geometry,
-            input,
-            input_layout,
-            weight,
-            weight_layout,
-        )?;
-        Ok((output, output_shape(input_layout, kernel.outer, sizes)))
-    }
-}
-
-/// A tensor of up to three axes as one of three.
-struct Volume {
-    outer: usize,
-    channels: usize,
-    sizes: [usize; 3],
-    offset: usize,
-}
-
-impl Volume {
-    /// Both operands are contiguous.
-    fn of(layout: &Layout) -> Volume {
-        let dims = layout.dims();
-        Volume {
-            outer: dims[0],
-            channels: dims[1],
-            sizes: three(&dims[2..], 1),
-            offset: layout.start_offset(),
-        }
-    }
-}
-
-/// A value for each of three axes; those that are missing come first.
-fn three(values: &[usize], missing: usize) -> [usize; 3] {
-    let mut out = [missing; 3];
-    out[3 - values.len()..].copy_from_slice(values);
-    out
-}
-
-fn three_of(sizes: &PerAxis<u64>) -> [usize; 3] {
-    let sizes: Vec<usize> = sizes.iter().map(|size| *size as usize).collect();
-    three(&sizes, 1)
-}
-
-/// The shape of the output for an input of a layout.
-fn output_shape(input: &Layout, channels: usize, sizes: [usize; 3]) -> Shape {
-    let mut shape = input.dims().to_vec();
-    shape[1] = channels;
-    let axes = shape.len() - 2;
-    shape[2..].copy_from_slice(&sizes[3 - axes..]);
-    shape.into()
-}
-
-impl GroupedConvolution<'_> {
-    fn output_sizes(&self, image: &Volume, kernel: &Volume) -> [usize; 3] {
-        let (stride, dilation) = (three_of(&self.window.stride), three_of(&self.window.dilation));
-        std::array::from_fn(|axis| {
-            outputs_along(image.sizes[axis], kernel.sizes[axis], stride[axis], dilation[axis])
+            #[cfg(feature = "cuda")]
+            DeviceLocation::Cuda { .. } => crate::cuda::has_convolution(self, input, weight)?,
+            _ => false,
         })
     }
 
     fn run<T: WithDType>(
         &self,
         input: &[T],
-        image: &Volume,
         weight: &[T],
-        kernel: &Volume,
-        layout: &Layout,
-    ) -> CandleResult<(Vec<T>, Shape)> {
-        let (stride, dilation) = (three_of(&self.window.stride), three_of(&self.window.dilation));
-        let sizes = self.output_sizes(image, kernel);
-        let [depth, height, width] = sizes;
-        let area: usize = image.sizes.iter().product();
-        let places: usize = kernel.sizes.iter().product();
-        let per_group = kernel.outer / self.groups;
-        let mut output = vec![T::zero(); image.outer * kernel.outer * depth * height * width];
-        let planes = output.chunks_exact_mut((depth * height * width).max(1));
-        for (plane_index, plane) in planes.enumerate() {
-            let (sample, out_channel) = (plane_index / kernel.outer, plane_index % kernel.outer);
-            let first = out_channel / per_group * kernel.channels;
-            for channel in 0..kernel.channels {
-                let image_start = image.offset + (sample * image.channels + first + channel) * area;
-                let source = &input[image_start..image_start + area];
-                let kernel_start =
-                    kernel.offset + (out_channel * kernel.channels + channel) * places;
-                let taps = &weight[kernel_start..kernel_start + places];
+        image: &Layout,
+        kernel: &Layout,
+    ) -> Vec<T> {
+        let (input, weight) = (&input[image.start_offset()..], &weight[kernel.start_offset()..]);
+        let (in_channels, out_channels) = (image.dims()[1], kernel.dims()[0]);
+        let (group_in, group_out) = (kernel.dims()[1], out_channels / self.groups);
+        let (area, places) = (self.sweep.input_area(), self.sweep.places());
+        let planes = image.dims()[0] * out_channels;
+        let mut output = vec![T::zero(); planes * self.sweep.output_area()];
+        let planes = output.par_chunks_exact_mut(self.sweep.output_area().max(1)).enumerate();
+        planes.for_each(|(number, plane)| {
+            let (sample, out_channel) = (number / out_channels, number % out_channels);
+            let first = sample * in_channels + out_channel / group_out * group_in;
+            for channel in 0..group_in {
+                let source = &input[(first + channel) * area..][..area];
+                let taps = &weight[(out_channel * group_in + channel) * places..][..places];
                 for (place, tap) in taps.iter().enumerate() {
-                    let [_, rows, columns] = kernel.sizes;
-                    let at = [
-                        place / (rows * columns) * dilation[0],
-                        place / columns % rows * dilation[1],
-                        place % columns * dilation[2],
-                    ];
-                    for (line, row) in plane.chunks_exact_mut(width).enumerate() {
-                        let (z, y) =
-                            (line / height * stride[0] + at[0], line % height * stride[1] + at[1]);
-                        let start = (z * image.sizes[1] + y) * image.sizes[2] + at[2];
-                        let values = source[start..].iter().step_by(stride[2]);
-                        for (sum, value) in row.iter_mut().zip(values) {
-                            *sum += *tap * *value;
-                        }
-                    }
+                    self.sweep.meet(place, plane, source, |sum, value| *sum += *tap * value);
                 }
             }
-        }
-        Ok((output, output_shape(layout, kernel.outer, sizes)))
+        });
+        output
+    }
+}
+
+impl CustomOp2 for Convolution {
+    fn name(&self) -> &'static str {
+        "convolution"
+    }
+
+    fn cpu_fwd(
+        &self,
+        input: &CpuStorage,
+        image: &Layout,
+        weight: &CpuStorage,
+        kernel: &Layout,
+    ) -> CandleResult<(CpuStorage, Shape)> {
+        let output = match (input, weight) {
+            (CpuStorage::F32(input), CpuStorage::F32(weight)) => {
+                CpuStorage::F32(self.run(input, weight, image, kernel))
+            }
+            (CpuStorage::F64(input), CpuStorage::F64(weight)) => {
+                CpuStorage::F64(self.run(input, weight, image, kernel))
+            }
+            _ => candle_core::bail!("a convolution of our own takes f32 or f64"),
+        };
+        Ok((output, self.output_shape(image, kernel)))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        input: &candle_core::CudaStorage,
+        image: &Layout,
+        weight: &candle_core::CudaStorage,
+        kernel: &Layout,
+    ) -> CandleResult<(candle_core::CudaStorage, Shape)> {
+        let output = crate::cuda::convolve(self, input, image, weight, kernel)?;
+        Ok((output, self.output_shape(image, kernel)))
+    }
+}
+
+impl Convolution {
+    fn output_shape(&self, image: &Layout, kernel: &Layout) -> Shape {
+        let leading = [image.dims()[0], kernel.dims()[0]];
+        self.sweep.output_shape(&leading, image.dims().len() - 2)
     }
 }
 

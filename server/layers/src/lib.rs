@@ -36,12 +36,19 @@ mod window;
 
 pub mod operators;
 
+// What runs, where Candle's own would be slower.
+mod broadcast;
+mod convolve;
+#[cfg(feature = "cuda")]
+mod cuda;
+mod pool;
+mod scale;
+mod softmax;
+mod sweep;
+
 mod activation;
 mod attention;
 mod convolution;
-mod convolve;
-#[cfg(feature = "cuda")]
-mod convolve_cuda;
 mod einsum;
 mod indexing;
 mod linear;
@@ -60,6 +67,8 @@ mod scan;
 pub use arguments::{Arg, Arguments, is_one_edit_away, nearest};
 pub use catalogue::{Bind, Entry, Inputs, Kind, Param, all, find, find_function};
 pub use cost::{Cost, Term, Unit};
+#[cfg(feature = "cuda")]
+pub use cuda::{cudnn_version, quietly};
 pub use dtype::DType;
 pub use hollow::{ParameterTensor, parameters};
 pub use layer::{Buffer, Layer};

@@ -1,13 +1,14 @@
 //! Matrix products with weights, and tables.
 
 use candle_core::{DType as CandleDType, Result as CandleResult, Tensor};
-use candle_nn::{Module as _, VarBuilder};
+use candle_nn::VarBuilder;
 
 use crate::{
     Arguments, Cost, DType, Entry, Inputs, Kind, Layer, Module, Param, Refusal, TensorType,
     arguments::{first_input, float_input},
+    broadcast,
     cost::sizes,
-    module::{candle, first, many_to_many, one_to_one},
+    module::{candle, first, linear, many_to_many, one_to_one},
 };
 
 pub(crate) static ENTRIES: &[Entry] = &[
@@ -142,18 +143,9 @@ impl Layer for Linear {
 
     fn build(&self, weights: VarBuilder<'_>) -> CandleResult<Box<dyn Module>> {
         let (inputs, outputs) = (self.in_features as usize, self.out_features as usize);
-        let linear = candle_nn::linear_b(inputs, outputs, self.bias, weights)?;
-        // Candle multiplies matrices, and batches of them up to two dimensions.
-        one_to_one(move |input| match input.rank() {
-            2..=4 => linear.forward(&input.contiguous()?),
-            _ => {
-                let rows = linear.forward(&input.reshape(((), inputs))?)?;
-                let mut shape = input.dims().to_vec();
-                shape.pop();
-                shape.push(outputs);
-                rows.reshape(shape)
-            }
-        })
+        let weight = weights.get((outputs, inputs), "weight")?;
+        let bias = if self.bias { Some(weights.get(outputs, "bias")?) } else { None };
+        one_to_one(move |input| linear(input, &weight, bias.as_ref()))
     }
 }
 
@@ -273,7 +265,7 @@ impl Layer for Bilinear {
                 left.contiguous()?.matmul(&table.contiguous()?)?.reshape((rows, out, in2))?;
             let mut output = product.matmul(&right.contiguous()?.unsqueeze(2)?)?.squeeze(2)?;
             if let Some(bias) = &bias {
-                output = output.broadcast_add(bias)?;
+                output = broadcast::add(&output, bias)?;
             }
             let mut shape = input1.dims().to_vec();
             shape.pop();

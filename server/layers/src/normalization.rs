@@ -8,7 +8,9 @@ use candle_nn::VarBuilder;
 use crate::{
     Arguments, Buffer, Cost, DType, Entry, Inputs, Kind, Layer, Module, Param, Refusal, TensorType,
     arguments::{first_input, float_input},
+    broadcast,
     module::one_to_one,
+    scale::scale_and_shift,
 };
 
 const BATCH_NORM: &[Param] = &[
@@ -303,7 +305,7 @@ impl Layer for BatchNorm {
             let swapped = input.transpose(0, 1)?;
             let rows = standardized(&swapped.reshape((channels, ()))?, eps)?;
             let output = rows.reshape(swapped.shape())?.transpose(0, 1)?;
-            scale_and_shift(&output, affine.as_ref())
+            scaled_and_shifted(&output, affine.as_ref())
         })
     }
 }
@@ -320,18 +322,9 @@ fn affine(
     }
 }
 
-/// A vector with a number for each channel, in the shape that broadcasts over an input.
-fn per_channel(vector: &Tensor, input: &Tensor) -> CandleResult<Tensor> {
-    let mut shape = vec![1; input.rank()];
-    shape[1] = vector.dim(0)?;
-    vector.reshape(shape)
-}
-
-fn scale_and_shift(x: &Tensor, affine: Option<&(Tensor, Tensor)>) -> CandleResult<Tensor> {
+fn scaled_and_shifted(x: &Tensor, affine: Option<&(Tensor, Tensor)>) -> CandleResult<Tensor> {
     match affine {
-        Some((scale, shift)) => {
-            x.broadcast_mul(&per_channel(scale, x)?)?.broadcast_add(&per_channel(shift, x)?)
-        }
+        Some((scale, shift)) => scale_and_shift(x, scale, shift),
         None => Ok(x.clone()),
     }
 }
@@ -362,7 +355,7 @@ fn stored_norm(
                 folded.get_or_init(|| made)
             }
         };
-        scale_and_shift(input, Some(folded))
+        scale_and_shift(input, &folded.0, &folded.1)
     })
 }
 
@@ -441,7 +434,7 @@ impl Layer for InstanceNorm {
             one_to_one(move |input| {
                 let rows = input.reshape((input.dim(0)? * channels, ()))?;
                 let output = standardized(&rows, eps)?.reshape(input.shape())?;
-                scale_and_shift(&output, affine.as_ref())
+                scaled_and_shifted(&output, affine.as_ref())
             })?
         };
         one_to_one(move |input| {
@@ -565,10 +558,10 @@ impl Layer for LayerNorm {
                 leading.iter().copied().chain([shape.iter().product()]).collect();
             let mut output = standardized(&input.reshape(rows)?, eps)?.reshape(full)?;
             if let Some(weight) = &weight {
-                output = output.broadcast_mul(weight)?;
+                output = broadcast::multiply(&output, weight)?;
             }
             match &bias {
-                Some(bias) => output.broadcast_add(bias),
+                Some(bias) => broadcast::add(&output, bias),
                 None => Ok(output),
             }
         })
@@ -629,7 +622,7 @@ impl Layer for RmsNorm {
             let mean_square = flat.sqr()?.mean_keepdim(D::Minus1)?;
             let output = flat.broadcast_div(&(mean_square + eps)?.sqrt()?)?.reshape(full)?;
             match &weight {
-                Some(weight) => output.broadcast_mul(&(weight + offset)?),
+                Some(weight) => broadcast::multiply(&output, &(weight + offset)?),
                 None => Ok(output),
             }
         })
@@ -682,7 +675,7 @@ impl Layer for GroupNorm {
         one_to_one(move |input| {
             let rows = input.reshape((input.dim(0)? * groups, ()))?;
             let output = standardized(&rows, eps)?.reshape(input.shape())?;
-            scale_and_shift(&output, affine.as_ref())
+            scaled_and_shifted(&output, affine.as_ref())
         })
     }
 }

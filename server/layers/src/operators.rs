@@ -8,6 +8,7 @@ use candle_nn::VarBuilder;
 use crate::{
     Cost, DType, Layer, Module, Refusal, Shape, TensorType,
     arguments::first_input,
+    broadcast,
     cost::sizes,
     module::{first, many_to_many, matmul, one_to_one},
 };
@@ -157,9 +158,9 @@ impl Layer for Arithmetic {
             let number_first = number.is_some_and(|number| number.is_first);
             let (left, right) = if number_first { (right, left) } else { (left, right) };
             let output = match operator {
-                Operator::Add => left.broadcast_add(right)?,
+                Operator::Add => broadcast::add(left, right)?,
                 Operator::Sub => left.broadcast_sub(right)?,
-                Operator::Mul => left.broadcast_mul(right)?,
+                Operator::Mul => broadcast::multiply(left, right)?,
                 Operator::Div => left.broadcast_div(right)?,
                 // Candle's power goes through a logarithm, which whole numbers have none of.
                 Operator::Pow if !common.is_float() => {

@@ -8,7 +8,8 @@ use crate::{
     arguments::first_input,
     convolution::{channels, spatial_factors},
     module::one_to_one,
-    window::Window,
+    pool::{Reduction, pool},
+    window::{PerAxis, Window},
 };
 
 const fn max_params(axes: usize) -> [Param; 6] {
@@ -157,12 +158,6 @@ pub(crate) static ENTRIES: &[Entry] = &[
     ),
 ];
 
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Reduction {
-    Max,
-    Average { count_padding: bool, divisor: Option<u64> },
-}
-
 fn average(arguments: &Arguments) -> Result<Reduction, Refusal> {
     let divisor = match arguments.get("divisor_override") {
         Arg::None => None,
@@ -228,95 +223,7 @@ impl Layer for Pool {
 
     fn build(&self, _: VarBuilder<'_>) -> CandleResult<Box<dyn Module>> {
         let (window, reduction) = (self.window.clone(), self.reduction);
-        one_to_one(move |input| {
-            let first = input.rank() - window.kernel.len();
-            let mut output = input.clone();
-            // A window is a box, so one axis after the other gives the same maximum or sum.
-            for axis in 0..window.kernel.len() {
-                output = reduce_axis(&output, first + axis, &window, axis, reduction)?;
-            }
-            match reduction {
-                Reduction::Average { divisor: Some(divisor), .. } => output / divisor as f64,
-                Reduction::Average { count_padding, .. } => {
-                    let mut counts = input.ones_like()?;
-                    for axis in 0..window.kernel.len() {
-                        let counted = Counted { padding: count_padding };
-                        counts = counted.along(&counts, first + axis, &window, axis)?;
-                    }
-                    output / counts
-                }
-                Reduction::Max => Ok(output),
-            }
-        })
-    }
-}
-
-/// Where the windows of an axis begin and end, with the padding, and cut to it.
-fn windows(window: &Window, axis: usize, size: usize) -> CandleResult<Vec<(i64, i64)>> {
-    let outputs = match window.outputs_of(axis, size as u64) {
-        Ok(outputs) => outputs as i64,
-        Err(refusal) => candle_core::bail!("{refusal}"),
-    };
-    let (kernel, stride) = (window.kernel[axis] as i64, window.stride[axis] as i64);
-    let reach = window.dilation[axis] as i64 * (kernel - 1) + 1;
-    let before = window.padding[axis].0 as i64;
-    Ok((0..outputs)
-        .map(|index| (index * stride - before, index * stride - before + reach))
-        .collect())
-}
-
-/// The maximum or the sum of each window along one axis.
-fn reduce_axis(
-    x: &Tensor,
-    dim: usize,
-    window: &Window,
-    axis: usize,
-    reduction: Reduction,
-) -> CandleResult<Tensor> {
-    let size = x.dim(dim)? as i64;
-    let dilation = window.dilation[axis] as i64;
-    let windows = windows(window, axis, size as usize)?;
-    let mut reduced = Vec::with_capacity(windows.len());
-    for (start, end) in windows {
-        let places: Vec<u32> = (start..end)
-            .step_by(dilation as usize)
-            .filter(|place| (0..size).contains(place))
-            .map(|place| place as u32)
-            .collect();
-        let count = places.len();
-        let values =
-            x.contiguous()?.index_select(&Tensor::from_vec(places, count, x.device())?, dim)?;
-        reduced.push(match reduction {
-            Reduction::Max => values.max_keepdim(dim)?,
-            Reduction::Average { .. } => values.sum_keepdim(dim)?,
-        });
-    }
-    Tensor::cat(&reduced, dim)
-}
-
-/// By what a mean divides: the elements of its window, perhaps with those of the padding.
-struct Counted {
-    padding: bool,
-}
-
-impl Counted {
-    fn along(
-        &self,
-        counts: &Tensor,
-        dim: usize,
-        window: &Window,
-        axis: usize,
-    ) -> CandleResult<Tensor> {
-        let size = counts.dim(dim)? as i64;
-        let after = window.padding[axis].1 as i64;
-        let mut slices = Vec::new();
-        for (start, end) in windows(window, axis, size as usize)? {
-            let inside = end.min(size) - start.max(0);
-            let padded = end.min(size + after) - start;
-            let count = if self.padding { padded } else { inside };
-            slices.push((counts.narrow(dim, 0, 1)? * count as f64)?);
-        }
-        Tensor::cat(&slices, dim)
+        one_to_one(move |input| pool(input, &window, reduction))
     }
 }
 
@@ -360,6 +267,23 @@ fn adaptive_windows(size: u64, outputs: u64) -> impl Iterator<Item = (u64, u64)>
         let start = index * size / outputs;
         let end = ((index + 1) * size).div_ceil(outputs);
         (start as u64, end as u64)
+    })
+}
+
+/// The window of a plain pool that does the same, where every output has as many elements.
+fn equal_windows(sizes: &[usize], outputs: &[Option<u64>]) -> Option<Window> {
+    let size_of = |(size, output): (&usize, &Option<u64>)| {
+        let output = output.unwrap_or(*size as u64);
+        (output > 0 && (*size as u64).is_multiple_of(output)).then(|| *size as u64 / output)
+    };
+    let kernel = sizes.iter().zip(outputs).map(size_of).collect::<Option<PerAxis<u64>>>()?;
+    let axes = kernel.len();
+    Some(Window {
+        stride: kernel.clone(),
+        kernel,
+        dilation: smallvec::smallvec![1; axes],
+        padding: smallvec::smallvec![(0, 0); axes],
+        ceil_mode: false,
     })
 }
 
@@ -410,6 +334,10 @@ impl Layer for AdaptivePool {
         let (outputs, max) = (self.outputs.clone(), self.max);
         one_to_one(move |input| {
             let first = input.rank() - outputs.len();
+            let sizes = &input.dims()[first..];
+            if let Some(window) = equal_windows(sizes, &outputs) {
+                return pool(input, &window, if max { Reduction::Max } else { Reduction::MEAN });
+            }
             let mut x = input.clone();
             // The mean of means is the mean, as the windows of two axes form boxes.
             for (axis, output) in outputs.iter().enumerate() {

@@ -8,7 +8,7 @@ use crate::{
     Arguments, Cost, Entry, Inputs, Kind, Layer, Module, Param, Refusal, TensorType,
     arguments::{first_input, float_input},
     cost::sizes,
-    module::{first, many_to_many},
+    module::{first, linear, many_to_many},
 };
 
 const HIDDEN: Param = Param::required("hidden_size", Kind::Int);
@@ -190,19 +190,13 @@ impl CellWeights {
 
     /// The products of a layer's whole input `[*, in]` with its gates.
     fn of_input(&self, x: &Tensor) -> CandleResult<Tensor> {
-        let product = x.broadcast_matmul(&self.input.t()?)?;
-        match &self.biases {
-            Some((bias, _)) => product.broadcast_add(bias),
-            None => Ok(product),
-        }
+        linear(x, &self.input, self.biases.as_ref().map(|(bias, _)| bias))
     }
 
     /// One position: its products with the gates `[N, gates]`, and the states before and after it.
     fn step(&self, gates: &Tensor, states: &[Tensor]) -> CandleResult<Vec<Tensor>> {
-        let mut recurrent = states[0].matmul(&self.hidden.t()?)?;
-        if let Some((_, bias)) = &self.biases {
-            recurrent = recurrent.broadcast_add(bias)?;
-        }
+        let bias = self.biases.as_ref().map(|(_, bias)| bias);
+        let recurrent = linear(&states[0], &self.hidden, bias)?;
         let parts = self.cell.gates() as usize;
         let part = |x: &Tensor, index: usize| {
             let width = x.dim(1)? / parts;
