@@ -8,7 +8,7 @@ use candle_core::{
     CudaDevice, CudaStorage, DType, Layout, Result, Tensor, WithDType,
     backend::BackendStorage,
     cuda_backend::{
-        CudaFunc, Map1, Map2, Map3, WrapErr,
+        Map1, Map2, Map3, WrapErr,
         cudarc::driver::{
             CudaSlice, CudaView, DeviceRepr, LaunchConfig, PushKernelArg, ValidAsZeroBits,
         },
@@ -29,6 +29,9 @@ pub use dnn::version as cudnn_version;
 
 /// The kernels, for all GPUs that are new enough.
 const PTX: &str = include_str!(concat!(env!("OUT_DIR"), "/kernels.ptx"));
+
+/// What they are called together.
+const MODULE: &str = "taper";
 
 /// The most threads of a block that a kernel is started with.
 const THREADS: usize = 256;
@@ -127,7 +130,8 @@ impl Map2 for Convolution {
         let (input, weight) = (elements(input, image), elements(weight, kernel));
         let planes = image.dims()[0] * outputs;
         let area = self.sweep.output_area();
-        let function = function::<T>("convolution", device)?;
+        let function =
+            device.get_or_load_custom_func(&kernel_name::<T>("convolution"), MODULE, PTX)?;
         // SAFETY: the kernel writes every element.
         let output = unsafe { device.alloc::<T>(planes * area)? };
         let mut builder = function.builder();
@@ -161,7 +165,8 @@ impl Map1 for Pool {
         let launch = over_planes(planes, area)?;
         match self.reduction {
             Reduction::Max => {
-                let function = function::<T>("max_pool", device)?;
+                let function =
+                    device.get_or_load_custom_func(&kernel_name::<T>("max_pool"), MODULE, PTX)?;
                 let mut builder = function.builder();
                 builder.arg(&self.sweep).arg(&input).arg(&output);
                 // SAFETY: as for a convolution.
@@ -170,7 +175,11 @@ impl Map1 for Pool {
             Reduction::Average { count_padding, divisor } => {
                 let count_padding = u32::from(count_padding);
                 let divisor = small(divisor.unwrap_or(0) as usize)?;
-                let function = function::<T>("average_pool", device)?;
+                let function = device.get_or_load_custom_func(
+                    &kernel_name::<T>("average_pool"),
+                    MODULE,
+                    PTX,
+                )?;
                 let mut builder = function.builder();
                 builder.arg(&self.sweep).arg(&count_padding).arg(&divisor);
                 builder.arg(&input).arg(&output);
@@ -218,7 +227,8 @@ impl Map3 for ScaleAndShift {
         let (channels, plane) = (small(of_x.dims()[1])?, small(area)?);
         let (x, scale) = (elements(x, of_x), elements(scale, of_scale));
         let shift = elements(shift, of_shift);
-        let function = function::<T>("scale_and_shift", device)?;
+        let function =
+            device.get_or_load_custom_func(&kernel_name::<T>("scale_and_shift"), MODULE, PTX)?;
         // SAFETY: the kernel writes every element.
         let output = unsafe { device.alloc::<T>(count)? };
         let mut builder = function.builder();
@@ -256,13 +266,11 @@ impl Map2 for Repeat {
         let (all, inner) = (count as u64, self.inner as u64);
         let period = of_repeated.shape().elem_count() as u64;
         let (large, repeated) = (elements(large, of_large), elements(repeated, of_repeated));
-        let function = function::<T>(
-            match self.operation {
-                Operation::Add => "repeat_add",
-                Operation::Multiply => "repeat_multiply",
-            },
-            device,
-        )?;
+        let name = match self.operation {
+            Operation::Add => "repeat_add",
+            Operation::Multiply => "repeat_multiply",
+        };
+        let function = device.get_or_load_custom_func(&kernel_name::<T>(name), MODULE, PTX)?;
         // SAFETY: the kernel writes every element.
         let output = unsafe { device.alloc::<T>(count)? };
         let mut builder = function.builder();
@@ -335,7 +343,7 @@ fn run_softmax<T: DeviceRepr + WithDType>(
         scale: of.scale as f32,
     };
     let scores = elements(scores, layout);
-    let function = function::<T>("softmax", device)?;
+    let function = device.get_or_load_custom_func(&kernel_name::<T>("softmax"), MODULE, PTX)?;
     // SAFETY: the kernel writes every element.
     let weights = unsafe { device.alloc::<T>(count)? };
     let nothing = 0u64;
@@ -350,11 +358,6 @@ fn run_softmax<T: DeviceRepr + WithDType>(
     // SAFETY: as for a convolution; a pointer that is null is not followed.
     unsafe { builder.launch(launch([count / rows.keys.max(1), 1], threads)?) }.w()?;
     Ok(weights)
-}
-
-/// A kernel for elements of one type.
-fn function<T: WithDType>(name: &str, device: &CudaDevice) -> Result<CudaFunc> {
-    device.get_or_load_custom_func(&kernel_name::<T>(name), "taper", PTX)
 }
 
 /// The elements of a contiguous tensor.
