@@ -11,10 +11,12 @@ transformers.
 """
 
 import argparse
+import concurrent.futures
 import json
 import lzma
 import os
 import pathlib
+import re
 import signal
 import stat
 import subprocess
@@ -164,18 +166,24 @@ class Taper:
 
     def correctness(self):
         """The outputs of the fixtures on the device against those on the CPU."""
-        fixtures = ROOT / "tests/numeric/fixtures"
+        fixtures, kernels = ROOT / "tests/numeric/fixtures", ROOT / "tests/gpu/kernels.taper"
         models = [(name, fixtures / name / "config.json") for name in CONFIGS]
         models += [(name, ROOT / f"tests/numeric/models/{name}.taper") for name in TAPER_MODELS]
-        found = []
-        for name, path in models:
+        models += [(name, kernels) for name in re.findall(r"^model (\w+)", kernels.read_text(), re.M)]
+
+        def check(model):
+            name, path = model
             weights = fixtures / name / "model.safetensors"
-            done = self.run("bench", path, "--weights", weights, "--check", "--device", self.device, "--time", 0.1,
+            given = ["--model", name] if path == kernels else ["--weights", weights]
+            done = self.run("bench", path, *given, "--check", "--device", self.device, "--time", 0.1,
                             "--format", "json")
             result = json.loads(done.stdout) if done.returncode == 0 else {}
             error = None if result else done.stderr.strip()
-            found.append({"name": name, "difference": result.get("difference"), "error": error})
-            yield found
+            return {"name": name, "difference": result.get("difference"), "error": error}
+
+        # Nothing here is timed, so that several can run at once.
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            yield list(pool.map(check, models))
 
     def out_of_memory(self):
         """Twice the batch until it does not fit: it must be said, not crash."""
