@@ -484,3 +484,28 @@ fn another_program_measures() {
     assert!(editor.hints_with("of peak")[0].contains("of peak"));
     editor.client.shut_down();
 }
+
+#[test]
+#[cfg(unix)]
+fn an_invalid_result_does_not_replace_a_good_one() {
+    // The second time the GPU is too hot, as it were.
+    let script = format!(
+        r#""{}" bench --stdio | if [ -e "$0" ]; then sed -u 's/"invalid":\[\]/"invalid":["too hot"]/'; else : > "$0"; cat; fi"#,
+        env!("CARGO_BIN_EXE_taper")
+    );
+    let folder = tempfile::tempdir().expect("a folder");
+    let flag = folder.path().join("measured");
+    let command = ["sh", "-c", &script, &flag.to_string_lossy()];
+    let bench = json!({ "command": command, "devices": ["cpu"], "seconds": 0.2 });
+    let mut editor = Editor::new(bench);
+    editor.benchmark();
+    editor.end();
+    editor.hints_with("of peak");
+    editor.benchmark();
+    let said = editor.client.notification("window/showMessage");
+    let expected = "Net on cpu was not measured well, so the time before stays: too hot";
+    assert_eq!(said, json!({ "type": 2, "message": expected }));
+    editor.hints_with("of peak");
+    assert!(editor.lenses().iter().all(|lens| !lens.contains("INVALID")), "{:?}", editor.lenses());
+    editor.client.shut_down();
+}

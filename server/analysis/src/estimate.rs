@@ -8,15 +8,16 @@
 use std::ops::ControlFlow;
 
 use layers::DType;
+use serde::{Deserialize, Serialize};
 
 use crate::{Model, What};
 
-/// What a device does at best.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// What a device does at best: by its data sheet, or measured.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Ceilings {
-    /// Floating-point operations per second, of the dtype in question.
+    /// Floating-point operations per second, of the dtype in question: of a large matrix product.
     pub flops_per_second: f64,
-    /// Bytes per second, read and written.
+    /// Bytes per second, read and written: of a large copy.
     pub bytes_per_second: f64,
 }
 

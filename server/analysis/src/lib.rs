@@ -33,7 +33,7 @@ pub use growth::{Growth, GrowthTerm, flops_growth, grouped};
 pub use influence::{Influence, influence};
 pub use model::{Dim, Model, PartUse, Use, WeightBytes};
 pub use quantization::{Quantization, Stored};
-pub use rows::{Located, Row};
+pub use rows::{Located, Row, Visited};
 pub use workspace::{FileId, NodeRef, Place, Workspace};
 pub use written::{
     Expert, Export, Flowing, Inner, LayerUse, Part, Segments, Source, Stated, Step, StepPath,

@@ -217,3 +217,27 @@ impl<'i> Lives<'i> {
         held.collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{Model, Workspace, analyse};
+
+    fn model(text: &str) -> Model {
+        let mut workspace = Workspace::default();
+        let file = workspace.insert("m.taper", syntax::parse(text));
+        analyse(&workspace, file, &Default::default()).models.remove(0)
+    }
+
+    #[test]
+    fn of_a_step_by_itself() {
+        let model = model(
+            "block B { Linear(8) -> Linear(16) -> Linear(8) }
+             model M { input x: f32[N = 1, 8]; a: B; b: Linear(2) }",
+        );
+        // What flows in and out of a layer; of a block those that live at once, not all of them.
+        for (path, bytes) in [("a.0", 4 * (8 + 8)), ("a.1", 4 * (8 + 16)), ("a", 96), ("b", 40)] {
+            let found = model.find(path).expect("a step");
+            assert_eq!(found.step.peak_activation_bytes(), bytes, "{path}");
+        }
+    }
+}

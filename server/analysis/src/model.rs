@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use smol_str::SmolStr;
 
 use crate::{
-    Located, NodeRef, Part, Quantization, Row, Step, Symbol, Totals, What, memory,
+    Located, NodeRef, Part, Quantization, Row, Step, Symbol, Totals, Visited, What, memory,
     promise::{Sample, Samples},
     rows,
 };
@@ -152,14 +152,34 @@ impl Model {
 
     /// The first step of a path, be it a layer, a block or braces.
     pub fn find(&self, path: &str) -> Option<Located<'_>> {
-        let found = rows::find(&self.part.steps, "", "", &|_, own| own == path);
-        found.map(|(found, _)| found)
+        self.first(|step| step.is_named() && step.path == path, |step| step.located())
     }
 
     /// The path of a step at its first use.
     pub fn path_of(&self, step: &Step) -> Option<String> {
-        let is_it = |one: &Step, _: &str| one.id == step.id;
-        rows::find(&self.part.steps, "", "", &is_it).map(|(_, path)| path)
+        self.first(|one| one.is_named() && one.step.id == step.id, |one| one.path.to_owned())
+    }
+
+    /// Visits every step in order of execution, each before those in it, until the visitor breaks.
+    pub fn steps<'m>(&'m self, mut visitor: impl FnMut(Visited<'_, 'm>) -> ControlFlow<()>) {
+        rows::walk(&self.part, &mut visitor);
+    }
+
+    /// What is wanted of the first step that is the one.
+    fn first<'m, T>(
+        &'m self,
+        is_it: impl Fn(&Visited<'_, 'm>) -> bool,
+        wanted: impl Fn(&Visited<'_, 'm>) -> T,
+    ) -> Option<T> {
+        let mut found = None;
+        self.steps(|step| match is_it(&step) {
+            true => {
+                found = Some(wanted(&step));
+                ControlFlow::Break(())
+            }
+            false => ControlFlow::Continue(()),
+        });
+        found
     }
 
     /// The dtype of most weights.

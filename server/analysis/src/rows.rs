@@ -77,77 +77,105 @@ pub struct Located<'m> {
     pub part: String,
 }
 
-/// The first step that is the one, with its path.
-pub(crate) fn find<'m>(
+/// A step, as a walk over all of them comes by.
+#[derive(Debug, Clone, Copy)]
+pub struct Visited<'v, 'm> {
+    /// The step.
+    pub step: &'m Arc<Step>,
+    /// Its path in the model.
+    pub path: &'v str,
+    /// The path of the braces around it.
+    pub group: &'v str,
+    /// The path of its part.
+    pub part: &'v str,
+    /// The steps around it, from the outside in.
+    pub around: &'v [&'m Arc<Step>],
+}
+
+impl<'m> Visited<'_, 'm> {
+    /// The same, to keep.
+    pub(crate) fn located(&self) -> Located<'m> {
+        let (group, part) = (self.group.to_owned(), self.part.to_owned());
+        Located { step: self.step, group, part }
+    }
+
+    /// It has a path of its own: copies that a loop writes and experts have that of what they are in.
+    pub(crate) fn is_named(&self) -> bool {
+        !matches!(self.step.what, What::Splice(_) | What::Expert(_))
+    }
+
+    /// It or something around it is so.
+    fn is_within(&self, is_so: impl Fn(&Step) -> bool) -> bool {
+        is_so(self.step) || self.around.iter().any(|step| is_so(step))
+    }
+}
+
+type Visitor<'v, 'm> = dyn FnMut(Visited<'_, 'm>) -> ControlFlow<()> + 'v;
+
+/// Visits every step in order of execution, each before those in it, until the visitor breaks off.
+pub(crate) fn walk<'m>(part: &'m Part, visitor: &mut Visitor<'_, 'm>) {
+    let _ = walk_in(&part.steps, "", "", &mut Vec::new(), visitor);
+}
+
+fn walk_in<'m>(
     steps: &'m [Arc<Step>],
     group: &str,
     part: &str,
-    is_it: &dyn Fn(&Step, &str) -> bool,
-) -> Option<(Located<'m>, String)> {
-    steps.iter().find_map(|step| {
-        let own = step.path.within(group, part);
-        let is_silent = matches!(step.what, What::Splice(_) | What::Expert(_));
-        if !is_silent && is_it(step, &own) {
-            let found = Located { step, group: group.to_owned(), part: part.to_owned() };
-            return Some((found, own));
-        }
-        match &step.what {
-            _ if is_silent => find(step.children(), group, part, is_it),
-            What::Part(_) => find(step.children(), &own, &own, is_it),
-            _ => find(step.children(), &own, part, is_it),
-        }
-    })
+    around: &mut Vec<&'m Arc<Step>>,
+    visitor: &mut Visitor<'_, 'm>,
+) -> ControlFlow<()> {
+    for step in steps {
+        let path = step.path.within(group, part);
+        visitor(Visited { step, path: &path, group, part, around })?;
+        let (group, part) = match &step.what {
+            What::Splice(_) | What::Expert(_) => (group, part),
+            What::Group(_) => (path.as_str(), part),
+            _ => (path.as_str(), path.as_str()),
+        };
+        around.push(step);
+        walk_in(step.children(), group, part, around, visitor)?;
+        around.pop();
+    }
+    ControlFlow::Continue(())
 }
 
 /// Visits every row, until the visitor breaks off.
 pub(crate) fn visit<'m>(part: &'m Part, visitor: &mut dyn FnMut(Row<'m>) -> ControlFlow<()>) {
-    let mut walk = Walk {
-        visitor,
-        calls: FxHashMap::default(),
-        blocks: Vec::new(),
-        idle: false,
-        reused: false,
-    };
-    let _ = walk.steps(&part.steps, "", "");
-}
-
-struct Walk<'v, 'm> {
-    visitor: &'v mut dyn FnMut(Row<'m>) -> ControlFlow<()>,
-    calls: FxHashMap<String, u32>,
-    blocks: Vec<SmolStr>,
-    /// Inside an expert that is not chosen, or a block that is used again.
-    idle: bool,
-    reused: bool,
-}
-
-impl<'m> Walk<'_, 'm> {
-    fn steps(&mut self, steps: &'m [Arc<Step>], group: &str, part: &str) -> ControlFlow<()> {
-        for step in steps {
-            let path = step.path.within(group, part);
-            match &step.what {
-                What::Splice(_) | What::Expert(_) => self.steps(step.children(), group, part)?,
-                What::Group(inner) => self.steps(inner, &path, part)?,
-                What::Part(inner) if inner.stated.is_none() => {
-                    let outer = (self.idle, self.reused);
-                    self.idle |= step.idle;
-                    self.reused |= step.reused;
-                    self.blocks.push(inner.name.clone());
-                    self.steps(&inner.steps, &path, &path)?;
-                    self.blocks.pop();
-                    (self.idle, self.reused) = outer;
-                }
-                _ => self.leaf(step, path)?,
-            }
+    let mut calls: FxHashMap<String, u32> = FxHashMap::default();
+    walk(part, &mut |visited| {
+        let is_inside_one = visited.around.iter().any(|step| is_row(step));
+        if is_inside_one || !is_row(visited.step) {
+            return ControlFlow::Continue(());
         }
-        ControlFlow::Continue(())
-    }
-
-    fn leaf(&mut self, step: &'m Arc<Step>, path: String) -> ControlFlow<()> {
-        let count = self.calls.entry(path.clone()).or_default();
+        let count = calls.entry(visited.path.to_owned()).or_default();
         let call = *count;
         *count += 1;
-        let (idle, reused) = (self.idle || step.idle, self.reused || step.reused);
-        let totals = adjusted(step.totals, reused, idle);
-        (self.visitor)(Row { path, call, step, totals, idle, reused, blocks: self.blocks.clone() })
+        let idle = visited.is_within(|step| step.idle);
+        let reused = visited.is_within(|step| step.reused);
+        visitor(Row {
+            path: visited.path.to_owned(),
+            call,
+            step: visited.step,
+            totals: adjusted(visited.step.totals, reused, idle),
+            idle,
+            reused,
+            blocks: visited.around.iter().filter_map(|step| block(step)).cloned().collect(),
+        })
+    });
+}
+
+/// A layer, a tensor that is declared, or a block that states its cost.
+fn is_row(step: &Step) -> bool {
+    match &step.what {
+        What::Splice(_) | What::Expert(_) | What::Group(_) => false,
+        What::Part(part) => part.stated.is_some(),
+        What::Layer(_) | What::Declared(_) => true,
+    }
+}
+
+fn block(step: &Step) -> Option<&SmolStr> {
+    match &step.what {
+        What::Part(part) => Some(&part.name),
+        _ => None,
     }
 }

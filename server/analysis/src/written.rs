@@ -10,7 +10,7 @@ use layers::{Arguments, Cost, DType, Entry, Layer, Overflow, ParameterTensor, Te
 use smallvec::SmallVec;
 use smol_str::SmolStr;
 
-use crate::NodeRef;
+use crate::{NodeRef, memory};
 
 /// A tensor of a part, by its number there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -389,17 +389,29 @@ impl Step {
         if used.layer.is_view() {
             return 0;
         }
-        let sum = |types: &mut dyn Iterator<Item = &Arc<TensorType>>| {
-            types.map(|ty| ty.bytes().unwrap_or(0)).fold(0, u128::saturating_add)
-        };
-        let read = sum(&mut self.inputs.iter().map(|input| &input.ty));
-        let written = sum(&mut self.outputs.iter().map(|output| &output.ty));
+        let (read, written) = (self.input_bytes(), self.output_bytes());
         let is_table = matches!(used.kind, "Embedding" | "EmbeddingBag");
         let parameters = used.parameters.iter().map(|tensor| {
             let bytes = tensor.bytes().unwrap_or(0);
             if is_table { bytes.min(written) } else { bytes }
         });
         parameters.fold(read.saturating_add(written), u128::saturating_add)
+    }
+
+    /// The largest sum of live tensors at any time while the step runs by itself, in bytes.
+    pub fn peak_activation_bytes(&self) -> u128 {
+        match &self.what {
+            What::Part(part) => memory::peak(part),
+            _ => self.input_bytes().saturating_add(self.output_bytes()),
+        }
+    }
+
+    fn input_bytes(&self) -> u128 {
+        sum_of_bytes(self.inputs.iter().map(|input| &*input.ty))
+    }
+
+    fn output_bytes(&self) -> u128 {
+        sum_of_bytes(self.outputs.iter().map(|output| &*output.ty))
     }
 
     /// What a table calls it.
@@ -419,6 +431,11 @@ impl Step {
         let ties = matches!(&self.what, What::Layer(layer) if !layer.given.is_empty());
         ties || self.totals.params > 0 || self.totals.buffers > 0
     }
+}
+
+/// What does not fit in a number is left out, as analysis has said so elsewhere.
+fn sum_of_bytes<'t>(types: impl Iterator<Item = &'t TensorType>) -> u128 {
+    types.map(|ty| ty.bytes().unwrap_or(0)).fold(0, u128::saturating_add)
 }
 
 /// The dtype of a model's weights.

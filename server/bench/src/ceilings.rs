@@ -2,9 +2,10 @@
 
 use std::time::Instant;
 
+use analysis::Ceilings;
 use candle_core::{DType, Result, Tensor};
 
-use crate::{Ceilings, device::Opened};
+use crate::device::Opened;
 
 /// Rows and columns of the matrices: large enough that nothing but the product counts.
 const SIDE_ON_CPU: usize = 1024;

@@ -1,5 +1,6 @@
 //! What a worker says, one line of JSON for each event.
 
+use analysis::Ceilings;
 use serde::{Deserialize, Serialize};
 
 use crate::{Statistics, Stop};
@@ -36,6 +37,8 @@ pub enum Event {
         /// Their median in seconds.
         median: f64,
     },
+    /// Work goes on: said now and then where it takes long, as each silence ends somewhere.
+    Working,
     /// The last line if all went well.
     Result(Box<Measured>),
     /// The last line if something did not.
@@ -120,8 +123,8 @@ pub struct Measured {
     /// The most bytes of all tensors at once, weights included; of a GPU.
     #[serde(default)]
     pub peak_memory: Option<u64>,
-    /// What the device can at best, measured in the same process.
-    pub ceilings: Ceilings,
+    /// What the device can at best, measured in the same process, if that went well.
+    pub ceilings: Option<Ceilings>,
     /// The layers in order of execution.
     pub layers: Vec<LayerTime>,
     /// Median seconds that belong to no layer.
@@ -193,27 +196,4 @@ pub struct Throughput {
     pub per_second: f64,
     /// Of what: `samples` or `tokens`.
     pub unit: String,
-}
-
-/// What a device does at best.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Ceilings {
-    /// FLOP/s of a large matrix product.
-    pub flops_per_second: f64,
-    /// Bytes/s of a large copy, read and written.
-    pub bytes_per_second: f64,
-}
-
-impl Ceilings {
-    /// The least seconds in which so much can be done, and whether memory is what limits it.
-    pub fn least(&self, flops: u64, bytes: u64) -> (f64, bool) {
-        analysis::Ceilings::from(*self).least(flops as f64, bytes as f64)
-    }
-}
-
-impl From<Ceilings> for analysis::Ceilings {
-    fn from(measured: Ceilings) -> analysis::Ceilings {
-        let Ceilings { flops_per_second, bytes_per_second } = measured;
-        analysis::Ceilings { flops_per_second, bytes_per_second }
-    }
 }

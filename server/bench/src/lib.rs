@@ -21,7 +21,7 @@ mod worker;
 pub use ceilings::ceilings;
 pub use device::{devices, no_cuda};
 pub use event::{
-    Ceilings, Condition, Device, Event, Failure, Gap, LayerTime, Measured, PROTOCOL, Throughput,
+    Condition, Device, Event, Failure, Gap, LayerTime, Measured, PROTOCOL, Throughput,
 };
 pub use measure::{Budget, Samples, Stop, measure};
 pub use request::{Argument, Request, Source};

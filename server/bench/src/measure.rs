@@ -93,7 +93,7 @@ pub fn measure<E>(
         looked = Instant::now();
         let Some(found) = Statistics::of(&seconds) else { continue };
         let enough = seconds.len() as u64 >= budget.least.0 && spent >= budget.least.1;
-        let precision = if seconds.len() > 1 { found.precision() } else { f64::INFINITY };
+        let precision = found.precision().unwrap_or(f64::INFINITY);
         told(Told::Progress {
             done: done(budget, seconds.len() as u64, spent, precision),
             samples: found.samples,

@@ -10,6 +10,7 @@ use execution::{Executable, random_inputs};
 use crate::{
     Gap, LayerTime, Statistics, Throughput,
     device::{Mark, Opened},
+    worker::Pulse,
 };
 
 /// How many samples of each layer are kept.
@@ -33,6 +34,7 @@ pub(crate) struct Built<'d> {
     /// microseconds, which would be part of the whole.
     marks_apart: bool,
     samples: u64,
+    pulse: Pulse,
 }
 
 /// A layer with its samples.
@@ -53,6 +55,7 @@ impl Built<'_> {
         weights: VarBuilder<'_>,
         is_random: bool,
         device: &'d Opened,
+        pulse: Pulse,
     ) -> Result<Built<'d>> {
         let executable = match scope {
             Some(found) => Executable::build_step(found, weights)?,
@@ -73,7 +76,7 @@ impl Built<'_> {
         let inputs = inputs.collect::<Result<_>>()?;
         let marks_apart = !device.place.is_cpu();
         let (layers, between) = (Vec::new(), Vec::new());
-        Ok(Built { device, executable, inputs, layers, between, marks_apart, samples: 0 })
+        Ok(Built { device, executable, inputs, layers, between, marks_apart, samples: 0, pulse })
     }
 
     /// What was left out.
@@ -82,22 +85,9 @@ impl Built<'_> {
         gaps.map(|(path, reason)| Gap { path: path.clone(), reason: reason.clone() }).collect()
     }
 
-    /// The outputs of a run, on the CPU.
+    /// The outputs of a run.
     pub fn outputs(&self) -> Result<Vec<Tensor>> {
-        let outputs = self.executable.run(&self.inputs, &mut |_| {})?;
-        outputs.iter().map(|output| output.to_device(&candle_core::Device::Cpu)).collect()
-    }
-
-    /// The outputs of a run that have numbers which are none, by their places.
-    pub fn outputs_without_numbers(&self) -> Result<Vec<usize>> {
-        let outputs = self.executable.run(&self.inputs, &mut |_| {})?;
-        let mut wrong = Vec::new();
-        for (number, output) in outputs.iter().enumerate() {
-            if output.dtype().is_float() && !is_finite(output)? {
-                wrong.push(number);
-            }
-        }
-        Ok(wrong)
+        self.executable.run(&self.inputs, &mut |_| (self.pulse)())
     }
 
     /// Runs the model so often. Nothing waits for the device before all is done.
@@ -129,6 +119,7 @@ impl Built<'_> {
             let mut failed = None;
             marks.push((None, device.mark()?));
             self.executable.run(inputs, &mut |done| {
+                (self.pulse)();
                 let layer = is_leaf(done.step).then_some(number);
                 if layer.is_some() {
                     // The first run finds out which layers there are.
@@ -201,6 +192,17 @@ impl Timed {
     }
 }
 
+/// The outputs that have values which are no numbers, by their places.
+pub(crate) fn without_numbers(outputs: &[Tensor]) -> Result<Vec<usize>> {
+    let mut wrong = Vec::new();
+    for (number, output) in outputs.iter().enumerate() {
+        if output.dtype().is_float() && !is_finite(output)? {
+            wrong.push(number);
+        }
+    }
+    Ok(wrong)
+}
+
 /// Whether every value is a number: one that is none makes the sum such a one, while a maximum
 /// passes over it.
 pub(crate) fn is_finite(tensor: &Tensor) -> Result<bool> {
@@ -254,8 +256,9 @@ mod tests {
         let analysis = analysis::analyse(&workspace, file, &Default::default());
         let device = Opened::open("cpu").expect("a CPU");
         let weights = execution::random_weights(SEED, CandleDType::F32, &device.place);
+        let pulse: Pulse = std::sync::Arc::new(|| {});
         let mut built =
-            Built::new(&analysis.models[0], None, weights, true, &device).expect("a model");
+            Built::new(&analysis.models[0], None, weights, true, &device, pulse).expect("a model");
         built.marks_apart = true;
         for _ in 0..9 {
             assert!(built.run(2).expect("a run") > 0.0);

@@ -1,6 +1,10 @@
 //! The worker: one request in, events out.
 
-use std::io::{BufRead, Write};
+use std::{
+    io::{BufRead, Write},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use analysis::{
     Analysis, Configured, ConfiguredArgument, Located, Model, Options, Place, What, Workspace,
@@ -14,7 +18,7 @@ use crate::{
     Condition, Event, Failure, Measured, PROTOCOL, Request, Samples, Statistics, Stop, ceilings,
     device::Opened,
     measure::{Phase, Told, measure},
-    model::{Built, SEED, is_finite, throughput},
+    model::{Built, SEED, is_finite, throughput, without_numbers},
 };
 
 /// What computes.
@@ -26,6 +30,9 @@ const SUM: f64 = 0.05;
 /// The medians of the first and the last third differ by no more than this.
 const DRIFT: f64 = 0.05;
 
+/// A worker is silent for no longer while it gets on, as one that hangs is killed.
+const WORKING_EVERY: Duration = Duration::from_secs(10);
+
 /// As NVML calls it.
 const POWER_CAP: &str = "sw power cap";
 
@@ -35,10 +42,10 @@ const POWER_CAP: &str = "sw power cap";
 /// If nobody reads what is written.
 pub fn serve(
     mut input: impl BufRead + Send + 'static,
-    output: impl Write,
+    output: impl Write + Send + 'static,
     version: &str,
 ) -> std::io::Result<()> {
-    let mut events = Events(output);
+    let events = Events::new(output, WORKING_EVERY);
     events.send(&Event::Hello { protocol: PROTOCOL, taper: version.to_owned() })?;
     let mut line = String::new();
     input.read_line(&mut line)?;
@@ -47,7 +54,7 @@ pub fn serve(
         end_with(input);
     }
     let measured = match request {
-        Ok(request) => answer(&request, &mut events),
+        Ok(request) => answer(&request, &events),
         Err(error) => Err((Failure::WrongRequest, format!("the request cannot be read: {error}"))),
     };
     events.send(&match measured {
@@ -64,19 +71,50 @@ fn end_with(mut input: impl BufRead + Send + 'static) {
     });
 }
 
-/// Writes events as they happen.
-struct Events<W>(W);
+/// Called wherever a long piece of work gets on: a tensor is made, a layer is done.
+pub(crate) type Pulse = Arc<dyn Fn() + Send + Sync>;
 
-impl<W: Write> Events<W> {
-    fn send(&mut self, event: &Event) -> std::io::Result<()> {
-        serde_json::to_writer(&mut self.0, event)?;
-        self.0.write_all(b"\n")?;
-        self.0.flush()
+/// Writes events as they happen.
+struct Events<W> {
+    said: Arc<Mutex<Said<W>>>,
+    working_every: Duration,
+}
+
+/// Where events go, and when the last one went there.
+struct Said<W> {
+    output: W,
+    at: Instant,
+}
+
+impl<W: Write + Send + 'static> Events<W> {
+    fn new(output: W, working_every: Duration) -> Events<W> {
+        let said = Said { output, at: Instant::now() };
+        Events { said: Arc::new(Mutex::new(said)), working_every }
+    }
+
+    fn send(&self, event: &Event) -> std::io::Result<()> {
+        // A line that another thread was writing when it panicked is no reason to be silent.
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        said.at = Instant::now();
+        serde_json::to_writer(&mut said.output, event)?;
+        said.output.write_all(b"\n")?;
+        said.output.flush()
     }
 
     /// Tells of progress. Who no longer listens has killed this process, or will.
-    fn tell(&mut self, event: &Event) {
+    fn tell(&self, event: &Event) {
         let _ = self.send(event);
+    }
+
+    /// Says that work goes on, where nothing was said for long.
+    fn pulse(&self) -> Pulse {
+        let events = Events { said: self.said.clone(), working_every: self.working_every };
+        Arc::new(move || {
+            let at = events.said.lock().unwrap_or_else(PoisonError::into_inner).at;
+            if at.elapsed() >= events.working_every {
+                events.tell(&Event::Working);
+            }
+        })
     }
 }
 
@@ -89,7 +127,10 @@ struct Conduct {
     conditions: Vec<Condition>,
 }
 
-fn answer(request: &Request, events: &mut Events<impl Write>) -> Result<Measured, Refused> {
+fn answer(
+    request: &Request,
+    events: &Events<impl Write + Send + 'static>,
+) -> Result<Measured, Refused> {
     if request.protocol != PROTOCOL {
         let message =
             format!("the request is of version {}, this worker of {PROTOCOL}", request.protocol);
@@ -106,29 +147,34 @@ fn answer(request: &Request, events: &mut Events<impl Write>) -> Result<Measured
     events.tell(&Event::Building);
     let dtype = model.dtype();
     candle_core::cuda::set_gemm_reduced_precision_f32(request.tf32);
-    let weights = weights(request, dtype, &device)?;
-    let is_random = request.weights.is_empty();
-    let mut built = Built::new(model, scope.as_ref(), weights, is_random, &device)
-        .map_err(|error| refused(Failure::CannotBuild, &error))?;
+    let pulse = events.pulse();
+    let mut built = built(request, model, scope.as_ref(), &device, &pulse)?;
     let before = device.condition();
     device.reset_peak();
     let samples = samples(request, &mut built, events).map_err(|error| failed(&error))?;
     let peak_memory = device.peak_memory();
     let conduct = conduct(before, device.condition());
-    // What else is looked at comes after all that is timed: the first run is to be the first.
-    let wrong = built.outputs_without_numbers().map_err(|error| failed(&error))?;
-    let difference = match request.compares_with_cpu {
-        true => Some(difference(request, model, scope.as_ref(), &built)?),
-        false => None,
-    };
-    let ceilings = ceilings::measure(dtype.candle(), &device).map_err(|error| failed(&error))?;
     let whole = Statistics::of(&samples.seconds)
         .ok_or_else(|| (Failure::RunFailed, "no run was timed".to_owned()))?;
     let layers = built.layers();
     let parts = built.between() + layers.iter().map(|layer| layer.median).sum::<f64>();
     let mut doubts = doubts(&samples, &whole, parts, request.budget.precision);
     doubts.extend(conduct.doubts);
-    doubts.extend(wrong.into_iter().map(|output| {
+    // What else is looked at comes after all that is timed, which it can no longer take away.
+    let mut looked_at =
+        |what: &str, refused: Refused| doubts.push(format!("{what}: {}", refused.1));
+    let outputs = built.outputs().map_err(|error| {
+        looked_at("the outputs could not be looked at", failed(&error));
+    });
+    let wrong = outputs.as_deref().map_or(Ok(Vec::new()), without_numbers);
+    let wrong = wrong.map_err(|error| looked_at("the outputs could not be read", failed(&error)));
+    let difference = outputs.ok().filter(|_| request.compares_with_cpu).and_then(|outputs| {
+        let found = difference(request, model, scope.as_ref(), &outputs, &pulse);
+        found.map_err(|no| looked_at("the outputs could not be compared with the CPU's", no)).ok()
+    });
+    let ceilings = ceilings::measure(dtype.candle(), &device)
+        .map_err(|error| looked_at("the device's limits could not be measured", failed(&error)));
+    doubts.extend(wrong.unwrap_or_default().into_iter().map(|output| {
         format!("output {output} has values that are no numbers: with other weights it may take longer or shorter")
     }));
     Ok(Measured {
@@ -137,7 +183,7 @@ fn answer(request: &Request, events: &mut Events<impl Write>) -> Result<Measured
         sizes: model.symbols.iter().map(|one| (one.name.to_string(), one.size)).collect(),
         dtype: dtype.to_string(),
         tf32: request.tf32,
-        weights: match is_random {
+        weights: match request.weights.is_empty() {
             true => vec!["random".to_owned()],
             false => request.weights.clone(),
         },
@@ -151,7 +197,7 @@ fn answer(request: &Request, events: &mut Events<impl Write>) -> Result<Measured
         flops: layers.iter().fold(0, |sum: u64, layer| sum.saturating_add(layer.flops)),
         bytes: layers.iter().fold(0, |sum: u64, layer| sum.saturating_add(layer.bytes)),
         peak_memory,
-        ceilings,
+        ceilings: ceilings.ok(),
         between: built.between(),
         difference,
         gaps: built.gaps(),
@@ -164,18 +210,35 @@ fn answer(request: &Request, events: &mut Events<impl Write>) -> Result<Measured
     })
 }
 
-/// How far the outputs are from those of the same model on the CPU.
+/// A model, or the one step of it, with the weights that are asked for.
+fn built<'d>(
+    request: &Request,
+    model: &Model,
+    scope: Option<&Located<'_>>,
+    device: &'d Opened,
+    pulse: &Pulse,
+) -> Result<Built<'d>, Refused> {
+    let is_random = request.weights.is_empty();
+    let made = pulse.clone();
+    let weights = weights(request, model.dtype(), device)?.rename_f(move |name| {
+        made();
+        name.to_owned()
+    });
+    Built::new(model, scope, weights, is_random, device, pulse.clone())
+        .map_err(|error| refused(Failure::CannotBuild, &error))
+}
+
+/// How far outputs are from those of the same model on the CPU.
 fn difference(
     request: &Request,
     model: &Model,
     scope: Option<&Located<'_>>,
-    built: &Built<'_>,
+    ours: &[Tensor],
+    pulse: &Pulse,
 ) -> Result<f64, Refused> {
     let cpu = Opened::open("cpu")?;
-    let weights = weights(request, model.dtype(), &cpu)?;
-    let there = Built::new(model, scope, weights, request.weights.is_empty(), &cpu);
-    let compared = there.and_then(|there| {
-        let (ours, theirs) = (built.outputs()?, there.outputs()?);
+    let there = built(request, model, scope, &cpu, pulse)?;
+    let compared = there.outputs().and_then(|theirs| {
         let pairs = ours.iter().zip(&theirs);
         pairs.map(|(ours, theirs)| largest_difference(ours, theirs)).try_fold(
             0f64,
@@ -191,7 +254,8 @@ fn difference(
 /// As a share of the largest value.
 fn largest_difference(ours: &Tensor, theirs: &Tensor) -> candle_core::Result<f64> {
     let number = candle_core::DType::F64;
-    let (ours, theirs) = (ours.to_dtype(number)?, theirs.to_dtype(number)?);
+    let ours = ours.to_device(&candle_core::Device::Cpu)?.to_dtype(number)?;
+    let theirs = theirs.to_dtype(number)?;
     if !is_finite(&ours)? || !is_finite(&theirs)? {
         candle_core::bail!("an output has values that are no numbers: nothing to compare");
     }
@@ -284,7 +348,7 @@ fn conduct(before: Option<Condition>, after: Option<Condition>) -> Conduct {
 fn samples(
     request: &Request,
     built: &mut Built<'_>,
-    events: &mut Events<impl Write>,
+    events: &Events<impl Write + Send + 'static>,
 ) -> candle_core::Result<Samples> {
     let mut was_counted = false;
     measure(
@@ -359,7 +423,7 @@ fn check_memory(
 ) -> Result<(), Refused> {
     let Some(free) = device.free_memory().map(u128::from) else { return Ok(()) };
     let (totals, activations) = match scope {
-        Some(found) => (&found.step.totals, found.step.totals.activation_bytes),
+        Some(found) => (&found.step.totals, found.step.peak_activation_bytes()),
         None => (model.totals(), model.peak_activation_bytes()),
     };
     let need = totals.memory().saturating_add(activations);
@@ -382,12 +446,13 @@ fn check_memory(
 /// What makes a result doubtful.
 fn doubts(samples: &Samples, whole: &Statistics, parts: f64, wanted: f64) -> Vec<String> {
     let mut doubts = Vec::new();
-    if whole.samples < 6 {
-        doubts.push(format!("{} samples are too few for an interval", whole.samples));
-    }
-    if samples.stop == Stop::Time && whole.precision() > wanted {
-        let precision = 100.0 * whole.precision();
-        doubts.push(format!("the time was over when the median was known to {precision:.1} %"));
+    match whole.precision() {
+        None => doubts.push(format!("{} samples are too few for an interval", whole.samples)),
+        Some(precision) if samples.stop == Stop::Time && precision > wanted => {
+            let percent = 100.0 * precision;
+            doubts.push(format!("the time was over when the median was known to {percent:.1} %"));
+        }
+        Some(_) => {}
     }
     if !(1.0 - SUM..=1.0 + SUM).contains(&(parts / whole.median)) {
         let sum = 100.0 * parts / whole.median;
@@ -405,4 +470,46 @@ fn doubts(samples: &Samples, whole: &Statistics, parts: f64, wanted: f64) -> Vec
         ));
     }
     doubts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Where several can write, and what they wrote can be read.
+    #[derive(Clone, Default)]
+    struct Shared(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Shared {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().expect("nobody panicked").write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn work_that_gets_on_is_heard_of() {
+        let mut workspace = Workspace::default();
+        let text = "model M { input x: f32[N = 2, 8]; a: Linear(16) -> ReLU; b: Linear(4) }";
+        let file = workspace.insert("m.taper", syntax::parse(text));
+        let request = Request::new(&workspace, file, "M", &Options::default(), "cpu");
+        let analysis = analyse(&request).expect("a model");
+        let output = Shared::default();
+        let heard = || {
+            let lines = std::mem::take(&mut *output.0.lock().expect("nobody panicked"));
+            String::from_utf8(lines).expect("JSON").matches(r#"{"event":"working"}"#).count()
+        };
+        let device = Opened::open("cpu").expect("a CPU");
+        let often = Events::new(output.clone(), Duration::ZERO).pulse();
+        let model = built(&request, &analysis.models[0], None, &device, &often).expect("a model");
+        assert_eq!(heard(), 4, "two weights and two biases");
+        model.outputs().expect("a run");
+        assert_eq!(heard(), 3, "three layers");
+        let seldom = Events::new(output.clone(), Duration::from_secs(60)).pulse();
+        seldom();
+        assert_eq!(heard(), 0);
+    }
 }

@@ -364,14 +364,13 @@ fn measured_markdown(snapshot: &Snapshot, model: &Model) -> String {
         String::from("\n| measured on | time | 95 % between | throughput |\n|---|--:|---|--:|\n");
     let mut notes = Vec::new();
     for (one, is_stale) in found {
-        let (low, high) = one.interval;
+        let between = |(low, high)| format!("{} … {}", duration(low), duration(high));
         out.push_str(&format!(
-            "| {} {} | {} | {} … {} | {} |\n",
+            "| {} {} | {} | {} | {} |\n",
             one.device,
             one.dtype,
             duration(one.whole.seconds),
-            duration(low),
-            duration(high),
+            one.interval.map(between).unwrap_or_default(),
             one.throughput
         ));
         if *is_stale {

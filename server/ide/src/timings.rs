@@ -3,9 +3,9 @@
 //! A measurement is worth something for the same work only: the same layers, sizes and dtypes,
 //! however they are written. After an edit that changes the work it is shown as what it was before.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, ops::ControlFlow, sync::Arc};
 
-use analysis::{Fingerprints, Latency, Model, NodeRef, PartUse, Step, What};
+use analysis::{Fingerprints, Latency, Model, NodeRef, PartUse, Visited, What};
 use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
@@ -14,6 +14,8 @@ use crate::duration;
 /// The time of a model, or of one layer or block of it, on a device.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Measurement {
+    /// What is measured again has the same name, and takes its place.
+    pub name: String,
     /// The path of the document that it was measured from.
     pub document: String,
     /// The model.
@@ -28,8 +30,8 @@ pub struct Measurement {
     pub at: u64,
     /// The whole.
     pub whole: Measured,
-    /// The ends of the 95 % interval of the median.
-    pub interval: (f64, f64),
+    /// The ends of the 95 % interval of the median, if there were enough samples.
+    pub interval: Option<(f64, f64)>,
     /// How much is done in a second, as `9.63 samples/s`.
     pub throughput: String,
     /// The layers in order of execution.
@@ -59,10 +61,11 @@ pub fn fingerprints(model: &Model) -> (u64, Vec<(String, u64)>) {
     let mut fingerprints = Fingerprints::default();
     let whole = fingerprints.of_model(model);
     let mut layers = Vec::new();
-    walk(&model.part.steps, "", "", &mut |step, path, _| {
-        if matches!(step.what, What::Layer(_)) {
-            layers.push((path.to_owned(), fingerprints.of_step(step)));
+    model.steps(|visited| {
+        if matches!(visited.step.what, What::Layer(_)) {
+            layers.push((visited.path.to_owned(), fingerprints.of_step(visited.step)));
         }
+        ControlFlow::Continue(())
     });
     (whole, layers)
 }
@@ -186,22 +189,23 @@ impl Timings {
         for (path, layer) in &measured.layers {
             calls.entry(path).or_default().push_back(layer);
         }
-        walk(&model.part.steps, "", "", &mut |step, path, around| {
+        model.steps(|Visited { step, path, around, .. }| {
             if !matches!(step.what, What::Layer(_)) {
-                return;
+                return ControlFlow::Continue(());
             }
             let Some(layer) = calls.get_mut(path).and_then(|calls| calls.pop_front()) else {
-                return;
+                return ControlFlow::Continue(());
             };
             let timing = Timing::of(layer, prints.of_step(step));
-            let mut nodes: Vec<NodeRef> = around.to_vec();
-            nodes.push(step.node);
+            let mut nodes: Vec<NodeRef> =
+                around.iter().copied().chain([step]).map(|step| step.node).collect();
             // Braces and what is in them may be one node.
             nodes.dedup();
             for node in nodes {
                 let sum = self.lines.entry((model.name.clone(), node)).or_default();
                 *sum = sum.plus(timing);
             }
+            ControlFlow::Continue(())
         });
     }
 
@@ -210,7 +214,11 @@ impl Timings {
         let Some(found) = measured.scope.as_ref().and_then(|path| model.find(path)) else { return };
         let timing = Timing::of(&measured.whole, prints.of_step(found.step));
         let known = self.lines.get(&(model.name.clone(), found.step.node));
-        if known.is_none_or(|known| known.is_alone || known.is_stale && !timing.is_stale) {
+        let is_better = known.is_none_or(|known| match timing.is_stale {
+            true => known.is_alone && known.is_stale,
+            false => known.is_alone || known.is_stale,
+        });
+        if is_better {
             let timing = Timing { is_alone: true, ..timing };
             self.lines.insert((model.name.clone(), found.step.node), timing);
         }
@@ -267,35 +275,6 @@ pub(crate) fn latencies(timings: &Timings) -> Vec<Latency> {
     all.collect()
 }
 
-/// Sees a step with its path and the nodes of the steps around it.
-type Visitor<'v> = dyn FnMut(&Arc<Step>, &str, &[NodeRef]) + 'v;
-
-/// Visits every step with its path and the nodes of those around it, in order of execution.
-fn walk(steps: &[Arc<Step>], group: &str, part: &str, visitor: &mut Visitor<'_>) {
-    walk_in(steps, group, part, &mut Vec::new(), visitor);
-}
-
-fn walk_in(
-    steps: &[Arc<Step>],
-    group: &str,
-    part: &str,
-    around: &mut Vec<NodeRef>,
-    visitor: &mut Visitor<'_>,
-) {
-    for step in steps {
-        let path = step.path.within(group, part);
-        visitor(step, &path, around);
-        let (group, part) = match &step.what {
-            What::Splice(_) | What::Expert(_) => (group, part),
-            What::Group(_) => (path.as_str(), part),
-            _ => (path.as_str(), path.as_str()),
-        };
-        around.push(step.node);
-        walk_in(step.children(), group, part, around, visitor);
-        around.pop();
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -316,6 +295,7 @@ mod tests {
         let layers: Vec<_> =
             layers.into_iter().map(|(path, print)| (path, measured(print, 1e-3))).collect();
         Measurement {
+            name: "a".to_owned(),
             document: "m.taper".to_owned(),
             model: "M".to_owned(),
             scope: None,
@@ -323,7 +303,7 @@ mod tests {
             dtype: "f32".to_owned(),
             at: 1,
             whole: measured(whole, 3e-3),
-            interval: (2.9e-3, 3.1e-3),
+            interval: Some((2.9e-3, 3.1e-3)),
             throughput: "333 samples/s".to_owned(),
             layers,
             doubts: Vec::new(),

@@ -275,6 +275,13 @@ mod tests {
             (hello(r"printf '\377\376\n'"), "the worker says what cannot be understood"),
             ("sleep 60".to_owned(), "the worker has said nothing for 1 s"),
             (hello("sleep 60"), "the worker has said nothing for 1 s"),
+            (
+                // It works, and then it does not.
+                hello(
+                    r#"for _ in 1 2 3 4; do sleep 0.4; echo '{"event":"working"}'; done; exit 4"#,
+                ),
+                "the worker ended without a result: exit status: 4",
+            ),
             (hello("exec >&-; sleep 60"), "the worker ended without a result"),
             (
                 r#"echo '{"event":"hello","protocol":0,"taper":"0.0.1"}'"#.to_owned(),

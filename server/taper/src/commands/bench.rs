@@ -72,7 +72,7 @@ enum Format {
 
 pub fn run(arguments: &Arguments) -> super::Result {
     if arguments.stdio {
-        let (input, output) = (std::io::BufReader::new(std::io::stdin()), std::io::stdout().lock());
+        let (input, output) = (std::io::BufReader::new(std::io::stdin()), std::io::stdout());
         bench::serve(input, output, env!("CARGO_PKG_VERSION"))?;
         return Ok(ExitCode::SUCCESS);
     }

@@ -80,7 +80,7 @@ pub fn run(arguments: &Arguments) -> super::Result {
 fn limits(device: &str, dtype: layers::DType) -> Result<(String, Ceilings), String> {
     if device == "cpu" {
         let measured = bench::ceilings("cpu", dtype)?;
-        return Ok(("this CPU (its limits measured now)".to_owned(), measured.into()));
+        return Ok(("this CPU (its limits measured now)".to_owned(), measured));
     }
     let sheet = DataSheet::find(device).ok_or_else(|| {
         let known: Vec<&str> = DATA_SHEETS.iter().map(|sheet| sheet.id).collect();

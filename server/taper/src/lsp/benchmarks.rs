@@ -1,4 +1,4 @@
-//! Benchmarks that were asked for: a queue for each device, progress, cancellation.
+//! Benchmarks that were asked for: a queue, progress, cancellation.
 //!
 //! Each runs in a worker, a process of its own, on a thread that does nothing else. Whatever becomes
 //! of a worker, the server hears of it as a message.
@@ -99,24 +99,33 @@ impl Order {
         })
     }
 
-    /// Orders of the same work on the same device are one.
-    fn is_like(&self, other: &Job) -> bool {
-        (self.fingerprint, &self.request.device) == (other.fingerprint, &other.device)
+    /// Orders of the same work on the same device are one; of layers and blocks by themselves only
+    /// those of the same place.
+    fn work(&self) -> Work {
+        let Request { model, scope, device, .. } = &self.request;
+        let place = scope.clone().map(|scope| [self.document.clone(), model.clone(), scope]);
+        Work { fingerprint: self.fingerprint, device: device.clone(), place }
     }
+}
+
+#[derive(PartialEq)]
+struct Work {
+    fingerprint: u64,
+    device: String,
+    place: Option<[String; 3]>,
 }
 
 /// An order that waits or is carried out.
 struct Job {
-    fingerprint: u64,
-    device: String,
+    work: Work,
     cancelled: Arc<AtomicBool>,
     progress: Progress,
 }
 
-/// The queues.
+/// The queue. Devices have none of their own: what one computes disturbs the times of another, by
+/// the host that both need.
 pub struct Benchmarks {
-    events: mpsc::Sender<Event>,
-    queues: HashMap<String, mpsc::Sender<Turn>>,
+    queue: mpsc::Sender<Turn>,
     /// By the token of their progress.
     jobs: HashMap<String, Job>,
     /// How many workers there are.
@@ -134,36 +143,25 @@ struct Turn {
 
 impl Benchmarks {
     pub fn new(events: mpsc::Sender<Event>) -> Benchmarks {
-        Benchmarks {
-            events,
-            queues: HashMap::new(),
-            jobs: HashMap::new(),
-            workers: Arc::default(),
-            next: 1,
-        }
+        let workers = Arc::<AtomicUsize>::default();
+        let queue = start_queue(events, workers.clone());
+        Benchmarks { queue, jobs: HashMap::new(), workers, next: 1 }
     }
 
-    /// Puts an order at the end of its device's queue, unless it is there already.
+    /// Puts an order at the end of the queue, unless it is there already.
     pub fn order(&mut self, order: Order, speaker: Speaker) {
-        if self.jobs.values().any(|job| order.is_like(job)) {
+        let work = order.work();
+        if self.jobs.values().any(|job| job.work == work) {
             return;
         }
         let token = format!("taper/benchmark/{}", self.next);
         self.next += 1;
         let progress = speaker.start(&token, &order.title);
         let cancelled = Arc::<AtomicBool>::default();
-        let device = order.request.device.clone();
-        let job = Job {
-            fingerprint: order.fingerprint,
-            device: device.clone(),
-            cancelled: cancelled.clone(),
-            progress: progress.clone(),
-        };
+        let job = Job { work, cancelled: cancelled.clone(), progress: progress.clone() };
         self.jobs.insert(token.clone(), job);
-        let (events, workers) = (self.events.clone(), self.workers.clone());
-        let queue = self.queues.entry(device).or_insert_with(|| start_queue(events, workers));
-        // The thread of a queue ends with the process.
-        let _ = queue.send(Turn { token, order, cancelled, progress });
+        // The thread of the queue ends with the process.
+        let _ = self.queue.send(Turn { token, order, cancelled, progress });
     }
 
     /// The user wants no more of it. One that waits has ended with that.
@@ -189,7 +187,7 @@ impl Benchmarks {
     }
 }
 
-/// Starts the thread that carries out the orders of a device, one after the other.
+/// Starts the thread that carries out orders, one after the other.
 fn start_queue(events: mpsc::Sender<Event>, workers: Arc<AtomicUsize>) -> mpsc::Sender<Turn> {
     let (sender, turns) = mpsc::channel::<Turn>();
     std::thread::spawn(move || {

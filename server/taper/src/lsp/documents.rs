@@ -90,6 +90,17 @@ impl Default for Known {
     }
 }
 
+impl Known {
+    /// With earlier measurements too, of what was not measured since.
+    pub fn with(&self, earlier: Vec<Arc<Measurement>>) -> Known {
+        let known = &self.measurements;
+        let is_new = |one: &Arc<Measurement>| known.iter().all(|known| known.name != one.name);
+        let earlier = earlier.into_iter().filter(is_new);
+        let measurements = Arc::new(known.iter().cloned().chain(earlier).collect());
+        Known { measurements, gpus: self.gpus.clone() }
+    }
+}
+
 impl Document {
     pub fn new(item: Versioned, before: Option<&Document>, around: Around) -> Document {
         static STATES: AtomicU64 = AtomicU64::new(1);

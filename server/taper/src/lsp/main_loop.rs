@@ -70,8 +70,10 @@ pub enum Event {
     Shutdown(tokio::sync::oneshot::Sender<()>),
     /// A document that the server makes is to be shown.
     Show(View),
-    /// What is known of earlier measurements and of GPUs.
-    Known(Known),
+    /// What was measured earlier.
+    Measurements(Vec<Arc<Measurement>>),
+    /// The GPUs of this machine, or why there is none.
+    Gpus(Result<Vec<String>, String>),
     /// Something is to be measured.
     Benchmark(BenchmarkParams),
     /// It is known what.
@@ -203,7 +205,11 @@ impl MainLoop {
                 let _ = done.send(());
             }
             Event::Show(view) => self.show(view),
-            Event::Known(known) => self.know(known),
+            Event::Measurements(earlier) => self.know(self.world.bench.with(earlier)),
+            Event::Gpus(gpus) => {
+                let measurements = self.world.bench.measurements.clone();
+                self.know(Known { measurements, gpus });
+            }
             Event::Benchmark(params) => self.benchmark(params),
             Event::Order(order) => self.benchmarks.order(*order, self.speaker()),
             Event::CancelBenchmark(token) => self.benchmarks.cancel(&token),
@@ -338,9 +344,10 @@ impl MainLoop {
     fn look_for_measurements(&self) {
         let events = self.events.clone();
         std::thread::spawn(move || {
-            let gpus = if bench::HAS_CUDA { worker::gpus() } else { Known::default().gpus };
-            let known = Known { measurements: Arc::new(records::load()), gpus };
-            let _ = events.send(Event::Known(known));
+            let _ = events.send(Event::Measurements(records::load()));
+            if bench::HAS_CUDA {
+                let _ = events.send(Event::Gpus(worker::gpus()));
+            }
         });
     }
 
@@ -385,7 +392,10 @@ impl MainLoop {
             None => {}
             Some(Err(message)) => self.speaker().say(MessageType::ERROR, message),
             Some(Ok(record)) => {
-                self.keep(&record);
+                if let Err(message) = self.keep(&record) {
+                    self.speaker().say(MessageType::WARNING, message);
+                    return;
+                }
                 // An editor that shows nothing of it by itself says it in words.
                 let refreshes = self.world.client.refreshes;
                 if !refreshes.inlay_hints && !refreshes.code_lenses {
@@ -398,18 +408,28 @@ impl MainLoop {
         }
     }
 
-    /// A new measurement takes the place of one of the same work on the same device.
-    fn keep(&mut self, record: &Record) {
+    /// A new measurement takes the place of the one before, unless it is invalid and that one is not.
+    fn keep(&mut self, record: &Record) -> Result<(), String> {
         let new = Arc::new(record.measurement());
-        let key =
-            |one: &Measurement| (one.whole.fingerprint, one.device.clone(), one.dtype.clone());
         let known = &self.world.bench;
-        let others = known.measurements.iter().filter(|one| key(one) != key(&new)).cloned();
-        let measurements = Arc::new(others.chain([new.clone()]).collect());
-        self.know(Known { measurements, gpus: known.gpus.clone() });
+        let mut measurements = known.measurements.to_vec();
+        match measurements.iter_mut().find(|one| one.name == new.name) {
+            Some(old) if new.is_invalid && !old.is_invalid => {
+                let what = record.what();
+                let reasons = record.measured.invalid.join(", ");
+                return Err(format!(
+                    "{what} was not measured well, so the time before stays: {reasons}"
+                ));
+            }
+            Some(old) => *old = new,
+            None => measurements.push(new),
+        }
+        let gpus = known.gpus.clone();
+        self.know(Known { measurements: Arc::new(measurements), gpus });
         if let Err(error) = record.save() {
             self.log.line(format_args!("a measurement cannot be kept: {error}"));
         }
+        Ok(())
     }
 
     /// Asks for what is under `taper` in the client's settings.

@@ -2,7 +2,9 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    fs, io,
+    fs,
+    hash::{Hash, Hasher},
+    io,
     path::{Path, PathBuf},
     sync::Arc,
     time::SystemTime,
@@ -10,6 +12,7 @@ use std::{
 
 use bench::Measured;
 use ide::Measurement;
+use rustc_hash::FxHasher;
 use serde::{Deserialize, Serialize};
 
 /// The most that are kept; those that were not measured again for longest go first.
@@ -32,7 +35,8 @@ impl Record {
     pub fn measurement(&self) -> Measurement {
         let Measured { whole, ceilings, throughput, .. } = &self.measured;
         let work = |fingerprint, seconds, flops, bytes| {
-            let (least, is_memory_bound) = ceilings.least(flops, bytes);
+            let (least, is_memory_bound) = ceilings
+                .map_or((0.0, false), |ceilings| ceilings.least(flops as f64, bytes as f64));
             ide::Measured { fingerprint, seconds, least, is_memory_bound }
         };
         let mut prints: HashMap<&str, VecDeque<u64>> = HashMap::new();
@@ -44,6 +48,7 @@ impl Record {
             Some((layer.path.clone(), work(print, layer.median, layer.flops, layer.bytes)))
         });
         Measurement {
+            name: self.name(),
             document: self.document.clone(),
             model: self.measured.model.clone(),
             scope: self.measured.scope.clone(),
@@ -59,13 +64,21 @@ impl Record {
         }
     }
 
-    /// What it takes the place of: the same work on the same device.
+    /// What was measured, as a title.
+    pub fn what(&self) -> String {
+        let Measured { model, scope, device, .. } = &self.measured;
+        let of = scope.as_ref().map_or(String::new(), |path| format!("{path} of "));
+        format!("{of}{model} on {}", device.id)
+    }
+
+    /// The same for the same work on the same device. A layer or block by itself is what it is in its
+    /// place: many do the same work.
     fn name(&self) -> String {
-        let Measured { device, dtype, tf32, .. } = &self.measured;
-        let dtype = if *tf32 { "tf32" } else { dtype };
-        let device: String =
-            device.id.chars().map(|c| if c.is_alphanumeric() { c } else { '-' }).collect();
-        format!("{:016x}-{device}-{dtype}.json", self.fingerprint)
+        let Measured { device, dtype, tf32, model, scope, .. } = &self.measured;
+        let place = scope.as_ref().map(|scope| (&self.document, model, scope));
+        let mut hasher = FxHasher::default();
+        (self.fingerprint, &device.id, &device.name, dtype, tf32, place).hash(&mut hasher);
+        format!("{:016x}", hasher.finish())
     }
 
     /// Keeps it.
@@ -75,7 +88,7 @@ impl Record {
         // In one step, as another server may be reading it.
         let mut file = tempfile::NamedTempFile::new_in(&folder)?;
         serde_json::to_writer(&mut file, self)?;
-        file.persist(folder.join(self.name()))?;
+        file.persist(folder.join(format!("{}.json", self.name())))?;
         forget_old(&folder);
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! What a measurement says, for people.
 
-use bench::{Ceilings, Condition, LayerTime, Measured};
+use analysis::Ceilings;
+use bench::{Condition, LayerTime, Measured};
 use comfy_table::{CellAlignment, Table, presets};
 use ide::{Units, duration, percent};
 
@@ -41,7 +42,7 @@ pub fn human(measured: &Measured, top: usize) -> String {
             share(layer.median, whole),
             rate(layer.flops, layer.median, |value| UNITS.count(value)),
             rate(layer.bytes, layer.median, |value| UNITS.bytes(value)),
-            possible(layer, &measured.ceilings),
+            measured.ceilings.map_or(String::new(), |ceilings| possible(layer, &ceilings)),
         ]);
     }
     let others: f64 = rest.iter().map(|layer| layer.median).sum();
@@ -64,7 +65,7 @@ pub fn human(measured: &Measured, top: usize) -> String {
 }
 
 fn footer(measured: &Measured) -> String {
-    let Measured { whole, ceilings, .. } = measured;
+    let whole = &measured.whole;
     let sizes: Vec<String> =
         measured.sizes.iter().map(|(name, size)| format!("{name} = {size}")).collect();
     let of = measured.scope.as_ref().map_or(String::new(), |path| format!("{path} of "));
@@ -77,16 +78,11 @@ fn footer(measured: &Measured) -> String {
         measured.backend
     );
     let mut line = |name: &str, value: String| out.push_str(&format!("  {name:<18}{value}\n"));
-    let (low, high) = whole.interval;
-    line(
-        "time",
-        format!(
-            "{} (median; 95 % between {} and {})",
-            duration(whole.median),
-            duration(low),
-            duration(high)
-        ),
+    let interval = whole.interval.map_or_else(
+        || "too few samples for an interval".to_owned(),
+        |(low, high)| format!("95 % between {} and {}", duration(low), duration(high)),
     );
+    line("time", format!("{} (median; {interval})", duration(whole.median)));
     let percentiles = whole.percentiles.map_or_else(
         || "too few samples for percentiles".to_owned(),
         |(low, high)| format!("5th percentile {}, 95th {}", duration(low), duration(high)),
@@ -112,23 +108,15 @@ fn footer(measured: &Measured) -> String {
         "throughput",
         format!("{:.4} {}/s", measured.throughput.per_second, measured.throughput.unit),
     );
-    let achieved = |amount: u64| (amount as f64 / whole.median) as u128;
-    line(
-        "FLOP/s",
-        format!(
-            "{} of {}",
-            UNITS.count(achieved(measured.flops)),
-            UNITS.count(ceilings.flops_per_second as u128)
-        ),
-    );
-    line(
-        "bytes/s",
-        format!(
-            "{} of {}",
-            UNITS.bytes(achieved(measured.bytes)),
-            UNITS.bytes(ceilings.bytes_per_second as u128)
-        ),
-    );
+    let mut achieved = |name: &str, amount: u64, most: Option<f64>, shown: fn(u128) -> String| {
+        let most = most.map_or(String::new(), |most| format!(" of {}", shown(most as u128)));
+        line(name, format!("{}{most}", shown((amount as f64 / whole.median) as u128)));
+    };
+    let Measured { flops, bytes, ceilings, .. } = measured;
+    let flops_at_most = ceilings.map(|ceilings| ceilings.flops_per_second);
+    let bytes_at_most = ceilings.map(|ceilings| ceilings.bytes_per_second);
+    achieved("FLOP/s", *flops, flops_at_most, |value| UNITS.count(value));
+    achieved("bytes/s", *bytes, bytes_at_most, |value| UNITS.bytes(value));
     if let Some(bytes) = measured.peak_memory {
         line("memory", format!("{} at most", UNITS.bytes(bytes.into())));
     }
@@ -183,13 +171,13 @@ pub fn sweep(name: &str, all: &[(String, Measured)]) -> String {
     table.set_header([name, "time", "95 % between", &format!("{unit}/s"), "memory", ""]);
     for (size, measured) in all {
         let Measured { whole, throughput, .. } = measured;
-        let (low, high) = whole.interval;
+        let between = |(low, high)| format!("{} … {}", duration(low), duration(high));
         let memory = measured.peak_memory.map(|bytes| UNITS.bytes(bytes.into()));
         let wrong = measured.invalid.iter().chain(&measured.doubts).cloned();
         table.add_row([
             size.clone(),
             duration(whole.median),
-            format!("{} … {}", duration(low), duration(high)),
+            whole.interval.map(between).unwrap_or_default(),
             format!("{:.4}", throughput.per_second),
             memory.unwrap_or_default(),
             wrong.collect::<Vec<_>>().join("; "),
@@ -205,7 +193,7 @@ pub fn sweep(name: &str, all: &[(String, Measured)]) -> String {
 
 /// How near a layer is to the least time in which the device could do it, and what limits it.
 fn possible(layer: &LayerTime, ceilings: &Ceilings) -> String {
-    let (least, is_memory) = ceilings.least(layer.flops, layer.bytes);
+    let (least, is_memory) = ceilings.least(layer.flops as f64, layer.bytes as f64);
     if least == 0.0 || layer.median == 0.0 {
         return String::new();
     }
