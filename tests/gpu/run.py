@@ -330,10 +330,10 @@ def markdown(report):
         whole, speed = result["whole"], result["throughput"]
         ratio = f"{whole['median'] / theirs['median']:.2f}" if "median" in theirs else ""
         memory = f"{result['peak_memory'] / 2**20:.0f} MiB" if result.get("peak_memory") else ""
-        low, high = map(time_of, whole["interval"])
+        interval = " … ".join(map(time_of, whole["interval"])) if whole["interval"] else ""
         between = f"{100 * result['between'] / whole['median']:.1f} %"
         notes = "; ".join(["INVALID: " + reason for reason in result["invalid"]] + result["doubts"])
-        lines.append(f"| {one['name']} | {one['batch']} | {one['dtype']} | {time_of(whole['median'])} | {low} … {high} | "
+        lines.append(f"| {one['name']} | {one['batch']} | {one['dtype']} | {time_of(whole['median'])} | {interval} | "
                      f"{speed['per_second']:.4g} {speed['unit']}/s | {memory} | {between} | {other} | {ratio} | {notes} |")
     if repeated := report.get("repeated"):
         spread = repeated.get("spread")

@@ -100,7 +100,7 @@ pub struct Measured {
     pub weights: Vec<String>,
     /// Where it ran.
     pub device: Device,
-    /// With what: `candle 0.11.1`.
+    /// With what: `candle 0.11.1 and Taper's own modules`.
     pub backend: String,
     /// The version of Taper, and of what drives the device.
     pub versions: Vec<(String, String)>,

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// What computes.
-const BACKEND: &str = "candle 0.11.1";
+const BACKEND: &str = "candle 0.11.1 and Taper's own modules";
 
 /// The medians of all parts sum to the whole but for this share.
 const SUM: f64 = 0.05;

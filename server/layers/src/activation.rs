@@ -6,6 +6,7 @@ use candle_nn::{VarBuilder, ops};
 use crate::{
     Arguments, Cost, Entry, Inputs, Kind, Layer, Module, Param, Refusal, TensorType,
     arguments::{first_input, float_input, nearest},
+    clamp::{clamp, hard_sigmoid, hard_swish},
     module::one_to_one,
     pointwise::{NONE, Pointwise, Settings, pointwise},
 };
@@ -19,8 +20,9 @@ const SOFTMAX_DOC: &str = "`[*]` → `[*]`.\n\n\
 
 pub(crate) static ENTRIES: &[Entry] = &[
     pointwise!("ReLU", "relu", &[INPLACE], "`max(x, 0)`", |_| Ok(NONE), |x, _| x.relu()),
-    pointwise!("ReLU6", "relu6", &[INPLACE], "`min(max(x, 0), 6)`", |_| Ok(NONE), |x, _| x
-        .clamp(0.0, 6.0)),
+    pointwise!("ReLU6", "relu6", &[INPLACE], "`min(max(x, 0), 6)`", |_| Ok(NONE), |x, _| clamp(
+        x, 0.0, 6.0
+    )),
     pointwise!(
         "LeakyReLU",
         "leaky_relu",
@@ -43,7 +45,8 @@ pub(crate) static ENTRIES: &[Entry] = &[
         &[Param::optional("alpha", Kind::Float, "1.0"), INPLACE],
         "`x` above 0, `alpha * (exp(x / alpha) - 1)` below",
         |arguments| Ok([arguments.float("alpha")?, 0.0]),
-        |x, [alpha, _]| x.relu()? + (((x.minimum(0.0)? / alpha)?.exp()? - 1.0)? * alpha)?
+        |x, [alpha, _]| x.relu()?
+            + (((clamp(x, f64::NEG_INFINITY, 0.0)? / alpha)?.exp()? - 1.0)? * alpha)?
     ),
     pointwise!(
         "GELU",
@@ -71,7 +74,7 @@ pub(crate) static ENTRIES: &[Entry] = &[
         &[INPLACE],
         "`x * ReLU6(x + 3) / 6`",
         |_| Ok(NONE),
-        |x, _| x * ((x + 3.0)?.clamp(0.0, 6.0)? / 6.0)?
+        |x, _| hard_swish(x)
     ),
     pointwise!(
         "Hardsigmoid",
@@ -79,7 +82,7 @@ pub(crate) static ENTRIES: &[Entry] = &[
         &[INPLACE],
         "`ReLU6(x + 3) / 6`",
         |_| Ok(NONE),
-        |x, _| (x + 3.0)?.clamp(0.0, 6.0)? / 6.0
+        |x, _| hard_sigmoid(x)
     ),
     pointwise!(
         "Softplus",
@@ -120,7 +123,7 @@ pub(crate) static ENTRIES: &[Entry] = &[
             }
             Ok([min, max])
         },
-        |x, [min, max]| x.clamp(min, max)
+        |x, [min, max]| clamp(x, min, max)
     ),
     pointwise!("Softsign", "softsign", &[], "`x / (1 + |x|)`", |_| Ok(NONE), |x, _| x
         / (x.abs()? + 1.0)?),
@@ -143,7 +146,7 @@ pub(crate) static ENTRIES: &[Entry] = &[
         &[Param::optional("lambd", Kind::Float, "0.5")],
         "`x` moved by `lambd` towards 0",
         |arguments| Ok([arguments.float("lambd")?, 0.0]),
-        |x, [lambd, _]| x - x.clamp(-lambd, lambd)?
+        |x, [lambd, _]| x - clamp(x, -lambd, lambd)?
     ),
     pointwise!(
         "Threshold",
@@ -265,7 +268,7 @@ pub(crate) static ENTRIES: &[Entry] = &[
 /// The names of transformers' `ACT2FN`.
 const NAMES: &[Pointwise] = &[
     named("relu", |x, _| x.relu()),
-    named("relu6", |x, _| x.clamp(0.0, 6.0)),
+    named("relu6", |x, _| clamp(x, 0.0, 6.0)),
     named("relu2", |x, _| x.relu()?.sqr()),
     named("leaky_relu", |x, _| ops::leaky_relu(x, 0.01)),
     named("gelu", |x, _| x.gelu_erf()),
@@ -351,7 +354,8 @@ impl Layer for PRelu {
             if count > 1 {
                 shape[1] = count;
             }
-            let below = input.minimum(0.0)?.broadcast_mul(&slope.reshape(shape)?)?;
+            let below =
+                clamp(input, f64::NEG_INFINITY, 0.0)?.broadcast_mul(&slope.reshape(shape)?)?;
             input.relu()? + below
         })
     }

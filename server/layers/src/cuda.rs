@@ -18,6 +18,7 @@ use candle_core::{
 
 use crate::{
     broadcast::{Operation, Repeat},
+    clamp::Clamp,
     convolve::Convolution,
     pool::{Pool, Reduction},
     scale,
@@ -275,9 +276,39 @@ impl Map2 for Repeat {
         let output = unsafe { device.alloc::<T>(count)? };
         let mut builder = function.builder();
         builder.arg(&all).arg(&inner).arg(&period).arg(&large).arg(&repeated).arg(&output);
-        let blocks = count.div_ceil(THREADS * PER_THREAD);
         // SAFETY: as for a convolution.
-        unsafe { builder.launch(launch([blocks, 1], THREADS)?) }.w()?;
+        unsafe { builder.launch(over_elements(count)?) }.w()?;
+        Ok(output)
+    }
+}
+
+/// Keeps each element of a contiguous tensor between two bounds.
+pub(crate) fn clamp(of: &Clamp, input: &CudaStorage, layout: &Layout) -> Result<CudaStorage> {
+    let device = input.device().clone();
+    let slice = of.map(&input.slice, &device, layout)?;
+    Ok(CudaStorage { slice, device })
+}
+
+impl Map1 for Clamp {
+    #[allow(unsafe_code)]
+    fn f<T: DeviceRepr + WithDType + ValidAsZeroBits>(
+        &self,
+        input: &CudaSlice<T>,
+        device: &CudaDevice,
+        layout: &Layout,
+    ) -> Result<CudaSlice<T>> {
+        let Clamp { shift, low, high, divisor, is_gate } = self;
+        let count = layout.shape().elem_count();
+        let (all, is_gate) = (count as u64, u32::from(*is_gate));
+        let input = elements(input, layout);
+        let function = device.get_or_load_custom_func(&kernel_name::<T>("clamp"), MODULE, PTX)?;
+        // SAFETY: the kernel writes every element.
+        let output = unsafe { device.alloc::<T>(count)? };
+        let mut builder = function.builder();
+        builder.arg(&all).arg(shift).arg(low).arg(high).arg(divisor).arg(&is_gate);
+        builder.arg(&input).arg(&output);
+        // SAFETY: as for a convolution.
+        unsafe { builder.launch(over_elements(count)?) }.w()?;
         Ok(output)
     }
 }
@@ -363,6 +394,12 @@ fn run_softmax<T: DeviceRepr + WithDType>(
 /// The elements of a contiguous tensor.
 fn elements<'s, T>(slice: &'s CudaSlice<T>, layout: &Layout) -> CudaView<'s, T> {
     slice.slice(layout.start_offset()..)
+}
+
+/// A thread for several elements.
+fn over_elements(count: usize) -> Result<LaunchConfig> {
+    // More elements than so many blocks have are taken in turns.
+    launch([count.div_ceil(THREADS * PER_THREAD).clamp(1, 1 << 20), 1], THREADS)
 }
 
 /// A block, or several, for each plane.

@@ -38,6 +38,7 @@ pub mod operators;
 
 // What runs, where Candle's own would be slower.
 mod broadcast;
+mod clamp;
 mod convolve;
 #[cfg(feature = "cuda")]
 mod cuda;

@@ -8,7 +8,7 @@ use candle_nn::VarBuilder;
 
 use crate::{
     Cost, Entry, Kind, Layer, Module, Param, Refusal, TensorType, arguments::first_input,
-    module::one_to_one,
+    clamp::clamp, module::one_to_one,
 };
 
 /// An entry for a function of each element: its name in `torch.nn` and `torch.nn.functional`, its
@@ -99,7 +99,7 @@ pub(crate) static ENTRIES: &[Entry] = &[
             }
             Ok([min.unwrap_or(f64::NEG_INFINITY), max.unwrap_or(f64::INFINITY)])
         },
-        |x, [min, max]| x.maximum(min)?.minimum(max)
+        |x, [min, max]| clamp(x, min, max)
     ),
 ];
 

@@ -1,48 +1,61 @@
-//! Convolutions by cuDNN, where its library is found.
+//! Convolutions by cuDNN, where its library is found. How one is done best is looked for once, so that
+//! afterwards little is left to do on the CPU.
 
-use std::{cell::RefCell, sync::Arc};
+mod descriptor;
+
+use std::{cell::RefCell, rc::Rc};
 
 use candle_core::{
     CudaDevice, CudaStorage, DType, Error, Layout, Result, Tensor, WithDType,
     backend::BackendStorage,
     cuda_backend::{
-        CudaStorageSlice as Slice, DeviceId,
+        DeviceId, Map2,
         cudarc::{
-            self,
             cudnn::{
-                ConvDescriptor, ConvForward, Cudnn, CudnnDataType, CudnnError, FilterDescriptor,
-                TensorDescriptor, sys,
+                result,
+                sys::{
+                    self, cudnnBackendAttributeName_t as Name,
+                    cudnnBackendDescriptorType_t as Kind, cudnnBackendHeurMode_t as Heuristics,
+                    cudnnBackendNumericalNote_t as Note, cudnnConvolutionMode_t as Mode,
+                    cudnnDataType_t as Data,
+                },
             },
-            driver::{CudaSlice, DeviceRepr},
+            driver::{CudaSlice, DevicePtr, DevicePtrMut, DeviceRepr, ValidAsZeroBits},
         },
     },
 };
-use half::{bf16, f16};
+use descriptor::{Address, Descriptor, NumericalNote, Result as DnnResult};
 use rustc_hash::FxHashMap;
 
 use super::{elements, quietly};
 use crate::convolve::Convolution;
 
+/// What the input, the weight and the output of a convolution are called.
+const NAMES: [i64; 3] = [0, 1, 2];
+
+/// The bytes that an address is a multiple of, at best; more helps no engine.
+const ALIGNMENT: usize = 16;
+
 /// What is known of one convolution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Problem {
     of: Convolution,
-    input: [i32; 2],
-    outputs: i32,
-    group_in: i32,
+    input: [usize; 2],
+    outputs: usize,
+    group_in: usize,
     dtype: DType,
     tf32: bool,
+    /// The bytes that the addresses of the input and of the weight are multiples of.
+    alignments: [usize; 2],
 }
 
-/// What cuDNN would do it by, and the bytes that this needs.
-type Plan = (sys::cudnnConvolutionFwdAlgo_t, usize);
-
+/// What is known of cuDNN.
 #[derive(Default)]
 struct Known {
-    /// Nothing where the library is missing.
-    handles: FxHashMap<DeviceId, Option<Arc<Cudnn>>>,
     /// Nothing where cuDNN has no way.
-    plans: FxHashMap<(DeviceId, Problem), Option<Plan>>,
+    plans: FxHashMap<(DeviceId, Problem), Option<Rc<Plan>>>,
+    /// Nothing where the library is missing.
+    handles: FxHashMap<DeviceId, Option<Rc<Handle>>>,
 }
 
 thread_local! {
@@ -52,19 +65,14 @@ thread_local! {
 
 /// The version of cuDNN, if its library is found.
 pub fn version() -> Option<String> {
-    let number = quietly(cudarc::cudnn::result::get_version)?;
+    let number = quietly(result::get_version)?;
     Some(format!("{}.{}.{}", number / 10_000, number / 100 % 100, number % 100))
 }
 
 /// Whether cuDNN is there and can do it.
 pub(super) fn can(of: &Convolution, input: &Tensor, weight: &Tensor) -> Result<bool> {
-    // One channel after the other is no product of matrices, which cuDNN is good at.
-    let is_depthwise = of.groups > 1 && weight.dim(1)? == 1;
-    if is_depthwise {
-        return Ok(false);
-    }
     let device = input.device().as_cuda_device()?;
-    let problem = Problem::of(of, input.layout(), weight.layout(), input.dtype())?;
+    let problem = Problem::of(of, input.layout(), weight.layout(), input.dtype());
     Ok(plan(device, &problem).is_some())
 }
 
@@ -77,163 +85,257 @@ pub(super) fn convolve(
     kernel: &Layout,
 ) -> Result<Option<CudaStorage>> {
     let device = input.device().clone();
-    let problem = Problem::of(of, image, kernel, input.dtype())?;
-    let is_depthwise = of.groups > 1 && problem.group_in == 1;
-    let found = if is_depthwise { None } else { plan(&device, &problem) };
-    let Some((cudnn, plan)) = found else { return Ok(None) };
-    let run = Run { cudnn, plan, problem, device: &device };
-    let slice = match (&input.slice, &weight.slice) {
-        (Slice::F32(x), Slice::F32(w)) => Slice::F32(run.forward::<_, f32>(x, image, w, kernel)?),
-        (Slice::F64(x), Slice::F64(w)) => Slice::F64(run.forward::<_, f64>(x, image, w, kernel)?),
-        (Slice::F16(x), Slice::F16(w)) => Slice::F16(run.forward::<_, f32>(x, image, w, kernel)?),
-        (Slice::BF16(x), Slice::BF16(w)) => {
-            Slice::BF16(run.forward::<_, f32>(x, image, w, kernel)?)
-        }
-        _ => return Ok(None),
+    let Some(plan) = plan(&device, &Problem::of(of, image, kernel, input.dtype())) else {
+        return Ok(None);
     };
+    let slice = plan.map(&input.slice, image, &weight.slice, kernel, &device)?;
     Ok(Some(CudaStorage { slice, device }))
 }
 
-/// The handle and the way of a convolution, looked for once.
-fn plan(device: &CudaDevice, problem: &Problem) -> Option<(Arc<Cudnn>, Plan)> {
-    let cudnn = KNOWN.with_borrow_mut(|known| {
-        known.handles.entry(device.id()).or_insert_with(|| handle(device)).clone()
-    })?;
-    let key = (device.id(), *problem);
-    let known = KNOWN.with_borrow(|known| known.plans.get(&key).copied());
-    let plan = known.unwrap_or_else(|| {
-        let found = problem.plan(&cudnn).ok();
-        KNOWN.with_borrow_mut(|known| known.plans.insert(key, found));
-        found
-    })?;
-    Some((cudnn, plan))
+/// How cuDNN does it, looked for once.
+fn plan(device: &CudaDevice, problem: &Problem) -> Option<Rc<Plan>> {
+    // One channel after the other is no product of matrices, which cuDNN is good at.
+    if problem.of.groups > 1 && problem.group_in == 1 {
+        return None;
+    }
+    KNOWN.with_borrow_mut(|known| {
+        let handle = known.handles.entry(device.id()).or_insert_with(|| Handle::new(device));
+        let handle = handle.as_ref()?;
+        let plan = known.plans.entry((device.id(), *problem));
+        plan.or_insert_with(|| problem.plan(handle).ok().flatten().map(Rc::new)).clone()
+    })
 }
 
-/// A handle, if the library is found.
-fn handle(device: &CudaDevice) -> Option<Arc<Cudnn>> {
-    quietly(|| Cudnn::new(device.cuda_stream()))?.ok()
+/// cuDNN on the stream of a device.
+#[derive(Debug)]
+struct Handle(sys::cudnnHandle_t);
+
+impl Handle {
+    /// Nothing where the library is missing.
+    #[allow(unsafe_code)]
+    fn new(device: &CudaDevice) -> Option<Rc<Handle>> {
+        let stream = device.cuda_stream();
+        stream.context().bind_to_thread().ok()?;
+        let handle = Handle(quietly(result::create_handle)?.ok()?);
+        // SAFETY: the stream is that of the device, which lives as long as what is computed on it.
+        unsafe { result::set_stream(handle.0, stream.cu_stream().cast()) }.ok()?;
+        Some(Rc::new(handle))
+    }
+}
+
+impl Drop for Handle {
+    #[allow(unsafe_code)]
+    fn drop(&mut self) {
+        // SAFETY: cuDNN made the handle, and it is used no more. Nothing can be done about a failure.
+        let _ = unsafe { result::destroy_handle(self.0) };
+    }
 }
 
 impl Problem {
-    fn of(of: &Convolution, image: &Layout, kernel: &Layout, dtype: DType) -> Result<Problem> {
-        let (image, kernel) = (image.dims(), kernel.dims());
-        Ok(Problem {
+    fn of(of: &Convolution, image: &Layout, kernel: &Layout, dtype: DType) -> Problem {
+        let alignment = |layout: &Layout| {
+            let offset = layout.start_offset() * dtype.size_in_bytes();
+            (1 << offset.trailing_zeros().min(ALIGNMENT.trailing_zeros())) as usize
+        };
+        Problem {
             of: *of,
-            input: [small(image[0])?, small(image[1])?],
-            outputs: small(kernel[0])?,
-            group_in: small(kernel[1])?,
+            input: [image.dims()[0], image.dims()[1]],
+            outputs: kernel.dims()[0],
+            group_in: kernel.dims()[1],
             dtype,
             tf32: candle_core::cuda::gemm_reduced_precision_f32(),
-        })
-    }
-
-    fn plan(&self, cudnn: &Arc<Cudnn>) -> std::result::Result<Plan, CudnnError> {
-        match self.dtype {
-            DType::F64 => self.described::<f64, f64>(cudnn)?.plan(),
-            DType::F16 => self.described::<f16, f32>(cudnn)?.plan(),
-            DType::BF16 => self.described::<bf16, f32>(cudnn)?.plan(),
-            _ => self.described::<f32, f32>(cudnn)?.plan(),
+            alignments: [alignment(image), alignment(kernel)],
         }
     }
 
-    /// As cuDNN wants it described; `C` is what sums are made in.
-    fn described<T: CudnnDataType, C: CudnnDataType>(
-        &self,
-        cudnn: &Arc<Cudnn>,
-    ) -> std::result::Result<Described<T, C>, CudnnError> {
+    /// The first of the ways that cuDNN thinks best, if it has one.
+    fn plan(&self, handle: &Rc<Handle>) -> DnnResult<Option<Plan>> {
+        let graph = self.graph(handle)?;
+        for heuristics in [Heuristics::CUDNN_HEUR_MODE_A, Heuristics::CUDNN_HEUR_MODE_FALLBACK] {
+            for way in ways(&graph.descriptor, heuristics).unwrap_or_default() {
+                if !self.is_exact(&way)? {
+                    continue;
+                }
+                let plan = Descriptor::new(Kind::CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR)?
+                    .with(Name::CUDNN_ATTR_EXECUTION_PLAN_HANDLE, &handle.0)?
+                    .with(Name::CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, &way)?
+                    .finished();
+                // Some turn out not to be for this device.
+                let Ok(descriptor) = plan else { continue };
+                let mut bytes = [0i64];
+                descriptor.read(Name::CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE, &mut bytes)?;
+                return Ok(Some(Plan {
+                    descriptor,
+                    bytes: usize::try_from(bytes[0]).unwrap_or(0),
+                    area: self.of.sweep.output_area(),
+                    handle: handle.clone(),
+                    _of: (way, graph),
+                }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The convolution in cuDNN's words.
+    fn graph(&self, handle: &Handle) -> DnnResult<Graph> {
         let sweep = &self.of.sweep;
         // cuDNN takes two axes at least; three where the first does something.
         let first = usize::from(sweep.input[0] == 1 && sweep.kernel[0] == 1);
-        let numbers = |sizes: &[u32; 3]| sizes[first..].iter().map(|size| *size as i32).collect();
-        let tensor = |channels: i32, sizes: &[u32; 3]| {
-            let sizes: Vec<i32> = numbers(sizes);
-            let dims = [&[self.input[0], channels], &sizes[..]].concat();
-            let mut strides = vec![1; dims.len()];
-            for dim in (0..dims.len() - 1).rev() {
-                strides[dim] = strides[dim + 1] * dims[dim + 1];
-            }
-            cudnn.create_nd_tensor::<T>(&dims, &strides)
+        let numbers =
+            |sizes: &[u32; 3]| sizes[first..].iter().map(|size| i64::from(*size)).collect();
+        let shape = |leading: [usize; 2], sizes: &[u32; 3]| {
+            let sizes: Vec<i64> = numbers(sizes);
+            leading.iter().map(|size| *size as i64).chain(sizes).collect::<Vec<i64>>()
         };
-        let kernel: Vec<i32> = numbers(&sweep.kernel);
-        let filter = [&[self.outputs, self.group_in], &kernel[..]].concat();
-        let (padding, stride): (Vec<i32>, Vec<i32>) =
-            (numbers(&sweep.padding), numbers(&sweep.stride));
-        let mut conv = cudnn.create_convnd::<C>(
-            &padding,
-            &stride,
-            &numbers(&sweep.dilation),
-            sys::cudnnConvolutionMode_t::CUDNN_CROSS_CORRELATION,
-        )?;
-        conv.set_group_count(self.of.groups as i32)?;
-        conv.set_math_type(match self.dtype {
-            DType::F32 if self.tf32 => sys::cudnnMathType_t::CUDNN_DEFAULT_MATH,
-            DType::F32 | DType::F64 => sys::cudnnMathType_t::CUDNN_FMA_MATH,
-            _ => sys::cudnnMathType_t::CUDNN_TENSOR_OP_MATH,
-        })?;
-        let format = sys::cudnnTensorFormat_t::CUDNN_TENSOR_NCHW;
-        Ok(Described {
-            conv,
-            x: tensor(self.input[1], &sweep.input)?,
-            w: cudnn.create_nd_filter::<T>(format, &filter)?,
-            y: tensor(self.outputs, &sweep.output)?,
-        })
+        let tensor = |name: i64, alignment: usize, sizes: Vec<i64>| {
+            Descriptor::new(Kind::CUDNN_BACKEND_TENSOR_DESCRIPTOR)?
+                .with(Name::CUDNN_ATTR_TENSOR_UNIQUE_ID, &name)?
+                .with(Name::CUDNN_ATTR_TENSOR_DATA_TYPE, &data_type(self.dtype))?
+                .with(Name::CUDNN_ATTR_TENSOR_BYTE_ALIGNMENT, &(alignment as i64))?
+                .with_all(Name::CUDNN_ATTR_TENSOR_STRIDES, &contiguous(&sizes))?
+                .with_all(Name::CUDNN_ATTR_TENSOR_DIMENSIONS, &sizes)?
+                .finished()
+        };
+        let [of_input, of_weight] = self.alignments;
+        let tensors = [
+            tensor(NAMES[0], of_input, shape(self.input, &sweep.input))?,
+            tensor(NAMES[1], of_weight, shape([self.outputs, self.group_in], &sweep.kernel))?,
+            tensor(NAMES[2], ALIGNMENT, shape([self.input[0], self.outputs], &sweep.output))?,
+        ];
+        let sums = if self.dtype == DType::F64 { DType::F64 } else { DType::F32 };
+        let padding: Vec<i64> = numbers(&sweep.padding);
+        let strides: Vec<i64> = numbers(&sweep.stride);
+        let dilations: Vec<i64> = numbers(&sweep.dilation);
+        let convolution = Descriptor::new(Kind::CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR)?
+            .with(Name::CUDNN_ATTR_CONVOLUTION_COMP_TYPE, &data_type(sums))?
+            .with(Name::CUDNN_ATTR_CONVOLUTION_CONV_MODE, &Mode::CUDNN_CROSS_CORRELATION)?
+            .with(Name::CUDNN_ATTR_CONVOLUTION_SPATIAL_DIMS, &(padding.len() as i64))?
+            .with_all(Name::CUDNN_ATTR_CONVOLUTION_PRE_PADDINGS, &padding)?
+            .with_all(Name::CUDNN_ATTR_CONVOLUTION_POST_PADDINGS, &padding)?
+            .with_all(Name::CUDNN_ATTR_CONVOLUTION_FILTER_STRIDES, &strides)?
+            .with_all(Name::CUDNN_ATTR_CONVOLUTION_DILATIONS, &dilations)?
+            .finished()?;
+        let forward = Kind::CUDNN_BACKEND_OPERATION_CONVOLUTION_FORWARD_DESCRIPTOR;
+        let operation = Descriptor::new(forward)?
+            .with(Name::CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_X, &tensors[0])?
+            .with(Name::CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_W, &tensors[1])?
+            .with(Name::CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_Y, &tensors[2])?
+            .with(Name::CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_CONV_DESC, &convolution)?;
+        let alpha = Name::CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_ALPHA;
+        let beta = Name::CUDNN_ATTR_OPERATION_CONVOLUTION_FORWARD_BETA;
+        let operation = match sums {
+            DType::F64 => operation.with(alpha, &1f64)?.with(beta, &0f64)?,
+            _ => operation.with(alpha, &1f32)?.with(beta, &0f32)?,
+        }
+        .finished()?;
+        let descriptor = Descriptor::new(Kind::CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR)?
+            .with(Name::CUDNN_ATTR_OPERATIONGRAPH_HANDLE, &handle.0)?
+            .with(Name::CUDNN_ATTR_OPERATIONGRAPH_OPS, &operation)?
+            .finished()?;
+        Ok(Graph { descriptor, _of: (operation, convolution, tensors) })
+    }
+
+    /// Whether a way has the precision that was asked for.
+    fn is_exact(&self, way: &Descriptor) -> DnnResult<bool> {
+        let mut engine = [Descriptor::new(Kind::CUDNN_BACKEND_ENGINE_DESCRIPTOR)?];
+        way.read(Name::CUDNN_ATTR_ENGINECFG_ENGINE, &mut engine)?;
+        let name = Name::CUDNN_ATTR_ENGINE_NUMERICAL_NOTE;
+        let count = engine[0].count::<NumericalNote>(name)?;
+        let mut notes = vec![NumericalNote(u32::MAX); count];
+        engine[0].read(name, &mut notes)?;
+        let has = |note: Note| notes.contains(&NumericalNote(note as u32));
+        // Tensor cores take single precision for TF32.
+        let is_rounded =
+            self.dtype == DType::F32 && !self.tf32 && has(Note::CUDNN_NUMERICAL_NOTE_TENSOR_CORE);
+        Ok(!is_rounded && !has(Note::CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS))
     }
 }
 
-/// A convolution in cuDNN's words.
-struct Described<T, C> {
-    conv: ConvDescriptor<C>,
-    x: TensorDescriptor<T>,
-    w: FilterDescriptor<T>,
-    y: TensorDescriptor<T>,
-}
-
-impl<T: CudnnDataType, C: CudnnDataType> Described<T, C> {
-    fn forward(&self) -> ConvForward<'_, T, C, T> {
-        ConvForward { conv: &self.conv, x: &self.x, w: &self.w, y: &self.y }
+/// The ways that cuDNN would do it, best first.
+fn ways(graph: &Descriptor, heuristics: Heuristics) -> DnnResult<Vec<Descriptor>> {
+    let asked = Descriptor::new(Kind::CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR)?
+        .with(Name::CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, graph)?
+        .with(Name::CUDNN_ATTR_ENGINEHEUR_MODE, &heuristics)?
+        .finished()?;
+    let name = Name::CUDNN_ATTR_ENGINEHEUR_RESULTS;
+    let mut found = Vec::new();
+    for _ in 0..asked.count::<Descriptor>(name)? {
+        found.push(Descriptor::new(Kind::CUDNN_BACKEND_ENGINECFG_DESCRIPTOR)?);
     }
+    let count = asked.read(name, &mut found)?;
+    found.truncate(count);
+    Ok(found)
+}
 
-    fn plan(&self) -> std::result::Result<Plan, CudnnError> {
-        let algorithm = self.forward().pick_algorithm()?;
-        Ok((algorithm, self.forward().get_workspace_size(algorithm)?))
+fn data_type(dtype: DType) -> Data {
+    match dtype {
+        DType::F64 => Data::CUDNN_DATA_DOUBLE,
+        DType::F16 => Data::CUDNN_DATA_HALF,
+        DType::BF16 => Data::CUDNN_DATA_BFLOAT16,
+        _ => Data::CUDNN_DATA_FLOAT,
     }
 }
 
-/// A convolution that can run.
-struct Run<'d> {
-    cudnn: Arc<Cudnn>,
-    plan: Plan,
-    problem: Problem,
-    device: &'d CudaDevice,
+/// The strides of a contiguous tensor.
+fn contiguous(sizes: &[i64]) -> Vec<i64> {
+    let mut strides = vec![1; sizes.len()];
+    for dim in (1..sizes.len()).rev() {
+        strides[dim - 1] = strides[dim] * sizes[dim];
+    }
+    strides
 }
 
-impl Run<'_> {
+/// What is to be computed, with all that it is made of.
+struct Graph {
+    descriptor: Descriptor,
+    _of: (Descriptor, Descriptor, [Descriptor; 3]),
+}
+
+/// How cuDNN does a convolution, with all that it is made of.
+struct Plan {
+    descriptor: Descriptor,
+    /// That it works in.
+    bytes: usize,
+    /// Elements of a plane of the output.
+    area: usize,
+    _of: (Descriptor, Graph),
+    handle: Rc<Handle>,
+}
+
+impl Map2 for Plan {
     #[allow(unsafe_code)]
-    fn forward<T: DeviceRepr + CudnnDataType + WithDType, C: CudnnDataType>(
+    fn f<T: DeviceRepr + WithDType + ValidAsZeroBits>(
         &self,
         input: &CudaSlice<T>,
         image: &Layout,
         weight: &CudaSlice<T>,
         kernel: &Layout,
+        device: &CudaDevice,
     ) -> Result<CudaSlice<T>> {
-        let described = self.problem.described::<T, C>(&self.cudnn).map_err(Error::wrap)?;
-        let (algorithm, bytes) = self.plan;
-        let count = image.dims()[0] * kernel.dims()[0] * self.problem.of.sweep.output_area();
+        let count = image.dims()[0] * kernel.dims()[0] * self.area;
         // SAFETY: cuDNN writes every element, and nobody reads what it works in.
         let (mut output, mut space) =
-            unsafe { (self.device.alloc::<T>(count)?, self.device.alloc::<u8>(bytes.max(1))?) };
+            unsafe { (device.alloc::<T>(count)?, device.alloc::<u8>(self.bytes.max(1))?) };
         let (input, weight) = (elements(input, image), elements(weight, kernel));
-        let (one, zero) = (T::one(), T::zero());
-        // SAFETY: the tensors are contiguous and have the sizes that are described.
-        unsafe {
-            let forward = described.forward();
-            forward.launch(algorithm, Some(&mut space), (one, zero), &input, &weight, &mut output)
+        let stream = device.cuda_stream();
+        {
+            let (input, _reading_input) = input.device_ptr(&stream);
+            let (weight, _reading_weight) = weight.device_ptr(&stream);
+            let (output, _writing) = output.device_ptr_mut(&stream);
+            let (space, _working) = space.device_ptr_mut(&stream);
+            let pack = pack([input, weight, output], space).map_err(Error::wrap)?;
+            // SAFETY: the tensors are contiguous and have the sizes that the plan was made for.
+            unsafe { self.descriptor.execute(self.handle.0, &pack) }.map_err(Error::wrap)?;
         }
-        .map_err(Error::wrap)?;
         Ok(output)
     }
 }
 
-fn small(size: usize) -> Result<i32> {
-    i32::try_from(size).map_err(Error::wrap)
+/// What a plan works on.
+fn pack(tensors: [u64; 3], space: u64) -> DnnResult<Descriptor> {
+    Descriptor::new(Kind::CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR)?
+        .with_all(Name::CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, &NAMES)?
+        .with_all(Name::CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, &tensors.map(Address))?
+        .with(Name::CUDNN_ATTR_VARIANT_PACK_WORKSPACE, &Address(space))?
+        .finished()
 }

@@ -1,5 +1,5 @@
 // What is ours on a GPU: the same in numbers as the loops of convolve.rs, pool.rs, scale.rs,
-// broadcast.rs and softmax.rs. Sums are made in `Sum`, as half precision would lose them.
+// broadcast.rs, clamp.rs and softmax.rs. Sums are made in `Sum`, as half precision would lose them.
 
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
@@ -131,6 +131,23 @@ __device__ void scale_and_shift(
     FOR_EACH_PLACE(plane_area) { output[start + place] = (T)((Sum)input[start + place] * by + to); }
 }
 
+// Each element moved, kept between two bounds and divided, as in clamp.rs.
+template <typename T, typename Sum>
+__device__ void clamp(
+    const unsigned long long count, const double shift, const double low, const double high,
+    const double divisor, const unsigned int is_gate, const T *input, T *output) {
+    const Sum by = (Sum)shift, least = (Sum)low, most = (Sum)high, part = (Sum)divisor;
+    const size_t step = (size_t)gridDim.x * blockDim.x;
+    for (size_t index = (size_t)blockIdx.x * blockDim.x + threadIdx.x; index < count; index += step) {
+        const Sum value = (Sum)input[index];
+        // What is no number stays none.
+        Sum kept = value + by;
+        if (kept < least) kept = least;
+        if (kept > most) kept = most;
+        output[index] = (T)(is_gate ? value * (kept / part) : kept / part);
+    }
+}
+
 // Each element with the one that stands over it and over its `inner` neighbours, of `period` in turn.
 template <typename T, typename Index, typename Combine>
 __device__ void repeat_by(
@@ -225,6 +242,11 @@ __device__ void softmax(const Scores s, const T *scores, const T *sinks, T *weig
         const unsigned int channels, const unsigned int plane_area, const T *input,                \
         const T *scale, const T *shift, T *output) {                                               \
         scale_and_shift<T, SUM>(channels, plane_area, input, scale, shift, output);                \
+    }                                                                                              \
+    extern "C" __global__ void clamp_##NAME(                                                       \
+        const unsigned long long count, const double shift, const double low, const double high,   \
+        const double divisor, const unsigned int is_gate, const T *input, T *output) {             \
+        clamp<T, SUM>(count, shift, low, high, divisor, is_gate, input, output);                   \
     }                                                                                              \
     extern "C" __global__ void repeat_add_##NAME(                                                  \
         const unsigned long long count, const unsigned long long inner,                            \
