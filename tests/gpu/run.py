@@ -50,6 +50,9 @@ LIBRARIES = ["/usr/local/cuda/lib64", "/usr/local/nvidia/lib64", "/usr/lib/x86_6
 # What is tried, in this order.
 PARTS = ["benchmarks", "pytorch", "correctness", "repeated", "out_of_memory", "cancel"]
 
+# The data sheets of `taper estimate --devices`, by a part of the names that GPUs give themselves.
+SHEETS = ["h200", "h100", "a100", "l40s", "l4", "t4"]
+
 # Seconds after which a program has hung.
 PATIENCE = 180
 
@@ -153,7 +156,15 @@ class Taper:
         chosen = [part for one in sets for part in ("--set", one.format(batch))]
         result = self.bench(path, *chosen, "--dtype", dtype)
         print(f"{name}, batch {batch}: {result.get('error') or time_of(result['whole']['median'])}", flush=True)
-        return {"name": name, "batch": batch, "dtype": dtype, "result": result}
+        estimate = self.estimate(result, path, *chosen, "--dtype", dtype)
+        return {"name": name, "batch": batch, "dtype": dtype, "result": result, "estimate": estimate}
+
+    def estimate(self, result, *arguments):
+        """The least seconds by the data sheet of the device, if it is one that is known."""
+        name = result.get("device", {}).get("name", "")
+        known = next((sheet for sheet in SHEETS if sheet.upper() in name), None)
+        done = self.run("estimate", *arguments, "--device", known, "--format", "json") if known else None
+        return json.loads(done.stdout)["seconds"] if done and done.returncode == 0 else None
 
     def repeated(self):
         """The same benchmark five times: how much its median varies."""
@@ -186,16 +197,14 @@ class Taper:
             yield list(pool.map(check, models))
 
     def out_of_memory(self):
-        """Twice the batch until it does not fit: it must be said, not crash."""
-        # A CPU would compute for hours before its memory runs out.
-        batch = 4096 if self.device == "cpu" else 256
-        while batch < 1 << 24:
-            result = self.bench("examples/vgg16.taper", "--set", f"N={batch}")
-            if "error" in result:
-                yield {"batch": batch, "message": result["error"]}
-                return
-            batch *= 2
-        yield {"message": "everything fits"}
+        """What does not fit must be said, not crash: before the run, and in the middle of it."""
+        models = {"before": "Weights"}
+        if self.device != "cpu":  # Whose memory is larger than it is, until the system ends something.
+            models |= {"during": "Scores", "counting": "Counts"}
+        found = {}
+        for when, model in models.items():
+            found[when] = self.bench("tests/gpu/memory.taper", "--model", model).get("error", "it fits")
+            yield found
 
     def cancel(self):
         """A benchmark that is told to stop: how soon it and its worker have ended."""
@@ -320,21 +329,24 @@ def markdown(report):
     eager = {(one["name"], one["batch"]): one for one in pytorch.get("models", [])}
     lines += [f"| model | batch | dtype | time | 95 % between | throughput | memory | between layers | "
               f"PyTorch {pytorch.get('version', 'eager')} | "
-              "Taper / PyTorch | notes |", "|---|--:|---|--:|---|--:|--:|--:|--:|--:|---|"]
+              "Taper / PyTorch | estimate | time / estimate | notes |",
+              "|---|--:|---|--:|---|--:|--:|--:|--:|--:|--:|--:|---|"]
     for one in report.get("benchmarks", []):
         result, theirs = one["result"], eager.get((one["name"], one["batch"]), {})
         other = time_of(theirs["median"]) if "median" in theirs else theirs.get("error", pytorch.get("error", ""))
         if "error" in result:
-            lines.append(f"| {one['name']} | {one['batch']} | {one['dtype']} | | | | | | {other} | | {result['error']} |")
+            lines.append(f"| {one['name']} | {one['batch']} | {one['dtype']} | | | | | | {other} | | | | {result['error']} |")
             continue
         whole, speed = result["whole"], result["throughput"]
         ratio = f"{whole['median'] / theirs['median']:.2f}" if "median" in theirs else ""
         memory = f"{result['peak_memory'] / 2**20:.0f} MiB" if result.get("peak_memory") else ""
         interval = " … ".join(map(time_of, whole["interval"])) if whole["interval"] else ""
         between = f"{100 * result['between'] / whole['median']:.1f} %"
+        sheet = one.get("estimate")
+        estimate = f"{time_of(sheet)} | {whole['median'] / sheet:.1f}" if sheet else " | "
         notes = "; ".join(["INVALID: " + reason for reason in result["invalid"]] + result["doubts"])
         lines.append(f"| {one['name']} | {one['batch']} | {one['dtype']} | {time_of(whole['median'])} | {interval} | "
-                     f"{speed['per_second']:.4g} {speed['unit']}/s | {memory} | {between} | {other} | {ratio} | {notes} |")
+                     f"{speed['per_second']:.4g} {speed['unit']}/s | {memory} | {between} | {other} | {ratio} | {estimate} | {notes} |")
     if repeated := report.get("repeated"):
         spread = repeated.get("spread")
         lines += ["", f"ResNet-50 measured five times: the medians are within {100 * spread:.2f} % of each other."
@@ -345,7 +357,8 @@ def markdown(report):
         shown = f"{one['difference']:.1e}" if one["difference"] is not None else one["error"]
         lines.append(f"| {one['name']} | {shown} |")
     if memory := report.get("out_of_memory"):
-        lines += ["", f"Out of memory: at a batch of {memory.get('batch')}, \"{memory['message']}\"."]
+        lines += ["", "| what does not fit | what is said |", "|---|---|"]
+        lines += [f"| {when} | {message} |" for when, message in memory.items()]
     if cancel := report.get("cancel"):
         lines += ["", f"Cancelled: ended after {1e3 * cancel['seconds']:.0f} ms, "
                   f"{cancel['workers_left']} workers left."]

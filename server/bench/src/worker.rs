@@ -2,6 +2,7 @@
 
 use std::{
     io::{BufRead, Write},
+    ops::ControlFlow,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -32,6 +33,10 @@ const DRIFT: f64 = 0.05;
 
 /// A worker is silent for no longer while it gets on, as one that hangs is killed.
 const WORKING_EVERY: Duration = Duration::from_secs(10);
+
+/// Candle's kernels for GPUs count elements in 32 bits and step beyond the last one: from half of that
+/// range on some compute elements again, and beyond it they never end.
+const COUNTABLE: u64 = 1 << 31;
 
 /// As NVML calls it.
 const POWER_CAP: &str = "sw power cap";
@@ -67,8 +72,16 @@ pub fn serve(
 fn end_with(mut input: impl BufRead + Send + 'static) {
     std::thread::spawn(move || {
         let _ = std::io::copy(&mut input, &mut std::io::sink());
-        std::process::exit(1);
+        end();
     });
+}
+
+/// Ends the process at once. An orderly end would let CUDA wait for what a GPU computes, which may
+/// take for ever.
+fn end() -> ! {
+    #[cfg(unix)]
+    let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+    std::process::exit(1)
 }
 
 /// Called wherever a long piece of work gets on: a tensor is made, a layer is done.
@@ -143,6 +156,9 @@ fn answer(
         .model(&request.model)
         .ok_or_else(|| (Failure::WrongModel, format!("no model is called `{}`", request.model)))?;
     let scope = scope(request, model)?;
+    if !device.place.is_cpu() {
+        check_counts(model, request.scope.as_deref(), COUNTABLE)?;
+    }
     check_memory(model, scope.as_ref(), &device)?;
     events.tell(&Event::Building);
     let dtype = model.dtype();
@@ -443,6 +459,32 @@ fn check_memory(
     Err((Failure::OutOfMemory, message))
 }
 
+/// Refuses tensors with more elements than can be counted, of a model or of a step of it.
+fn check_counts(model: &Model, scope: Option<&str>, countable: u64) -> Result<(), Refused> {
+    let is_meant = |path: &str| {
+        let rest = scope.map_or(Some(""), |scope| path.strip_prefix(scope));
+        rest.is_some_and(|rest| scope.is_none() || rest.is_empty() || rest.starts_with(['.', '@']))
+    };
+    let mut too_large = None;
+    model.rows(|row| {
+        let mut counts =
+            row.step.outputs.iter().map(|output| output.ty.numel().unwrap_or(u128::MAX));
+        match counts.find(|count| *count > countable.into()) {
+            Some(count) if is_meant(&row.path) => {
+                too_large = Some((row.path, count));
+                ControlFlow::Break(())
+            }
+            _ => ControlFlow::Continue(()),
+        }
+    });
+    let Some((path, count)) = too_large else { return Ok(()) };
+    let message = format!(
+        "`{path}` makes a tensor of {count} numbers, and Candle counts them up to {countable} on a \
+         GPU; a smaller batch may do"
+    );
+    Err((Failure::CannotBuild, message))
+}
+
 /// What makes a result doubtful.
 fn doubts(samples: &Samples, whole: &Statistics, parts: f64, wanted: f64) -> Vec<String> {
     let mut doubts = Vec::new();
@@ -488,6 +530,22 @@ mod tests {
         fn flush(&mut self) -> std::io::Result<()> {
             Ok(())
         }
+    }
+
+    #[test]
+    fn tensors_that_cannot_be_counted_are_refused_where_they_are_made() {
+        let mut workspace = Workspace::default();
+        let text = "model M { input x: f32[N = 2, 8]; a: Linear(16) -> ReLU; b: Linear(4) }";
+        let file = workspace.insert("m.taper", syntax::parse(text));
+        let analysis = analysis::analyse(&workspace, file, &Options::default());
+        let refused = |scope: Option<&str>, countable: u64| {
+            check_counts(&analysis.models[0], scope, countable).err().map(|(_, message)| message)
+        };
+        assert_eq!(refused(None, 32), None);
+        let message = refused(None, 31).expect("a refusal");
+        assert!(message.starts_with("`a` makes a tensor of 32 numbers"), "{message}");
+        assert_eq!(refused(Some("b"), 31), None);
+        assert!(refused(Some("a"), 31).is_some());
     }
 
     #[test]
