@@ -397,37 +397,62 @@ mod tests {
         assert_eq!(Settings::default().display(), Display::default());
     }
 
-    /// Each setting: its name, its type, its default and what it does.
-    fn table() -> Vec<[String; 4]> {
-        let schema = schemars::schema_for!(Settings).to_value();
-        let defaults = serde_json::to_value(Settings::default()).expect("JSON");
-        let mut rows = Vec::new();
-        add_rows(&schema, &schema, &defaults, "taper", &mut rows);
-        rows
+    /// A setting as the pages and the editors tell of it.
+    struct Setting {
+        path: String,
+        schema: Value,
+        default: Value,
+        what: String,
     }
 
-    fn add_rows(
+    fn all_settings() -> (Value, Vec<Setting>) {
+        let schema = schemars::schema_for!(Settings).to_value();
+        let defaults = serde_json::to_value(Settings::default()).expect("JSON");
+        let mut settings = Vec::new();
+        add_settings(&schema, &schema, &defaults, "taper", &mut settings);
+        (schema, settings)
+    }
+
+    fn add_settings(
         root: &Value,
         schema: &Value,
         defaults: &Value,
         path: &str,
-        rows: &mut Vec<[String; 4]>,
+        settings: &mut Vec<Setting>,
     ) {
         for (name, property) in schema["properties"].as_object().into_iter().flatten() {
             let path = format!("{path}.{name}");
             let target = resolved(root, property);
             if target["properties"].is_object() {
-                add_rows(root, target, &defaults[name], &path, rows);
+                add_settings(root, target, &defaults[name], &path, settings);
                 continue;
             }
             let what = property["description"].as_str().or(target["description"].as_str());
-            rows.push([
-                format!("`{path}`"),
-                kind(root, property),
-                format!("`{}`", defaults[name]),
-                what.unwrap_or_default().replace('\n', " "),
-            ]);
+            settings.push(Setting {
+                path,
+                schema: property.clone(),
+                default: defaults[name].clone(),
+                what: what.unwrap_or_default().replace('\n', " "),
+            });
         }
+    }
+
+    /// A schema without references and without what is said of them.
+    fn written_out(root: &Value, schema: &Value) -> Value {
+        let mut schema = resolved(root, schema).clone();
+        match &mut schema {
+            Value::Object(fields) => {
+                for field in ["description", "default", "title", "format"] {
+                    fields.remove(field);
+                }
+                fields.values_mut().for_each(|field| *field = written_out(root, field));
+            }
+            Value::Array(items) => {
+                items.iter_mut().for_each(|item| *item = written_out(root, item));
+            }
+            _ => {}
+        }
+        schema
     }
 
     fn resolved<'s>(root: &'s Value, schema: &'s Value) -> &'s Value {
@@ -471,9 +496,35 @@ mod tests {
              <!-- Made from server/taper/src/lsp/settings.rs by its tests. -->\n\n\
              | setting | type | default | what it does |\n| --- | --- | --- | --- |\n",
         );
-        for row in table() {
-            page.push_str(&format!("| {} |\n", row.join(" | ")));
+        let (root, settings) = all_settings();
+        for Setting { path, schema, default, what } in &settings {
+            let kind = kind(&root, schema);
+            page.push_str(&format!("| `{path}` | {kind} | `{default}` | {what} |\n"));
         }
         expect_test::expect_file!["../../../../docs/settings.md"].assert_eq(&page);
+    }
+
+    /// The settings that VS Code offers, in its extension's manifest: what stands there between the
+    /// braces is made here, with `UPDATE_EXPECT=1` like other files.
+    #[test]
+    fn the_settings_of_vs_code_are_current() {
+        let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../../editors/vscode/package.json");
+        let text = std::fs::read_to_string(manifest).expect("the manifest");
+        let (root, settings) = all_settings();
+        let lines = settings.iter().map(|Setting { path, schema, default, what }| {
+            let mut shown = written_out(&root, schema);
+            // A program that is run is the user's to name, not a project's.
+            let scope = if path == "taper.bench.command" { "machine" } else { "window" };
+            shown["default"] = default.clone();
+            shown["scope"] = scope.into();
+            shown["markdownDescription"] = what.as_str().into();
+            format!("          {}: {shown}", Value::from(path.as_str()))
+        });
+        let lines = lines.collect::<Vec<_>>().join(",\n");
+        let head = "\"title\": \"Taper\",\n        \"properties\": {\n";
+        let start = text.find(head).expect("the settings") + head.len();
+        let end = start + text[start..].find("\n        }\n").expect("their end");
+        let current = format!("{}{lines}{}", &text[..start], &text[end..]);
+        expect_test::expect_file![manifest].assert_eq(&current);
     }
 }
