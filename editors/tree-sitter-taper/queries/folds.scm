@@ -1,0 +1,3 @@
+[(body) (parameters) (list) (shape) (call)] @fold
+(comment)+ @fold
+(use)+ @fold
