@@ -99,8 +99,7 @@ module.exports = grammar({
     _argument: ($) => choice($.argument, $._expression),
     argument: ($) => seq(field('name', $._name), '=', field('value', $._expression)),
     _index: ($) => choice($.rest, $._expression, $.slice),
-    slice: ($) => seq(optional($._expression), ':', optional($._expression),
-      optional(seq(':', optional($._expression)))),
+    slice: ($) => seq(optional($._expression), repeat1(seq(':', optional($._expression)))),
     _primary: ($) => choice($._name, $.integer, $.float, $.magnitude, $.string, $.boolean, $.none, $.it, $.paren, $.list),
     paren: ($) => seq('(', $._expression, ')'),
     list: ($) => choice(
@@ -118,11 +117,12 @@ module.exports = grammar({
       /[0-9][0-9_]*\.[0-9][0-9_]*([eE][+-]?[0-9][0-9_]*)?/,
       /[0-9][0-9_]*[eE][+-]?[0-9][0-9_]*/,
     )),
-    // Its first letter is not that of an exponent.
-    magnitude: () => /[0-9][0-9_]*(\.[0-9][0-9_]*)?[A-DF-Za-df-z][A-Za-z0-9]*/,
+    // `1e5` is a float, as that stands before.
+    magnitude: () => /[0-9][0-9_]*(\.[0-9][0-9_]*)?[A-Za-z][A-Za-z0-9]*/,
 
     string: ($) => seq('"', repeat(choice($._text, $.escape, $.interpolation)), token.immediate('"')),
-    _text: () => token.immediate(prec(1, /[^"\\{\r\n]+/)),
+    // Braces with nothing in them compute nothing.
+    _text: () => token.immediate(prec(1, /([^"\\{\r\n]|\{[ \t]*\})+/)),
     escape: () => token.immediate(choice(/\\[^\r\n]/, '{{')),
     interpolation: ($) => seq(token.immediate('{'), $._expression, '}'),
 
