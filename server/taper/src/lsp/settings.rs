@@ -478,6 +478,14 @@ mod tests {
         if schema["enum"].is_array() {
             return texts(&schema["enum"]).join(" or ");
         }
+        if let Some(types) = schema["type"].as_array() {
+            let kinds = types.iter().map(|one| {
+                let mut schema = schema.clone();
+                schema["type"] = one.clone();
+                kind(root, &schema)
+            });
+            return kinds.collect::<Vec<_>>().join(" or ");
+        }
         match schema["type"].as_str().unwrap_or_default() {
             "array" => format!("list of {}s", kind(root, &schema["items"])),
             "object" => "object".to_owned(),
