@@ -232,7 +232,7 @@ check('other JSON is left alone', function()
 end)
 
 check('a checkpoint is shown', function()
-  edit('model.safetensors')
+  edit('tiny/model.safetensors')
   local text = table.concat(vim.api.nvim_buf_get_lines(0, 0, -1, false), '\n')
   assert(text:find('21 tensors', 1, true), text)
   assert(not vim.bo.modifiable)

@@ -3,9 +3,11 @@
 import * as fs from 'node:fs';
 import * as path from 'node:path';
 import * as vscode from 'vscode';
-import { LanguageClient, type LanguageClientOptions, type ServerOptions } from 'vscode-languageclient/node';
+import { LanguageClient, type LanguageClientOptions, type ServerOptions, State } from 'vscode-languageclient/node';
 import { CheckpointEditor } from './checkpoint';
+import { Progress } from './progress';
 import { StatusBar } from './status';
+import { SUMMARY, Summaries } from './summary';
 
 /** Commands of the server. */
 const SHOW = 'taper.show';
@@ -15,18 +17,24 @@ const CONFIG = '**/config.json';
 const INDEX = '**/*.safetensors.index.json';
 
 let client: LanguageClient | undefined;
+const progress = new Progress(() => client);
 
 export async function activate(context: vscode.ExtensionContext): Promise<void> {
+  const summaries = new Summaries(() => findServer(context));
   const register = (name: string, run: (...args: never[]) => unknown) =>
     context.subscriptions.push(vscode.commands.registerCommand(name, run));
   register('taper.restart', () => restart(context));
   register('taper.showLayers', () => runLens('Show the layers of', SHOW));
   register('taper.runBenchmark', () => runLens('Benchmark', BENCHMARK));
-  register('taper.showSummary', () => showSummary(context));
+  register('taper.showSummary', () => {
+    const document = vscode.window.activeTextEditor?.document;
+    return document && summaries.show(document);
+  });
   register('taper.compareWith', compareWith);
   register('taper.openExample', () => openExample(context));
   context.subscriptions.push(
     new StatusBar(),
+    vscode.workspace.registerTextDocumentContentProvider(SUMMARY, summaries),
     vscode.window.registerCustomEditorProvider(
       'taper.checkpoint',
       new CheckpointEditor(() => client),
@@ -55,6 +63,7 @@ async function restart(context: vscode.ExtensionContext): Promise<void> {
   }
   const options: ServerOptions = { command: server, args: ['lsp'] };
   client = new LanguageClient('taper', 'Taper', options, clientOptions());
+  client.onDidChangeState((change) => change.newState === State.Stopped && progress.end());
   try {
     await client.start();
   } catch (error) {
@@ -77,6 +86,7 @@ function clientOptions(): LanguageClientOptions {
       didOpen: async (document, next) => {
         if (isModel(document)) await next(document);
       },
+      handleWorkDoneProgress: progress.handle,
     },
   };
 }
@@ -155,27 +165,6 @@ async function compareWith(): Promise<void> {
   if (!right) return;
   const [from, to] = [left, right].map((lens) => vscode.Uri.parse(lens.command?.arguments?.[0]));
   await vscode.commands.executeCommand('vscode.diff', from, to, 'Layers');
-}
-
-/** The summary of the document, as Markdown. */
-async function showSummary(context: vscode.ExtensionContext): Promise<void> {
-  const document = vscode.window.activeTextEditor?.document;
-  const server = findServer(context);
-  if (!document || !server) return;
-  const { execFile } = await import('node:child_process');
-  const read = (resolve: (text: string) => void) => {
-    const child = execFile(
-      server,
-      ['summary', document.isDirty || document.isUntitled ? '-' : document.fileName, '--format', 'markdown'],
-      { cwd: path.dirname(document.fileName), maxBuffer: 1 << 28 },
-      (_, printed, errors) => resolve(printed || errors),
-    );
-    child.stdin?.end(document.getText());
-  };
-  const content = await new Promise<string>(read);
-  const summary = await vscode.workspace.openTextDocument({ language: 'markdown', content });
-  await vscode.window.showTextDocument(summary, vscode.ViewColumn.Beside, true);
-  await vscode.commands.executeCommand('markdown.showPreviewToSide', summary.uri);
 }
 
 async function openExample(context: vscode.ExtensionContext): Promise<void> {

@@ -215,14 +215,21 @@ pub fn duration(seconds: f64) -> String {
         s if s >= 1e-3 => (seconds * 1e3, "ms"),
         _ => (seconds * 1e6, "µs"),
     };
-    let digits = if value.abs() >= 100.0 {
-        0
-    } else if value.abs() >= 10.0 {
-        1
-    } else {
-        2
+    format!("{} {unit}", three_digits(value))
+}
+
+/// How much is done in a second: `786 samples/s`.
+pub fn rate(per_second: f64, unit: &str) -> String {
+    format!("{} {unit}/s", three_digits(per_second))
+}
+
+fn three_digits(value: f64) -> String {
+    let digits = match value.abs() {
+        value if value >= 100.0 => 0,
+        value if value >= 10.0 => 1,
+        _ => 2,
     };
-    format!("{value:.digits$} {unit}")
+    format!("{value:.digits$}")
 }
 
 /// A shape by its symbols: `[N, 64, 112, 112]`.

@@ -122,7 +122,8 @@ impl Timing {
     /// How near it is to the least time that the device could take.
     pub fn of_peak(&self) -> Option<String> {
         let share = 100.0 * self.least / self.seconds;
-        (self.least > 0.0 && self.seconds > 0.0).then(|| format!("{share:.0} %"))
+        let shown = if share < 1.0 { "<1 %".to_owned() } else { format!("{share:.0} %") };
+        (self.least > 0.0 && self.seconds > 0.0).then_some(shown)
     }
 
     /// What limits most of it.

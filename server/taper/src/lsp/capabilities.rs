@@ -226,7 +226,7 @@ fn server(client: &ClientCapabilities) -> ServerCapabilities {
                 CodeActionKind::REFACTOR_EXTRACT,
                 CodeActionKind::REFACTOR_INLINE,
                 CodeActionKind::REFACTOR_REWRITE,
-                CodeActionKind::SOURCE,
+                CodeActionKind::EMPTY,
             ]),
             ..CodeActionOptions::default()
         })),

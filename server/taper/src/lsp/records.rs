@@ -57,7 +57,7 @@ impl Record {
             at: self.measured.at,
             whole: work(self.fingerprint, whole.median, self.measured.flops, self.measured.bytes),
             interval: whole.interval,
-            throughput: format!("{:.4} {}/s", throughput.per_second, throughput.unit),
+            throughput: ide::rate(throughput.per_second, &throughput.unit),
             layers: layers.collect(),
             doubts: self.measured.invalid.iter().chain(&self.measured.doubts).cloned().collect(),
             is_invalid: !self.measured.invalid.is_empty(),

@@ -104,10 +104,8 @@ fn footer(measured: &Measured) -> String {
             duration(measured.first_run)
         ),
     );
-    line(
-        "throughput",
-        format!("{:.4} {}/s", measured.throughput.per_second, measured.throughput.unit),
-    );
+    let throughput = &measured.throughput;
+    line("throughput", ide::rate(throughput.per_second, &throughput.unit));
     let mut achieved = |name: &str, amount: u64, most: Option<f64>, shown: fn(u128) -> String| {
         let most = most.map_or(String::new(), |most| format!(" of {}", shown(most as u128)));
         line(name, format!("{}{most}", shown((amount as f64 / whole.median) as u128)));

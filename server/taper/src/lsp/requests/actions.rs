@@ -38,7 +38,8 @@ fn convert(context: Context<'_>, action: ide::Action, diagnostics: &[Diagnostic]
         ActionKind::Extract => CodeActionKind::REFACTOR_EXTRACT,
         ActionKind::Inline => CodeActionKind::REFACTOR_INLINE,
         ActionKind::Rewrite => CodeActionKind::REFACTOR_REWRITE,
-        ActionKind::Other => CodeActionKind::SOURCE,
+        // Editors hide `source` from the list of what can be done here.
+        ActionKind::Other => CodeActionKind::EMPTY,
     };
     let mut edits = Edits::default();
     for edit in &action.edits {
