@@ -146,17 +146,17 @@ fn picture(arguments: &[&str]) -> String {
 
 #[test]
 fn the_pictures_are_current() {
-    expect_file!["../../docs/pictures/hints.svg"]
+    expect_file!["../../docs/images/hints.svg"]
         .assert_eq(&picture(&["hints", "examples/resnet18.taper"]));
-    expect_file!["../../docs/pictures/summary.svg"].assert_eq(&picture(&[
+    expect_file!["../../docs/images/summary.svg"].assert_eq(&picture(&[
         "summary",
         "examples/resnet18.taper",
         "--depth",
         "2",
     ]));
-    expect_file!["../../docs/pictures/config.svg"]
+    expect_file!["../../docs/images/config.svg"]
         .assert_eq(&picture(&["inspect", "examples/llama3_8b/config.json"]));
-    expect_file!["../../docs/pictures/fits.svg"].assert_eq(&picture(&[
+    expect_file!["../../docs/images/fits.svg"].assert_eq(&picture(&[
         "fits",
         "examples/llama3_8b/config.json",
         "--memory",
@@ -164,13 +164,13 @@ fn the_pictures_are_current() {
         "--set",
         "T=8192",
     ]));
-    expect_file!["../../docs/pictures/tensors.svg"].assert_eq(&picture(&[
+    expect_file!["../../docs/images/tensors.svg"].assert_eq(&picture(&[
         "inspect",
         "tests/numeric/fixtures/tiny_llava/model.safetensors",
         "--depth",
         "4",
     ]));
-    expect_file!["../../docs/pictures/error.svg"]
+    expect_file!["../../docs/images/error.svg"]
         .assert_eq(&picture(&["check", "tests/docs/error.taper"]));
 }
 

@@ -130,8 +130,45 @@ async function act(title) {
   await row.click();
 }
 
-async function picture(name, options = {}) {
-  if (pictures) await page.screenshot({ path: path.join(pictures, name), ...options });
+const picture = (name) => page.screenshot({ path: path.join(pictures, name) });
+
+const benchmark = (model) => act(`Benchmark \`${model}\` and its layers on cpu`);
+
+/** What the README and the documents show. */
+async function takePictures() {
+  await command('View: Close All Editors');
+  await command('View: Toggle Primary Side Bar Visibility');
+  await open('alexnet.taper', 22, 5);
+  await line('Linear(4096)', 'params');
+  await benchmark('AlexNet');
+  await shown('.notification-toast', /runs|samples/);
+  await picture('vscode-benchmark.png');
+  await line('kernel_size=11', ' of peak');
+  await page.locator('.notification-toast').waitFor({ state: 'hidden' });
+  await page.mouse.move(5, 600);
+  await press('Control+Home');
+  await sleep(1000);
+  await picture('vscode.png');
+  await open('alexnet.taper', 24, 10);
+  await press('Control+k', 'Control+i');
+  await shown('.monaco-hover:not(.hidden)', 'Linear');
+  await sleep(500);
+  await picture('vscode-hover.png');
+  await press('Escape');
+  await open('config.json');
+  await line('hidden_size', '8.03 G params');
+  await sleep(500);
+  await picture('vscode-config.png');
+  await open('model.safetensors');
+  await sleep(1500);
+  await picture('vscode-checkpoint.png');
+  await open('tour.taper', 15, 23);
+  await page.keyboard.insertText(' + 1');
+  await page.locator('.squiggly-error').first().waitFor();
+  await press('F8');
+  await shown('.marker-widget', 'T0');
+  await sleep(500);
+  await picture('vscode-mistake.png');
 }
 
 /** Opens a folder in VS Code's workbench; the extension host starts with it. */
@@ -145,7 +182,7 @@ async function start(folder, ...options) {
     executablePath: '/usr/bin/chromium',
     args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-dev-shm-usage'],
   });
-  page = await browser.newPage({ viewport: { width: 1180, height: 640 }, deviceScaleFactor: pictures ? 2 : 1 });
+  page = await browser.newPage({ viewport: { width: 1160, height: 790 }, deviceScaleFactor: pictures ? 1.5 : 1 });
   await page.goto(`http://127.0.0.1:${port}/?folder=${folder}`);
   await page.locator('.monaco-workbench').waitFor();
   return async () => {
@@ -251,7 +288,7 @@ await check('the summary opens', async () => {
 await check('a benchmark on the CPU ends as a hint', async () => {
   await open('net.taper', 7, 7);
   await line('stem', 'params');
-  await act('Benchmark `Net` and its layers on cpu');
+  await benchmark('Net');
   // A bar that knows how far it is.
   await shown('.notification-toast:has(.monaco-progress-container.discrete)', 'Benchmark of Net on cpu');
   await line('stem', ' of peak');
@@ -260,7 +297,7 @@ await check('a benchmark on the CPU ends as a hint', async () => {
 await check('a benchmark is cancelled', async () => {
   await replace('16', '512');
   await line('[N, 512, 32, 32]');
-  await act('Benchmark `Net` and its layers on cpu');
+  await benchmark('Net');
   await shown('.notification-toast', 'Benchmark');
   await until('no worker', async () => {
     // A click that meets the next message is lost.
@@ -271,6 +308,8 @@ await check('a benchmark is cancelled', async () => {
   await undo();
   await line('[N, 16, 32, 32]');
 });
+
+const ours = fs.readlinkSync(`/proc/${processes(server)[0]}/exe`);
 
 await check('a config has hints', async () => {
   await open('config.json');
@@ -306,7 +345,37 @@ await check('a server that is killed is started again', async () => {
   await undo();
 });
 
+if (pictures) {
+  await check('pictures are taken', takePictures);
+}
+
 await check('nothing is left when the editor is closed', async () => {
   await close();
   await until('no process', () => processes(server).length === 0);
 });
+
+// A folder from elsewhere, whose settings name a program of its own as the server.
+const stranger = path.join(work, 'stranger');
+const theirs = path.join(stranger, 'taper');
+fs.mkdirSync(path.join(stranger, '.vscode'));
+fs.writeFileSync(path.join(stranger, '.vscode/settings.json'), JSON.stringify({ 'taper.server.path': theirs }));
+fs.writeFileSync(theirs, `#!/bin/sh\ntouch "${stranger}/was-run"\nexec "${ours}" "$@"\n`, { mode: 0o755 });
+const wasRun = () => fs.existsSync(path.join(stranger, 'was-run'));
+const closeStranger = await start(stranger);
+
+await check('nothing of a folder that is not trusted is run, and hints are there', async () => {
+  await shown('.statusbar-item', 'Restricted Mode');
+  await open('net.taper');
+  await line('Residual(32)', '[N, 32, 32, 32]');
+  assert(!wasRun());
+});
+
+await check('a folder that becomes trusted may name its server', async () => {
+  await command('Workspaces: Manage Workspace Trust');
+  await page.locator('.workspace-trust-editor .monaco-button', { hasText: 'Trust' }).first().click();
+  await until('their program', wasRun);
+  await open('net.taper');
+  await line('Residual(32)', '[N, 32, 32, 32]');
+});
+
+await closeStranger();

@@ -13,7 +13,9 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 tests/editors/make-project "$work/project"
 tests/editors/make-project "$work/stranger"
-cp examples/tour.taper "$work/project"
+cp examples/{alexnet,tour}.taper "$work/project"
+
+export XDG_CACHE_HOME=$work/cache # Measurements of an earlier run are none of this one.
 
 # `code`, as it is installed on a user's machine.
 mkdir -p "$work/bin" "$work/extensions" "$work/user/User"

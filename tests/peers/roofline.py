@@ -1,7 +1,7 @@
 """The picture of docs/benchmarking.md: the layers of a result under the device's limits.
 
     taper bench library:mobilenet_v3_large --format json > result.json
-    python3 tests/peers/roofline.py result.json docs/pictures/roofline.svg
+    python3 tests/peers/roofline.py result.json docs/images/roofline.svg
 """
 
 import json

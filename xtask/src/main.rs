@@ -30,14 +30,21 @@ enum Task {
     /// Make everything that is given to users, into `dist/`; needs Node 22 for VS Code's extensions.
     Dist,
     /// Try the clients in real editors (Debian; what is missing is installed below `target/`).
-    Editors,
+    Editors {
+        /// Take the pictures of the documents anew.
+        #[arg(long)]
+        pictures: bool,
+    },
+    /// Draw what a terminal shows, from stdin to stdout.
+    Svg,
 }
 
 fn main() -> ExitCode {
     let done = match Task::parse() {
         Task::Install { vscode, nvim } => install(vscode, nvim),
         Task::Dist => dist(),
-        Task::Editors => editors(),
+        Task::Editors { pictures } => editors(pictures),
+        Task::Svg => svg(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -111,11 +118,17 @@ fn dist() -> Result {
     Ok(())
 }
 
-fn editors() -> Result {
-    server()?;
+fn editors(pictures: bool) -> Result {
     for script in ["nvim.sh", "vscode.sh"] {
-        run(Command::new("bash").arg(Path::new("tests/editors").join(script)))?;
+        let folder = pictures.then_some("docs/images");
+        run(Command::new("bash").arg(Path::new("tests/editors").join(script)).args(folder))?;
     }
+    Ok(())
+}
+
+fn svg() -> Result {
+    let shown = io::read_to_string(io::stdin()).map_err(|error| format!("stdin: {error}"))?;
+    println!("{}", anstyle_svg::Term::new().render_svg(&shown));
     Ok(())
 }
 

@@ -268,8 +268,8 @@ fn part_uses_markdown(model: &Model, uses: &[PartUse]) -> String {
         out.push_str(&format!(
             "| {} | {} | {} | {} | {} |\n",
             one.times,
-            inputs.join(", "),
-            outputs(model, step).unwrap_or_default(),
+            code(&inputs.join(", ")),
+            code(&outputs(model, step).unwrap_or_default()),
             grouped(one.part.totals.params),
             grouped(one.part.totals.flops),
         ));
@@ -308,7 +308,7 @@ fn step_markdown(snapshot: &Snapshot, model: &Model, node: NodeRef, doc: Option<
             let what = if tensor.is_buffer { "buffer" } else { "parameter" };
             let bytes = step.totals.param_bytes + step.totals.buffer_bytes;
             out.push_str(&format!(
-                "{what} {}{}: {}\n",
+                "{what} `{}{}`: {}\n",
                 tensor.dtype,
                 tensor.shape,
                 snapshot.display.units.bytes(bytes)
@@ -324,12 +324,16 @@ fn step_markdown(snapshot: &Snapshot, model: &Model, node: NodeRef, doc: Option<
     }
     out.push_str(&share_markdown(snapshot.display.units, model, uses));
     out.extend(snapshot.timings().of_node(model, node).map(time_markdown));
-    if let (Some(sheet), What::Layer(_)) = (snapshot.display.estimate, &step.what) {
+    let What::Layer(layer) = &step.what else { return out };
+    if let Some(sheet) = snapshot.display.estimate {
         let ceilings = sheet.ceilings(model.dtype());
         let (flops, bytes) = (step.totals.flops, step.traffic());
         let (seconds, is_memory_bound) = ceilings.least(flops as f64, bytes as f64);
         let bound = if is_memory_bound { "memory" } else { "compute" };
         out.push_str(&estimate_markdown(sheet, seconds, &format!(", {bound}-bound, each time")));
+    }
+    if let Some(entry) = layer.entry {
+        out.push_str(&format!("\n{}\n\n[{}]({})\n", entry.doc, entry.name, entry.source));
     }
     out
 }
@@ -382,11 +386,16 @@ fn measured_markdown(snapshot: &Snapshot, model: &Model) -> String {
     out
 }
 
+/// A shape as code: in Markdown brackets are a link, and some editors hide them.
+fn code(shape: &str) -> String {
+    if shape.is_empty() { String::new() } else { format!("`{shape}`") }
+}
+
 fn flow_markdown(model: &Model, step: &Step) -> String {
     let inputs: Vec<String> =
         (0..step.inputs.len()).map(|input| dims(&model.input_dims(step, input))).collect();
     let outputs = outputs(model, step).unwrap_or_default();
-    format!("{} → {outputs}\n\n", inputs.join(", "))
+    format!("`{} → {outputs}`\n\n", inputs.join(", "))
 }
 
 fn layer_markdown(units: Units, model: &Model, step: &Step, layer: &LayerUse) -> String {
@@ -412,7 +421,7 @@ fn layer_markdown(units: Units, model: &Model, step: &Step, layer: &LayerUse) ->
         let what = if tensor.is_buffer { ", buffer" } else { "" };
         let numel = tensor.shape.numel().unwrap_or(u128::MAX);
         out.push_str(&format!(
-            "- `{}` {}{} = {}{what}\n",
+            "- `{} {}{}` = {}{what}\n",
             tensor.name,
             tensor.dtype,
             tensor.shape,
@@ -433,9 +442,6 @@ fn layer_markdown(units: Units, model: &Model, step: &Step, layer: &LayerUse) ->
     out.push_str(&format!("- activations: {}\n", units.bytes(step.totals.activation_bytes)));
     if step.totals.cache_bytes > 0 {
         out.push_str(&format!("- cache: {}\n", units.bytes(step.totals.cache_bytes)));
-    }
-    if let Some(entry) = layer.entry {
-        out.push_str(&format!("\n{}\n\n[{}]({})\n", entry.doc, entry.name, entry.source));
     }
     out
 }
@@ -480,7 +486,7 @@ fn share_markdown(units: Units, model: &Model, uses: &[Use]) -> String {
     if uses.len() > 1 {
         out.push_str("\n| uses | output | params | FLOPs |\n|--:|---|--:|--:|\n");
         for one in uses.iter().take(MAX_USES) {
-            let shape = outputs(model, &one.step).unwrap_or_default();
+            let shape = code(&outputs(model, &one.step).unwrap_or_default());
             let Totals { params, flops, .. } = one.totals();
             out.push_str(&format!(
                 "| {} | {shape} | {} | {} |\n",
@@ -532,7 +538,7 @@ mod tests {
                 &[
                     "Linear(out_features=4)",
                     "[N, 8] → [N, 4]",
-                    "- `weight` f32[4, 8] = 32",
+                    "- `weight f32[4, 8]` = 32",
                     "- FLOPs at any size: 68·N",
                     "pytorch.org",
                 ][..],

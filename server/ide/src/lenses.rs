@@ -45,8 +45,10 @@ pub fn lenses(snapshot: &Snapshot) -> Vec<Lens> {
         if model.item == reference {
             let totals = model.totals();
             let at_least = if totals.is_complete() { "" } else { "≥ " };
+            // A layer whose work is not counted still has its tensors.
+            let known = if totals.unknown == 0 { "" } else { "≥ " };
             let title = format!(
-                "{} params · {at_least}{} · {} weights · {} peak activations",
+                "{known}{} params · {at_least}{} · {known}{} weights · {known}{} peak activations",
                 units.count(totals.params),
                 units.count_of(totals.flops, "FLOP"),
                 units.bytes(totals.param_bytes.saturating_add(totals.buffer_bytes)),
@@ -64,12 +66,14 @@ pub fn lenses(snapshot: &Snapshot) -> Vec<Lens> {
         let Some(step) = uses.first().and_then(|one| one.step.as_ref()) else { continue };
         let inputs: Vec<String> =
             (0..step.inputs.len()).map(|input| dims(&model.input_dims(step, input))).collect();
-        let output = crate::lines::outputs(model, step).unwrap_or_default();
+        let output = crate::lines::outputs(model, step);
+        let output = output.filter(|output| !output.is_empty()).unwrap_or_else(|| "?".into());
+        let noun = if times == 1 { "use" } else { "uses" };
         let kinds = match uses.len() {
             1 => String::new(),
             count => format!(" in {count} variants"),
         };
-        lens(format!("{} → {output} · {times} uses{kinds}", inputs.join(", ")), None);
+        lens(format!("{} → {output} · {times} {noun}{kinds}", inputs.join(", ")), None);
     }
     lenses
 }
@@ -112,6 +116,9 @@ fn comparison(snapshot: &Snapshot, model: &Model) -> Option<String> {
         return None;
     }
     let (own, other) = (model.totals(), first.totals());
+    if !own.is_complete() || !other.is_complete() {
+        return None;
+    }
     let ratio = |own: u128, other: u128| (other > 0).then(|| own as f64 / other as f64);
     let params = ratio(own.params, other.params)?;
     let flops = ratio(own.flops, other.flops)?;
