@@ -5,6 +5,8 @@
 
 #![allow(clippy::panic)] // A test says which block is wrong.
 
+mod editors;
+
 use std::{fmt::Write, path::Path, process::Command};
 
 use analysis::{Code, Severity, Workspace};

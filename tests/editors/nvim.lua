@@ -1,7 +1,7 @@
 -- What a person does with Taper in Neovim, and what is seen then. Run by tests/editors/nvim.sh in a copy of `project`,
 -- with no other configuration than the plugin.
 
-local PATIENCE = 20000
+local PATIENCE = 60000
 
 local function fail(message)
   io.stderr:write('FAILED: ' .. message .. '\n')

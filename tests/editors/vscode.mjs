@@ -11,7 +11,7 @@ import { fileURLToPath } from 'node:url';
 const [work, pictures] = process.argv.slice(2);
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const { chromium } = await import(path.join(root, 'target/editors/vscode/node_modules/playwright-core/index.mjs'));
-const PATIENCE = 30_000;
+const PATIENCE = 60_000;
 
 let page;
 
@@ -125,9 +125,12 @@ const undo = () => press('Control+z');
 
 /** Chooses an action at the cursor by its title. */
 async function act(title) {
-  await press('Control+.');
-  const row = await shown('.action-widget .monaco-list-row', title);
-  await row.click();
+  const row = page.locator('.action-widget .monaco-list-row').filter({ hasText: title }).first();
+  await until(`the action ${title}`, async () => {
+    // Suggestions that come late take the key.
+    await press('Escape', 'Control+.');
+    return row.click({ timeout: 2000 }).then(() => true, () => false);
+  });
 }
 
 const picture = (name) => page.screenshot({ path: path.join(pictures, name) });

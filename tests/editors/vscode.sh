@@ -31,4 +31,4 @@ CARGO_INSTALL_ROOT=$work cargo xtask install --vscode >"$work/log" 2>&1 || { cat
 
 # The server inside the extension is what is tried.
 rm "$work/bin/taper"
-timeout 400 node tests/editors/vscode.mjs "$work" "$pictures"
+timeout 600 node tests/editors/vscode.mjs "$work" "$pictures"

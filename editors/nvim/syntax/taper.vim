@@ -4,7 +4,7 @@ if exists('b:current_syntax')
 endif
 syntax match taperLayer /\<\u\w*\ze\s*\%((\|$\|->\)/
 syntax match taperNumber /\<\d[0-9_]*\%(\.\d[0-9_]*\)\?\%([eE][+-]\?\d\+\)\?\a*/
-syntax keyword taperDtype f64 f32 f16 bf16 f8e4m3 f8e5m2 i64 i32 i16 i8 u64 u32 u16 u8 bool
+syntax keyword taperDtype f64 f32 f16 bf16 f8e4m3 i64 i32 i16 i8 u32 u8 bool
 syntax keyword taperKeyword for in if else and or not
 syntax match taperKeyword /\<\%(repeat\|choose\|of\|stacked\|input\|output\|let\|param\|buffer\|macs\|elementwise\|dtype\|expect\|weights\|at\|on\|under\)\>\ze\s\+[^-:,=]/
 syntax match taperItem /\<\%(model\|block\|use\)\>\ze\s\+["A-Za-z_]/

@@ -2,7 +2,7 @@
 
 use logos::Logos;
 
-use crate::Kind;
+use crate::{Kind, words::RESERVED_WORDS};
 
 /// A token: its kind and where it begins. It ends where the next one begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -176,20 +176,10 @@ fn kind_of(raw: Raw, slice: &str) -> Kind {
         Raw::Newline => Kind::Newline,
         Raw::Comment if slice.starts_with("##") => Kind::DocComment,
         Raw::Comment => Kind::Comment,
-        Raw::Name => match slice {
-            "for" => Kind::ForKw,
-            "in" => Kind::InKw,
-            "if" => Kind::IfKw,
-            "else" => Kind::ElseKw,
-            "and" => Kind::AndKw,
-            "or" => Kind::OrKw,
-            "not" => Kind::NotKw,
-            "true" => Kind::TrueKw,
-            "false" => Kind::FalseKw,
-            "none" => Kind::NoneKw,
-            "it" => Kind::ItKw,
-            _ => Kind::Name,
-        },
+        Raw::Name => {
+            let reserved = RESERVED_WORDS.iter().find(|(word, _)| *word == slice);
+            reserved.map_or(Kind::Name, |(_, kind)| *kind)
+        }
         Raw::Int => Kind::Int,
         Raw::Float => Kind::Float,
         Raw::Magnitude => Kind::Magnitude,

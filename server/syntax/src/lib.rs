@@ -18,12 +18,14 @@ mod kind;
 mod lexer;
 mod parser;
 mod tree;
+mod words;
 
 use std::sync::Arc;
 
 pub use kind::Kind;
 pub use text_size::{TextRange, TextSize};
 pub use tree::{Element, NodeId, SyntaxNode, SyntaxToken, Tree};
+pub use words::{CONTEXTUAL_WORDS, RESERVED_WORDS};
 
 /// The longest text that is parsed, in bytes.
 pub const MAX_TEXT: usize = 1 << 20;
