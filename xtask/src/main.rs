@@ -95,7 +95,7 @@ fn dist() -> Result {
     let target = target()?;
     let server = server()?;
     archive(
-        &dist.join(format!("taper-{target}.tar.xz")),
+        &dist.join(format!("taper-{target}.tar.gz")),
         &[
             (&server, "taper"),
             (&root().join("LICENSE-MIT"), "LICENSE-MIT"),
@@ -103,9 +103,9 @@ fn dist() -> Result {
             (&root().join("README.md"), "README.md"),
         ],
     )?;
-    archive(&dist.join("taper-nvim.tar.xz"), &[(&root().join("editors/nvim"), "taper")])?;
+    archive(&dist.join("taper-nvim.tar.gz"), &[(&root().join("editors/nvim"), "taper")])?;
     let grammar = root().join("editors/tree-sitter-taper");
-    archive(&dist.join("tree-sitter-taper.tar.xz"), &[(&grammar, "tree-sitter-taper")])?;
+    archive(&dist.join("tree-sitter-taper.tar.gz"), &[(&grammar, "tree-sitter-taper")])?;
     for with in [Some(server.as_path()), None] {
         let package = package_vscode(with)?;
         let to = dist.join(package.file_name().unwrap_or_default());
@@ -202,7 +202,7 @@ fn archive(to: &Path, content: &[(&Path, &str)]) -> Result {
         if from.is_dir() { copy_folder(from, &to)? } else { copy(from, &to)? }
     }
     let names = content.iter().map(|(_, name)| name);
-    run(Command::new("tar").arg("-cJf").arg(to).arg("-C").arg(&folder).args(names))?;
+    run(Command::new("tar").arg("-czf").arg(to).arg("-C").arg(&folder).args(names))?;
     fs::remove_dir_all(&folder).map_err(at(&folder))
 }
 
