@@ -20,14 +20,14 @@ type Result<T = ()> = std::result::Result<T, String>;
 enum Task {
     /// Build the server and install it, with the clients that are asked for.
     Install {
-        /// The extension of VS Code, with the server inside; needs Node 22 and `code`.
+        /// The extension of VS Code, with the server inside; needs Node 20 and `code`.
         #[arg(long)]
         vscode: bool,
         /// The plugin of Neovim 0.11 or newer.
         #[arg(long)]
         nvim: bool,
     },
-    /// Make everything that is given to users, into `dist/`; needs Node 22 for VS Code's extensions.
+    /// Make everything that is given to users, into `dist/`; needs Node 20 for VS Code's extensions.
     Dist,
     /// Try the clients in real editors (Debian; what is missing is installed below `target/`).
     Editors {
