@@ -163,7 +163,7 @@ fn hover_explains_a_layer() {
     for expected in [
         "Linear(out_features=1000)",
         "[N, 2048] → [N, 1000]",
-        "`weight` f32[1000, 2048]",
+        "`weight f32[1000, 2048]`",
         "2,048,000",
     ] {
         assert!(text.contains(expected), "`{expected}` is not in:\n{text}");

@@ -18,7 +18,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// What a layer costs, where the model is written.
 #[derive(Parser)]
-#[command(name = "taper", version = VERSION, disable_help_subcommand = true)]
+#[command(name = "taper", version = VERSION)]
 struct Cli {
     /// When to write in colour.
     #[arg(long, global = true, value_enum, default_value_t = Color::Auto)]
