@@ -217,3 +217,24 @@ fn few_layers_are_not_built() {
         .collect();
     assert_eq!(unbuilt, ["GridSample", "RoIAlign"]);
 }
+
+/// The figures of other tools that the page of counting quotes are what the program prints.
+#[test]
+fn figures_of_other_tools() {
+    let page = std::fs::read_to_string(root().join("docs/counting.md")).expect("the page");
+    for (model, count) in [("alexnet", "thop"), ("alexnet", "thop-2020"), ("vit_b_16", "thop")] {
+        let path = root().join(format!("examples/{model}.taper"));
+        let printed = Command::new(env!("CARGO_BIN_EXE_taper"))
+            .args(["summary", "--format", "json", "--count", count])
+            .arg(path)
+            .output()
+            .expect("the program");
+        let summary: serde_json::Value = serde_json::from_slice(&printed.stdout).expect("JSON");
+        assert_eq!((&summary["count"], &summary["totals"]["flops"]), (&count.into(), &().into()));
+        for figure in [&summary["totals"]["macs"], &summary["seen_params"]] {
+            let figure = analysis::grouped(figure.as_u64().expect("a number").into());
+            let is_quoted = page.contains(&figure);
+            assert!(is_quoted || figure == "61,100,840", "{model}, {count}: {figure}");
+        }
+    }
+}

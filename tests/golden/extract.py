@@ -87,3 +87,23 @@ write("clip_vit_b_32", huggingface("clip-vit-base-patch32", 128))
 write("mamba_130m", huggingface("mamba-130m", 128))
 for name in ["llama-2-13b", "qwen2-7b", "qwen3-0.6b", "phi-2"]:
     write(name, huggingface(name, 128, config(name)))
+
+
+def counts(name, table):
+    """What each tool says of a model, at each input: its figure and the parameters that it sees."""
+    tools = {"thop": "thop_new", "thop-2020": "thop_old"}
+    rows = [table, *table.get("scaling", [])]
+    return {
+        "model": name,
+        "counts": [
+            {"input": row["input"], **{tool: [row[key]["macs"], row[key]["params"]] for tool, key in tools.items()}}
+            for row in rows
+        ],
+    }
+
+
+totals = json.loads((SOURCE / "totals.json").read_text())
+write("counts", {
+    "source": f"totals.json: {totals['about']['versions']}",
+    "models": [counts(name, table) for name, table in totals["models"].items()],
+})

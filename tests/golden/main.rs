@@ -247,3 +247,78 @@ fn all_files_check() {
     println!("{checked} files check");
     assert_eq!(checked, 40);
 }
+
+/// The text of a file with its image of another size.
+fn at_size(text: &str, input: &[u64]) -> String {
+    let start = text.find("input image: f32").expect("an image");
+    let end = start + text[start..].find('\n').expect("a line");
+    let [batch, channels, height, width] = input else { panic!("{input:?}: not an image") };
+    let image = format!("f32[N = {batch}, {channels}, H = {height}, W = {width}]");
+    format!("{}input image: {image}{}", &text[..start], &text[end..])
+}
+
+/// What a tool says of a model: its figure, and the parameters that it sees.
+fn counted(path: &str, input: &[u64], convention: &'static layers::Convention) -> (u128, u128) {
+    let (mut workspace, _) = files::load(path);
+    let text = std::fs::read_to_string(files::root().join(path)).expect("a text");
+    let file = workspace.insert(path, syntax::parse(&at_size(&text, input)));
+    let options = analysis::Options { count: Some(convention), ..Default::default() };
+    let analysis = analysis::analyse(&workspace, file, &options);
+    let model = &analysis.models[0];
+    let mut seen = 0;
+    model.rows(|row| {
+        let is_seen = row.step.is_seen() && !row.idle;
+        seen += if is_seen { row.totals.params } else { 0 };
+        ControlFlow::Continue(())
+    });
+    (model.totals().macs, seen)
+}
+
+/// Calls that Taper cannot state as PyTorch makes them, with what tools that see modules count more
+/// here: the MACs and the parameters.
+const CALLED_OTHERWISE: &[(&str, &str, u128, u128)] = &[
+    // `LayerNorm2d` is a class of torchvision's, unknown to the tool: 4 for each element of its five.
+    // What it has of parameters is the block's, and not seen here either.
+    ("convnext_tiny", "thop", 4 * (2 * 96 * 56 * 56 + 192 * 28 * 28 + 384 * 14 * 14 + 768), 0),
+    // Attention gives the weights of `qkv` and `proj` to `F.linear`, and calls neither.
+    ("swin_t", "thop", 12 * 4 * 3136 * 96 * 96, 8_643_840),
+    ("swin_t", "thop-2020", 12 * 4 * 3136 * 96 * 96, 8_643_840),
+];
+
+#[test]
+fn conventions() {
+    let text = std::fs::read_to_string(files::root().join("tests/golden/counts.json"));
+    let table: Value = serde_json::from_str(&text.expect("the table")).expect("JSON");
+    let (mut compared, mut wrong) = (0, Vec::new());
+    for model in table["models"].as_array().expect("models") {
+        let name = model["model"].as_str().expect("a name");
+        let path = match name {
+            "mobilenet_v3_small" => "tests/golden/mobilenet_v3_small.taper".to_owned(),
+            _ => format!("examples/{name}.taper"),
+        };
+        for row in model["counts"].as_array().expect("counts") {
+            let input = sizes(&row["input"]);
+            for convention in layers::conventions() {
+                let figure = |index: usize| row[convention.name][index].as_u64().map(u128::from);
+                let (Some(macs), Some(params)) = (figure(0), figure(1)) else { continue };
+                let otherwise = CALLED_OTHERWISE
+                    .iter()
+                    .find(|(model, tool, ..)| (*model, *tool) == (name, convention.name));
+                let (more, more_params) =
+                    otherwise.map_or((0, 0), |(_, _, macs, params)| (*macs, *params));
+                let (macs, params) = (macs + more, params + more_params);
+                let ours = counted(&path, &input, convention);
+                if ours != (macs, params) {
+                    wrong.push(format!(
+                        "{name} {input:?} {}: {ours:?}, not {:?}",
+                        convention.name,
+                        (macs, params)
+                    ));
+                }
+                compared += 1;
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {compared}:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(compared >= 90, "only {compared}");
+}

@@ -8,7 +8,7 @@ mod pytorch;
 
 use std::{collections::BTreeSet, ops::ControlFlow, path::Path};
 
-use analysis::{Analysis, Severity, Workspace};
+use analysis::{Analysis, Options, Severity, Workspace};
 use serde_json::Value;
 
 const COMPOSITES: &str = include_str!("composites.taper");
@@ -29,9 +29,13 @@ fn table(name: &str) -> Value {
 }
 
 fn analyse(text: &str) -> Analysis {
+    analyse_with(text, &Default::default())
+}
+
+fn analyse_with(text: &str, options: &Options) -> Analysis {
     let mut workspace = Workspace::default();
     let file = workspace.insert("module.taper", syntax::parse(text));
-    analysis::analyse(&workspace, file, &Default::default())
+    analysis::analyse(&workspace, file, options)
 }
 
 fn errors(analysis: &Analysis) -> Vec<&str> {
@@ -97,6 +101,41 @@ fn modules() {
     println!("{compared} modules have PyTorch's parameters and output shapes, {counted} its MACs");
     println!("not in the catalogue:\n  {}", absent.join("\n  "));
     assert!(compared >= 150, "only {compared}");
+}
+
+/// Each tool's figure for each module that it knows, and which it does not know.
+#[test]
+fn conventions() {
+    let table = table("modules.json");
+    // The names in the table of what ours are called.
+    for (name, key) in [("thop", "thop_new"), ("thop-2020", "thop_old")] {
+        let convention = layers::conventions().find(|one| one.name == name).expect("a convention");
+        let options = Options { count: Some(convention), ..Options::default() };
+        let (mut compared, mut wrong) = (0, Vec::new());
+        for case in table["cases"].as_array().expect("cases") {
+            let expr = case["expr"].as_str().expect("an expression");
+            let class = pytorch::parse(expr).expect("a call").class;
+            let Some(theirs) = case["counts"][key].as_f64() else { continue };
+            if ABSENT.iter().any(|(name, _)| *name == class) {
+                continue;
+            }
+            let step = format!("    m: {} -> {}", sources(case, &class), pytorch::stage(expr));
+            let analysis = analyse_with(&model(case, &step), &options);
+            let ours = analysis.models[0].totals().macs;
+            let mut is_seen = false;
+            analysis.models[0].rows(|row| {
+                is_seen |= row.step.is_seen();
+                ControlFlow::Continue(())
+            });
+            let has_rule = case["counts"][format!("{key}_has_rule")] == true;
+            if ours != theirs as u128 || is_seen != has_rule {
+                wrong.push(format!("{expr}: {ours}, seen {is_seen}; {theirs}, {has_rule}"));
+            }
+            compared += 1;
+        }
+        assert!(wrong.is_empty(), "{name}:\n{}", wrong.join("\n"));
+        assert!(compared >= 150, "only {compared}");
+    }
 }
 
 fn check_tensors(expr: &str, case: &Value, model: &analysis::Model) {

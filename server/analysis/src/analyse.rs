@@ -1,6 +1,6 @@
 //! From a file to everything that is known of it.
 
-use layers::DType;
+use layers::{Convention, DType};
 use rustc_hash::{FxHashMap, FxHashSet};
 use smol_str::SmolStr;
 use syntax::{Kind, SyntaxNode, TextRange, TextSize, ast};
@@ -25,6 +25,8 @@ pub struct Options {
     pub dtype: Option<DType>,
     /// Kinds of layers whose work is not counted, such as `BatchNorm2d`.
     pub ignore: Vec<String>,
+    /// Whose rules count the work; our own unless given.
+    pub count: Option<&'static Convention>,
     /// The one model to analyse, with the arguments that a config gives it.
     pub configured: Option<Configured>,
     /// How long models were measured to take, for expectations.
@@ -148,6 +150,7 @@ pub fn analyse(workspace: &Workspace, file: FileId, options: &Options) -> Analys
             .collect(),
         dtype: options.dtype,
         ignored: options.ignore.clone().into(),
+        count: options.count,
         latencies: options.latencies.clone().into(),
         size_expectations: size_expectations(workspace),
         ..Setting::default()

@@ -6,7 +6,9 @@
 
 use std::sync::Arc;
 
-use layers::{Arguments, Cost, DType, Entry, Layer, Overflow, ParameterTensor, TensorType};
+use layers::{
+    Arguments, Convention, Cost, DType, Entry, Layer, Overflow, ParameterTensor, TensorType,
+};
 use smallvec::SmallVec;
 use smol_str::SmolStr;
 
@@ -221,6 +223,8 @@ pub struct LayerUse {
     pub is_counted: bool,
     /// Its parameters and buffers, without those given.
     pub parameters: Vec<ParameterTensor>,
+    /// Whose rules count its work; our own unless given.
+    pub convention: Option<&'static Convention>,
     /// Parameters for which a tensor is given, with the path of that tensor.
     pub given: Vec<(String, String)>,
     /// The experts whose parameters these are, if they are stacked.
@@ -374,12 +378,36 @@ impl Step {
     /// The work of a layer, found again from its types: a formula is asked for one step at a time.
     pub fn cost(&self) -> Cost {
         let What::Layer(used) = &self.what else { return Cost::free() };
-        if !used.is_counted {
-            return Cost::free();
+        let Some(convention) = used.convention else { return self.own_cost() };
+        let module = used.arguments.as_deref().filter(|_| used.is_counted && !used.functional);
+        let (inputs, outputs) = self.types(used);
+        // What does not fit was reported with the model's totals.
+        let cost = module.and_then(|module| convention.cost(module, &inputs, &outputs).ok());
+        cost.flatten().unwrap_or_default()
+    }
+
+    /// The work of a layer by our own rules.
+    pub fn own_cost(&self) -> Cost {
+        match &self.what {
+            What::Layer(used) if used.is_counted => {
+                let (inputs, outputs) = self.types(used);
+                used.layer.cost(&inputs, &outputs)
+            }
+            _ => Cost::free(),
         }
+    }
+
+    fn types(&self, used: &LayerUse) -> (Vec<TensorType>, Vec<TensorType>) {
         let inputs: Vec<TensorType> = self.inputs.iter().map(|input| (*input.ty).clone()).collect();
         let outputs = used.layer.outputs(&inputs).unwrap_or_default();
-        used.layer.cost(&inputs, &outputs)
+        (inputs, outputs)
+    }
+
+    /// Whether the tool whose rules count the work sees this step: a module of a kind that it knows.
+    pub fn is_seen(&self) -> bool {
+        let What::Layer(used) = &self.what else { return false };
+        let is_module = used.entry.is_some() && !used.functional;
+        used.convention.is_none_or(|convention| is_module && convention.knows(used.kind))
     }
 
     /// Bytes that a layer reads and writes: inputs, outputs and parameters, each once. A view does

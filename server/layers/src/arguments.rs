@@ -220,6 +220,12 @@ impl Arguments {
         items.iter().map(number).collect()
     }
 
+    /// Whether the layer has a switch of this name, and it is on.
+    pub(crate) fn is_on(&self, name: &str) -> bool {
+        let has = self.entry.params.iter().any(|param| param.name == name);
+        has && self.bool(name).unwrap_or(false)
+    }
+
     /// A switch; true where a tensor is given for the parameter of the same name.
     pub(crate) fn bool(&self, name: &str) -> Result<bool, Refusal> {
         if self.given.iter().any(|given| given == name) {

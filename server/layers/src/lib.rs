@@ -25,6 +25,7 @@
 
 mod arguments;
 mod catalogue;
+mod convention;
 mod cost;
 mod dtype;
 mod hollow;
@@ -67,6 +68,7 @@ mod scan;
 
 pub use arguments::{Arg, Arguments, is_one_edit_away, nearest};
 pub use catalogue::{Bind, Entry, Inputs, Kind, Param, all, find, find_function};
+pub use convention::{Convention, conventions};
 pub use cost::{Cost, Term, Unit};
 #[cfg(feature = "cuda")]
 pub use cuda::{cudnn_version, quietly};

@@ -267,6 +267,7 @@ impl<'w> Run<'w> {
             parameters,
             given,
             stack: self.stack,
+            convention: self.setting.count,
         };
         let step = Step {
             id: self.next_id(),
@@ -299,9 +300,14 @@ impl<'w> Run<'w> {
     ) -> Result<(Vec<ParameterTensor>, Totals), Refusal> {
         let mut totals = Totals { leaves: 1, ..Totals::default() };
         if self.setting.costs {
-            let cost = match self.counts(used.kind) {
-                true => used.layer.cost(types, outputs),
-                false => Cost::free(),
+            let cost = match (self.counts(used.kind), self.setting.count) {
+                (false, _) => Cost::free(),
+                (true, None) => used.layer.cost(types, outputs),
+                (true, Some(convention)) => {
+                    let module = used.arguments.as_deref().filter(|_| !used.functional);
+                    let cost = module.map(|module| convention.cost(module, types, outputs));
+                    cost.transpose()?.flatten().unwrap_or_default()
+                }
             };
             (totals.macs, totals.flops) = (cost.macs()?, cost.flops()?);
             let bytes = |ty: &TensorType| ty.bytes();

@@ -24,7 +24,7 @@ mod value;
 
 use std::{cell::RefCell, hash::Hash, rc::Rc, sync::Arc};
 
-use layers::DType;
+use layers::{Convention, DType};
 use rustc_hash::{FxHashMap, FxHashSet};
 use smol_str::SmolStr;
 use syntax::ast;
@@ -57,6 +57,8 @@ pub(crate) struct Setting {
     pub dtype: Option<DType>,
     /// Kinds of layers whose work is not counted.
     pub ignored: Rc<[String]>,
+    /// Whose rules count the work.
+    pub count: Option<&'static Convention>,
     /// What was measured.
     pub latencies: Rc<[Latency]>,
     /// Builds the modules to learn their parameters.

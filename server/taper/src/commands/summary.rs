@@ -1,12 +1,17 @@
 //! `taper summary`: the model as a table.
 
 mod json;
+mod seen;
 mod table;
 
 use std::process::ExitCode;
 
-use analysis::Model;
-use clap::{Args, ValueEnum};
+use analysis::{Model, Options};
+use clap::{
+    Args, ValueEnum,
+    builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
+};
+use layers::Convention;
 
 use crate::{commands::ModelArguments, report};
 
@@ -17,8 +22,8 @@ pub struct Arguments {
     #[command(flatten)]
     layout: Layout,
     /// Whose rules count the work.
-    #[arg(long, value_enum, default_value_t = Convention::Taper)]
-    count: Convention,
+    #[arg(long, value_parser = parse_count(), default_value = OWN)]
+    count: Count,
     /// How to print.
     #[arg(long, value_enum, default_value_t = Format::Human)]
     format: Format,
@@ -61,11 +66,18 @@ pub enum Sort {
     Memory,
 }
 
-/// Whose rules count the work.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Convention {
-    /// Every floating-point operation, by the rules of docs/counting.md.
-    Taper,
+/// Another tool's rules, or ours.
+pub type Count = Option<&'static Convention>;
+
+/// What our own rules are called.
+pub const OWN: &str = "taper";
+
+fn parse_count() -> impl TypedValueParser<Value = Count> {
+    let own = PossibleValue::new(OWN)
+        .help("Every floating-point operation, by the rules of docs/counting.md");
+    let others = layers::conventions().map(|one| PossibleValue::new(one.name).help(one.summary));
+    PossibleValuesParser::new([own].into_iter().chain(others))
+        .map(|name| layers::conventions().find(|one| one.name == name))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -86,12 +98,14 @@ pub fn parse_depth(text: &str) -> Result<usize, String> {
 /// Every layer of a model, for an editor.
 pub fn layers(model: &Model) -> String {
     let layout = Layout { by: By::Tree, depth: usize::MAX, sort: None };
-    anstream::adapter::strip_str(&table::human(model, &layout)).to_string()
+    anstream::adapter::strip_str(&table::human(model, &layout, None)).to_string()
 }
 
 pub fn run(arguments: &Arguments) -> super::Result {
     let Some((opened, options)) = arguments.model.open()? else { return Ok(ExitCode::FAILURE) };
     let (workspace, file, source) = (opened.workspace, opened.file, opened.source);
+    let count = arguments.count;
+    let options = Options { count, ..options };
     let analysis = analysis::analyse(&workspace, file, &options);
     if arguments.format != Format::Json {
         report::print(&workspace, &analysis.diagnostics);
@@ -99,17 +113,19 @@ pub fn run(arguments: &Arguments) -> super::Result {
     let model = arguments.model.choose(&analysis)?;
     match arguments.format {
         Format::Json => {
-            let summary = json::Summary::new(&workspace, &analysis, model);
+            let summary = json::Summary::new(&workspace, &analysis, model, count);
             anstream::println!("{}", serde_json::to_string_pretty(&summary)?);
         }
         Format::Human => {
-            anstream::print!("{}", table::human(model, &arguments.layout));
+            anstream::print!("{}", table::human(model, &arguments.layout, count));
             if let Some(source) = source {
                 anstream::println!("{source}");
             }
         }
-        Format::Csv => anstream::print!("{}", table::csv(model, &arguments.layout)),
-        Format::Markdown => anstream::print!("{}", table::markdown(model, &arguments.layout)),
+        Format::Csv => anstream::print!("{}", table::csv(model, &arguments.layout, count)),
+        Format::Markdown => {
+            anstream::print!("{}", table::markdown(model, &arguments.layout, count))
+        }
     }
     Ok(if analysis.has_errors() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

@@ -3,9 +3,10 @@
 use std::{collections::BTreeMap, ops::ControlFlow};
 
 use analysis::{Analysis, Flowing, Model, Row, Workspace};
-use layers::DType;
+use layers::{DType, Unit};
 use serde::Serialize;
 
+use super::{Count, OWN, seen::Seen};
 use crate::report;
 
 /// The version of this contract.
@@ -20,6 +21,8 @@ pub struct Summary {
     symbols: BTreeMap<String, u64>,
     arguments: BTreeMap<String, serde_json::Value>,
     uncounted: Vec<String>,
+    #[serde(flatten)]
+    seen: Option<Seen>,
     inputs: Vec<Input>,
     outputs: Vec<Output>,
     totals: Totals,
@@ -52,8 +55,8 @@ struct Totals {
     quantized: Option<Quantized>,
     buffer_bytes: u128,
     buffer_bytes_by_dtype: BTreeMap<String, u128>,
-    macs: u128,
-    flops: u128,
+    macs: Option<u128>,
+    flops: Option<u128>,
     activation_bytes: u128,
     peak_activation_bytes: u128,
     cache_bytes: u128,
@@ -74,8 +77,8 @@ struct Layer {
     inputs: Vec<Vec<u64>>,
     outputs: Vec<Vec<u64>>,
     params: u128,
-    macs: u128,
-    flops: u128,
+    macs: Option<u128>,
+    flops: Option<u128>,
     activation_bytes: u128,
     tensors: Vec<Tensor>,
     buffers: Vec<Tensor>,
@@ -89,14 +92,14 @@ struct Tensor {
 }
 
 impl Summary {
-    pub fn new(workspace: &Workspace, analysis: &Analysis, model: &Model) -> Summary {
+    pub fn new(workspace: &Workspace, analysis: &Analysis, model: &Model, count: Count) -> Summary {
         let mut layers = Vec::new();
         let mut uncounted: Vec<String> = Vec::new();
         model.rows(|row| {
             if row.totals.uncounted > 0 {
                 uncounted.push(row.step.kind().to_owned());
             }
-            layers.push(Layer::new(&row));
+            layers.push(Layer::new(&row, count));
             ControlFlow::Continue(())
         });
         uncounted.sort();
@@ -106,7 +109,7 @@ impl Summary {
             format: FORMAT,
             model: model.name.to_string(),
             file: workspace.path(analysis.file).to_owned(),
-            count: "taper",
+            count: count.map_or(OWN, |convention| convention.name),
             symbols: model
                 .symbols
                 .iter()
@@ -118,6 +121,7 @@ impl Summary {
                 .map(|(name, value)| (name.to_string(), argument(value)))
                 .collect(),
             uncounted,
+            seen: count.map(|_| Seen::of(model)),
             inputs: inputs(workspace, model),
             outputs: model.part.outputs.iter().map(output).collect(),
             totals: Totals {
@@ -133,8 +137,8 @@ impl Summary {
                 param_bytes_by_dtype: by_dtype(&weights.params),
                 buffer_bytes: totals.buffer_bytes,
                 buffer_bytes_by_dtype: by_dtype(&weights.buffers),
-                macs: totals.macs,
-                flops: totals.flops,
+                macs: macs(count, totals),
+                flops: flops(count, totals),
                 activation_bytes: totals.activation_bytes,
                 peak_activation_bytes: model.peak_activation_bytes(),
                 cache_bytes: totals.cache_bytes,
@@ -149,12 +153,23 @@ impl Summary {
     }
 }
 
+/// What a tool does not count is no number.
+fn macs(count: Count, totals: &analysis::Totals) -> Option<u128> {
+    let is_counted = count.is_none_or(|convention| convention.unit == Unit::Macs);
+    is_counted.then_some(totals.macs)
+}
+
+fn flops(count: Count, totals: &analysis::Totals) -> Option<u128> {
+    let is_counted = count.is_none_or(|convention| convention.unit == Unit::Flops);
+    is_counted.then_some(totals.flops)
+}
+
 fn by_dtype(bytes: &BTreeMap<DType, u128>) -> BTreeMap<String, u128> {
     bytes.iter().map(|(dtype, bytes)| (dtype.to_string(), *bytes)).collect()
 }
 
 impl Layer {
-    fn new(row: &Row<'_>) -> Layer {
+    fn new(row: &Row<'_>, count: Count) -> Layer {
         let step = row.step;
         let tensors = row.tensors();
         let of_kind = |is_buffer: bool| -> Vec<Tensor> {
@@ -173,8 +188,8 @@ impl Layer {
             inputs: step.inputs.iter().map(|tensor| tensor.ty.shape.to_vec()).collect(),
             outputs: step.outputs.iter().map(|tensor| tensor.ty.shape.to_vec()).collect(),
             params: row.totals.params,
-            macs: row.totals.macs,
-            flops: row.totals.flops,
+            macs: macs(count, &row.totals),
+            flops: flops(count, &row.totals),
             activation_bytes: row.totals.activation_bytes,
             tensors: of_kind(false),
             buffers: of_kind(true),

@@ -6,7 +6,9 @@ use analysis::{Model, Step, Totals, What};
 use comfy_table::{CellAlignment, Table, presets};
 use ide::{Units, dims, percent};
 
-use super::{By, Layout, Sort};
+use layers::Unit;
+
+use super::{By, Count, Layout, Sort, seen::Seen};
 
 /// A line of the table.
 struct Line {
@@ -16,61 +18,88 @@ struct Line {
     totals: Totals,
 }
 
-const HEADER: [&str; 8] =
-    ["layer", "kind", "output", "params", "MACs", "FLOPs", "share of FLOPs", "activations"];
+/// The columns; of a tool that counts one of MACs and FLOPs, the other has no meaning.
+fn columns(count: Count, cells: [String; 8]) -> Vec<String> {
+    let absent = count.map(|convention| match convention.unit {
+        Unit::Macs => FLOPS,
+        Unit::Flops => MACS,
+    });
+    let cells = cells.into_iter().enumerate();
+    cells.filter(|(column, _)| Some(*column) != absent).map(|(_, cell)| cell).collect()
+}
+
+/// Where they stand among the columns.
+const MACS: usize = 4;
+const FLOPS: usize = 5;
+const SHARE: &str = "share of ";
+
+fn header(count: Count) -> Vec<String> {
+    let share = format!("{SHARE}{}", unit(count));
+    let names = ["layer", "kind", "output", "params", "MACs", "FLOPs", &share, "activations"];
+    columns(count, names.map(str::to_owned))
+}
+
+/// What shares are of.
+fn unit(count: Count) -> &'static str {
+    if count.is_some_and(|convention| convention.unit == Unit::Macs) { "MACs" } else { "FLOPs" }
+}
+
+fn work(count: Count, totals: &Totals) -> u128 {
+    if unit(count) == "MACs" { totals.macs } else { totals.flops }
+}
 
 const UNITS: Units = Units { decimal_bytes: false, digits: 3 };
 
 /// The table with units, bars and the totals below it.
-pub fn human(model: &Model, layout: &Layout) -> String {
+pub fn human(model: &Model, layout: &Layout, count: Count) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
-    table.set_header(HEADER);
-    let whole = model.totals();
+    let header = header(count);
+    table.set_header(&header);
+    let whole = work(count, model.totals());
     for line in lines(model, layout) {
         let Totals { params, macs, flops, activation_bytes, .. } = line.totals;
+        let own = work(count, &line.totals);
         let nonzero = |value: u128, text: String| if value == 0 { String::new() } else { text };
-        table.add_row([
+        let cells = [
             line.name,
             line.kind,
             line.output,
             nonzero(params, UNITS.count(params)),
             nonzero(macs, UNITS.count(macs)),
             nonzero(flops, UNITS.count(flops)),
-            nonzero(
-                flops,
-                format!("{} {:>7}", bar(flops, whole.flops), percent(flops, whole.flops)),
-            ),
+            nonzero(own, format!("{} {:>7}", bar(own, whole), percent(own, whole))),
             nonzero(activation_bytes, UNITS.bytes(activation_bytes)),
-        ]);
+        ];
+        table.add_row(columns(count, cells));
     }
-    for column in 3..HEADER.len() {
-        if let Some(column) = table.column_mut(column).filter(|_| column != 6) {
+    for (index, name) in header.iter().enumerate().skip(3) {
+        if let Some(column) = table.column_mut(index).filter(|_| !name.starts_with(SHARE)) {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
     let table = table.trim_fmt();
     let (header, rows) = table.split_once('\n').unwrap_or((&table, ""));
     let bold = anstyle::Style::new().bold();
-    format!("{}{header}{}\n{rows}\n\n{}", bold.render(), bold.render_reset(), footer(model))
+    format!("{}{header}{}\n{rows}\n\n{}", bold.render(), bold.render_reset(), footer(model, count))
 }
 
 /// The table in Markdown, with exact numbers.
-pub fn markdown(model: &Model, layout: &Layout) -> String {
+pub fn markdown(model: &Model, layout: &Layout, count: Count) -> String {
     let mut table = Table::new();
     table.load_style(presets::ASCII_MARKDOWN);
-    table.set_header(HEADER);
+    table.set_header(header(count));
     for line in lines(model, layout) {
-        table.add_row(exact(&line, model.totals()));
+        table.add_row(exact(&line, model.totals(), count));
     }
     format!("{}\n", table.trim_fmt())
 }
 
 /// The table as comma-separated values, with exact numbers.
-pub fn csv(model: &Model, layout: &Layout) -> String {
-    let mut out = HEADER.join(",") + "\n";
+pub fn csv(model: &Model, layout: &Layout, count: Count) -> String {
+    let mut out = header(count).join(",") + "\n";
     for line in lines(model, layout) {
-        let cells = exact(&line, model.totals());
+        let cells = exact(&line, model.totals(), count);
         let quoted: Vec<String> = cells.iter().map(|cell| csv_cell(cell)).collect();
         out.push_str(&(quoted.join(",") + "\n"));
     }
@@ -85,18 +114,19 @@ fn csv_cell(cell: &str) -> String {
     }
 }
 
-fn exact(line: &Line, whole: &Totals) -> [String; 8] {
+fn exact(line: &Line, whole: &Totals, count: Count) -> Vec<String> {
     let Totals { params, macs, flops, activation_bytes, .. } = line.totals;
-    [
+    let cells = [
         line.name.trim_start().to_owned(),
         line.kind.clone(),
         line.output.clone(),
         params.to_string(),
         macs.to_string(),
         flops.to_string(),
-        percent(flops, whole.flops),
+        percent(work(count, &line.totals), work(count, whole)),
         activation_bytes.to_string(),
-    ]
+    ];
+    columns(count, cells)
 }
 
 fn lines(model: &Model, layout: &Layout) -> Vec<Line> {
@@ -236,7 +266,7 @@ fn bar(part: u128, whole: u128) -> String {
     format!("{bar}{}", " ".repeat(10usize.saturating_sub(bar.chars().count())))
 }
 
-fn footer(model: &Model) -> String {
+fn footer(model: &Model, count: Count) -> String {
     let totals = model.totals();
     let mut out = format!("{}", model.name);
     let sizes: Vec<String> =
@@ -259,8 +289,14 @@ fn footer(model: &Model) -> String {
         line("buffers", stored(totals.buffers, UNITS.bytes_by_dtype(&weights.buffers)));
     }
     let at_least = if totals.is_complete() { "" } else { "≥ " };
-    line("MACs", format!("{at_least}{} ({})", UNITS.count_of(totals.macs, "MAC"), totals.macs));
-    line("FLOPs", format!("{at_least}{} ({})", UNITS.count_of(totals.flops, "FLOP"), totals.flops));
+    let counted =
+        |value: u128, unit: &str| format!("{at_least}{} ({value})", UNITS.count_of(value, unit));
+    if count.is_none_or(|convention| convention.unit == Unit::Macs) {
+        line("MACs", counted(totals.macs, "MAC"));
+    }
+    if count.is_none_or(|convention| convention.unit == Unit::Flops) {
+        line("FLOPs", counted(totals.flops, "FLOP"));
+    }
     line(
         "activations",
         format!(
@@ -271,6 +307,15 @@ fn footer(model: &Model) -> String {
     );
     if totals.cache_bytes > 0 {
         line("cache", UNITS.bytes(totals.cache_bytes));
+    }
+    if let Some(convention) = count {
+        let seen = Seen::of(model);
+        line("counted as by", convention.summary.to_owned());
+        line("parameters seen", format!("{} ({})", UNITS.count(seen.params), seen.params));
+        if !seen.skipped.is_empty() {
+            let each = seen.skipped.iter().map(|(kind, times)| format!("{kind} ×{times}"));
+            line("skipped", each.collect::<Vec<_>>().join(", "));
+        }
     }
     out
 }
