@@ -348,9 +348,13 @@ fn estimate_markdown(sheet: &DataSheet, seconds: f64, more: &str) -> String {
 
 /// The time of a step.
 fn time_markdown(timing: Timing) -> String {
-    let peak = timing.of_peak().map_or(String::new(), |share| {
-        format!(", {share} of what the device can at best, {}", timing.bound())
-    });
+    let peak = match timing.of_peak() {
+        _ if timing.is_in_cache() => {
+            ", less than the memory would take: its data is in a cache".to_owned()
+        }
+        Some(share) => format!(", {share} of what the device can at best, {}", timing.bound()),
+        None => String::new(),
+    };
     let alone = if timing.is_alone { "by itself" } else { "in all uses" };
     match timing.is_stale {
         true => format!("\nMeasured before an edit: {} {alone}.\n", duration(timing.seconds)),

@@ -115,7 +115,11 @@ impl Timing {
         if self.is_stale {
             return format!("was {}{alone}", duration(self.seconds));
         }
-        let peak = self.of_peak().map_or(String::new(), |share| format!(" · {share} of peak"));
+        let peak = match self.of_peak() {
+            _ if self.is_in_cache() => " · in cache".to_owned(),
+            Some(share) => format!(" · {share} of peak"),
+            None => String::new(),
+        };
         format!("{}{alone}{peak}", duration(self.seconds))
     }
 
@@ -124,6 +128,11 @@ impl Timing {
         let share = 100.0 * self.least / self.seconds;
         let shown = if share < 1.0 { "<1 %".to_owned() } else { format!("{share:.0} %") };
         (self.least > 0.0 && self.seconds > 0.0).then_some(shown)
+    }
+
+    /// Whether it takes less time than the memory alone would: a cache has its data.
+    pub fn is_in_cache(&self) -> bool {
+        self.least > self.seconds && self.bound() == "memory-bound"
     }
 
     /// What limits most of it.
@@ -350,6 +359,17 @@ mod tests {
             .shown(Display { devices, ..Display::default() });
         let titles: Vec<String> = lenses(&snapshot).into_iter().map(|lens| lens.title).collect();
         assert!(titles.contains(&"was 3.00 ms on cpu, before an edit".to_owned()), "{titles:?}");
+    }
+
+    #[test]
+    fn less_than_the_memory_takes_is_from_a_cache() {
+        let label = |least: f64, memory_bound: f64| {
+            let timing = Timing { seconds: 2e-3, least, memory_bound, ..Timing::default() };
+            timing.label()
+        };
+        assert_eq!(label(1e-3, 2e-3), "2.00 ms · 50 % of peak");
+        assert_eq!(label(3e-3, 2e-3), "2.00 ms · in cache");
+        assert_eq!(label(3e-3, 0.0), "2.00 ms · 150 % of peak");
     }
 
     #[test]
