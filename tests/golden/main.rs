@@ -265,13 +265,7 @@ fn counted(path: &str, input: &[u64], convention: &'static layers::Convention) -
     let options = analysis::Options { count: Some(convention), ..Default::default() };
     let analysis = analysis::analyse(&workspace, file, &options);
     let model = &analysis.models[0];
-    let mut seen = 0;
-    model.rows(|row| {
-        let is_seen = row.step.is_seen() && !row.idle;
-        seen += if is_seen { row.totals.params } else { 0 };
-        ControlFlow::Continue(())
-    });
-    (model.totals().macs, seen)
+    (model.totals().macs, analysis::Seen::of(model).params)
 }
 
 /// Calls that Taper cannot state as PyTorch makes them, with what tools that see modules count more

@@ -18,6 +18,7 @@ mod model;
 mod promise;
 mod quantization;
 mod rows;
+mod seen;
 mod weights;
 mod workspace;
 mod written;
@@ -34,6 +35,7 @@ pub use influence::{Influence, influence};
 pub use model::{Dim, Model, PartUse, Use, WeightBytes};
 pub use quantization::{Quantization, Stored};
 pub use rows::{Located, Row, Visited};
+pub use seen::Seen;
 pub use workspace::{FileId, NodeRef, Place, Workspace};
 pub use written::{
     Expert, Export, Flowing, Inner, LayerUse, Part, Segments, Source, Stated, Step, StepPath,

@@ -231,6 +231,18 @@ pub struct LayerUse {
     pub(crate) stack: Option<Stack>,
 }
 
+impl LayerUse {
+    /// The arguments of a module; a function and an operation of an expression are none.
+    fn module(&self) -> Option<&Arguments> {
+        module(self.arguments.as_deref(), self.functional)
+    }
+}
+
+/// The arguments of a use that is a module: not called as a function, and no operation.
+pub(crate) fn module(arguments: Option<&Arguments>, functional: bool) -> Option<&Arguments> {
+    arguments.filter(|_| !functional)
+}
+
 /// Experts whose parameters are stacked in one tensor each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stack {
@@ -379,11 +391,10 @@ impl Step {
     pub fn cost(&self) -> Cost {
         let What::Layer(used) = &self.what else { return Cost::free() };
         let Some(convention) = used.convention else { return self.own_cost() };
-        let module = used.arguments.as_deref().filter(|_| used.is_counted && !used.functional);
+        let module = used.module().filter(|_| used.is_counted);
         let (inputs, outputs) = self.types(used);
         // What does not fit was reported with the model's totals.
-        let cost = module.and_then(|module| convention.cost(module, &inputs, &outputs).ok());
-        cost.flatten().unwrap_or_default()
+        convention.cost(module, &inputs, &outputs).unwrap_or_default()
     }
 
     /// The work of a layer by our own rules.
@@ -406,8 +417,9 @@ impl Step {
     /// Whether the tool whose rules count the work sees this step: a module of a kind that it knows.
     pub fn is_seen(&self) -> bool {
         let What::Layer(used) = &self.what else { return false };
-        let is_module = used.entry.is_some() && !used.functional;
-        used.convention.is_none_or(|convention| is_module && convention.knows(used.kind))
+        let knows =
+            |convention: &Convention| used.module().is_some() && convention.knows(used.kind);
+        used.convention.is_none_or(knows)
     }
 
     /// Bytes that a layer reads and writes: inputs, outputs and parameters, each once. A view does

@@ -509,3 +509,22 @@ fn a_latency_is_compared_with_its_measurement() {
     assert_eq!(found("cuda:0", 0.0021), ["`latency < 2ms` does not hold: 2.1 < 2"]);
     assert_eq!(found("cpu", 0.0019), ["this latency has not been measured"]);
 }
+
+/// `expect` is about our own counts, whoever's are shown.
+#[test]
+fn another_tools_counts_break_no_expectation() {
+    let mut workspace = Workspace::default();
+    let text = "model M { input x: f32[N = 1, 4]; Linear(3)
+    expect flops == 27
+    expect params == 99
+}";
+    let file = workspace.insert("m.taper", syntax::parse(text));
+    for count in std::iter::once(None).chain(layers::conventions().map(Some)) {
+        let options = Options { count, ..Options::default() };
+        let analysis = analysis::analyse(&workspace, file, &options);
+        let messages: Vec<&str> =
+            analysis.diagnostics.iter().map(|found| found.message.as_str()).collect();
+        assert_eq!(messages, ["`params == 99` does not hold: 15 == 99"], "{count:?}");
+        assert_eq!(analysis.models[0].totals().macs, 12);
+    }
+}

@@ -16,7 +16,7 @@ pub struct Convention {
     /// The tool with its versions, and what its figure is, in one line.
     pub summary: &'static str,
     /// What the tool counts, whatever it calls it.
-    pub unit: Unit,
+    unit: Unit,
     /// The kinds of layers that the tool knows, with the rule of each.
     rules: &'static [(&'static [&'static str], Rule)],
 }
@@ -33,26 +33,35 @@ pub fn conventions() -> impl Iterator<Item = &'static Convention> {
 }
 
 impl Convention {
+    /// Whether the tool gives a figure of this unit.
+    pub fn gives(&self, unit: Unit) -> bool {
+        self.unit == unit
+    }
+
     /// Whether the tool knows modules of a kind.
     pub fn knows(&self, kind: &str) -> bool {
         self.rule(kind).is_some()
     }
 
-    /// The work of a module as the tool counts it; `None` if it skips its kind.
+    /// The work of a module, by its arguments, as the tool counts it; none of what it does not see.
     ///
     /// # Errors
     /// If the count does not fit in 128 bits.
     pub fn cost(
         &self,
-        arguments: &Arguments,
+        module: Option<&Arguments>,
         inputs: &[TensorType],
         outputs: &[TensorType],
-    ) -> Result<Option<Cost>, Overflow> {
-        let (Some(input), Some(output)) = (inputs.first(), outputs.first()) else {
-            return Ok(None);
+    ) -> Result<Cost, Overflow> {
+        let (Some(arguments), Some(input), Some(output)) =
+            (module, inputs.first(), outputs.first())
+        else {
+            return Ok(Cost::free());
         };
-        let rule = self.rule(arguments.entry().name);
-        rule.map(|rule| rule.cost(&Call { arguments, input, output })).transpose()
+        match self.rule(arguments.entry().name) {
+            Some(rule) => rule.cost(&Call { arguments, input, output }),
+            None => Ok(Cost::free()),
+        }
     }
 
     fn rule(&self, kind: &str) -> Option<&'static Rule> {

@@ -14,7 +14,7 @@ use crate::{
         frame::{Frame, Pending},
         value::{Argument, Origin, Recipe, Tensor, Value},
     },
-    written::{LayerUse, StepPath},
+    written::{LayerUse, StepPath, module},
 };
 
 /// Tensors given for parameters (`weight=wte.weight`), by the parameter's name.
@@ -304,9 +304,8 @@ impl<'w> Run<'w> {
                 (false, _) => Cost::free(),
                 (true, None) => used.layer.cost(types, outputs),
                 (true, Some(convention)) => {
-                    let module = used.arguments.as_deref().filter(|_| !used.functional);
-                    let cost = module.map(|module| convention.cost(module, types, outputs));
-                    cost.transpose()?.flatten().unwrap_or_default()
+                    let module = module(used.arguments.as_deref(), used.functional);
+                    convention.cost(module, types, outputs)?
                 }
             };
             (totals.macs, totals.flops) = (cost.macs()?, cost.flops()?);

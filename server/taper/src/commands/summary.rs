@@ -1,7 +1,6 @@
 //! `taper summary`: the model as a table.
 
 mod json;
-mod seen;
 mod table;
 
 use std::process::ExitCode;
@@ -11,7 +10,7 @@ use clap::{
     Args, ValueEnum,
     builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
 };
-use layers::Convention;
+use layers::{Convention, Unit};
 
 use crate::{commands::ModelArguments, report};
 
@@ -71,6 +70,11 @@ pub type Count = Option<&'static Convention>;
 
 /// What our own rules are called.
 pub const OWN: &str = "taper";
+
+/// Whether the rules give a figure of this unit; ours give both.
+fn gives(count: Count, unit: Unit) -> bool {
+    count.is_none_or(|convention| convention.gives(unit))
+}
 
 fn parse_count() -> impl TypedValueParser<Value = Count> {
     let own = PossibleValue::new(OWN)

@@ -2,11 +2,11 @@
 
 use std::{collections::BTreeMap, ops::ControlFlow};
 
-use analysis::{Analysis, Flowing, Model, Row, Workspace};
+use analysis::{Analysis, Flowing, Model, Row, Seen, Workspace};
 use layers::{DType, Unit};
 use serde::Serialize;
 
-use super::{Count, OWN, seen::Seen};
+use super::{Count, OWN, gives};
 use crate::report;
 
 /// The version of this contract.
@@ -21,8 +21,10 @@ pub struct Summary {
     symbols: BTreeMap<String, u64>,
     arguments: BTreeMap<String, serde_json::Value>,
     uncounted: Vec<String>,
-    #[serde(flatten)]
-    seen: Option<Seen>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seen_params: Option<u128>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    skipped: Option<BTreeMap<String, u64>>,
     inputs: Vec<Input>,
     outputs: Vec<Output>,
     totals: Totals,
@@ -105,6 +107,7 @@ impl Summary {
         uncounted.sort();
         uncounted.dedup();
         let (totals, weights) = (model.totals(), model.weight_bytes());
+        let seen = count.map(|_| Seen::of(model));
         Summary {
             format: FORMAT,
             model: model.name.to_string(),
@@ -121,7 +124,8 @@ impl Summary {
                 .map(|(name, value)| (name.to_string(), argument(value)))
                 .collect(),
             uncounted,
-            seen: count.map(|_| Seen::of(model)),
+            seen_params: seen.as_ref().map(|seen| seen.params),
+            skipped: seen.map(|seen| seen.skipped),
             inputs: inputs(workspace, model),
             outputs: model.part.outputs.iter().map(output).collect(),
             totals: Totals {
@@ -155,13 +159,11 @@ impl Summary {
 
 /// What a tool does not count is no number.
 fn macs(count: Count, totals: &analysis::Totals) -> Option<u128> {
-    let is_counted = count.is_none_or(|convention| convention.unit == Unit::Macs);
-    is_counted.then_some(totals.macs)
+    gives(count, Unit::Macs).then_some(totals.macs)
 }
 
 fn flops(count: Count, totals: &analysis::Totals) -> Option<u128> {
-    let is_counted = count.is_none_or(|convention| convention.unit == Unit::Flops);
-    is_counted.then_some(totals.flops)
+    gives(count, Unit::Flops).then_some(totals.flops)
 }
 
 fn by_dtype(bytes: &BTreeMap<DType, u128>) -> BTreeMap<String, u128> {

@@ -2,13 +2,13 @@
 
 use std::{ops::ControlFlow, sync::Arc};
 
-use analysis::{Model, Step, Totals, What};
+use analysis::{Model, Seen, Step, Totals, What};
 use comfy_table::{CellAlignment, Table, presets};
 use ide::{Units, dims, percent};
 
 use layers::Unit;
 
-use super::{By, Count, Layout, Sort, seen::Seen};
+use super::{By, Count, Layout, Sort, gives};
 
 /// A line of the table.
 struct Line {
@@ -20,12 +20,13 @@ struct Line {
 
 /// The columns; of a tool that counts one of MACs and FLOPs, the other has no meaning.
 fn columns(count: Count, cells: [String; 8]) -> Vec<String> {
-    let absent = count.map(|convention| match convention.unit {
-        Unit::Macs => FLOPS,
-        Unit::Flops => MACS,
-    });
+    let is_there = |column: usize| match column {
+        MACS => gives(count, Unit::Macs),
+        FLOPS => gives(count, Unit::Flops),
+        _ => true,
+    };
     let cells = cells.into_iter().enumerate();
-    cells.filter(|(column, _)| Some(*column) != absent).map(|(_, cell)| cell).collect()
+    cells.filter(|(column, _)| is_there(*column)).map(|(_, cell)| cell).collect()
 }
 
 /// Where they stand among the columns.
@@ -41,11 +42,11 @@ fn header(count: Count) -> Vec<String> {
 
 /// What shares are of.
 fn unit(count: Count) -> &'static str {
-    if count.is_some_and(|convention| convention.unit == Unit::Macs) { "MACs" } else { "FLOPs" }
+    if gives(count, Unit::Flops) { "FLOPs" } else { "MACs" }
 }
 
 fn work(count: Count, totals: &Totals) -> u128 {
-    if unit(count) == "MACs" { totals.macs } else { totals.flops }
+    if gives(count, Unit::Flops) { totals.flops } else { totals.macs }
 }
 
 const UNITS: Units = Units { decimal_bytes: false, digits: 3 };
@@ -291,10 +292,10 @@ fn footer(model: &Model, count: Count) -> String {
     let at_least = if totals.is_complete() { "" } else { "≥ " };
     let counted =
         |value: u128, unit: &str| format!("{at_least}{} ({value})", UNITS.count_of(value, unit));
-    if count.is_none_or(|convention| convention.unit == Unit::Macs) {
+    if gives(count, Unit::Macs) {
         line("MACs", counted(totals.macs, "MAC"));
     }
-    if count.is_none_or(|convention| convention.unit == Unit::Flops) {
+    if gives(count, Unit::Flops) {
         line("FLOPs", counted(totals.flops, "FLOP"));
     }
     line(

@@ -2,14 +2,12 @@
 
 use std::{collections::BTreeMap, ops::ControlFlow};
 
-use analysis::Model;
-use serde::Serialize;
+use crate::Model;
 
 /// What a tool sees of a model.
-#[derive(Default, Serialize)]
+#[derive(Debug, Default)]
 pub struct Seen {
     /// The parameters of modules that it knows.
-    #[serde(rename = "seen_params")]
     pub params: u128,
     /// What does work by our own rules and is not seen: kinds, and how often each is done.
     pub skipped: BTreeMap<String, u64>,
