@@ -6,12 +6,13 @@ use smol_str::SmolStr;
 use syntax::{Kind, SyntaxNode, TextRange, TextSize, ast};
 
 use crate::{
-    Code, Configured, Definition, Diagnostic, FileId, Model, NodeRef, Place, Severity, Workspace,
+    Code, Configured, Counted, Definition, Diagnostic, FileId, Model, NodeRef, Place, Severity, Workspace,
     duplicates::duplicates,
     evaluate::{FIGURES, Run, Setting, SizeExpectations, mentions},
     model::index,
     promise::{Promise, Samples},
     quantization::Quantization,
+    seen,
     weights::{check_weights, check_weights_of_config},
     workspace::unquote,
 };
@@ -260,7 +261,7 @@ fn show(
                 .related(workspace.place(two.first), "the first one")
         }));
     }
-    analysis.models.push(Model {
+    let mut model = Model {
         name: name.into(),
         item: node,
         is_model: item.is_model(),
@@ -268,10 +269,16 @@ fn show(
         arguments: run.arguments,
         part: evaluated.part.clone(),
         quantization: None,
+        counted: setting.count.map(|convention| Counted { convention, batch: run.batch }),
+        totals: evaluated.part.totals,
         samples,
         uses,
         part_uses,
-    });
+    };
+    if let Some(counted) = model.counted {
+        model.totals = seen::totals(&model, counted.convention);
+    }
+    analysis.models.push(model);
 }
 
 fn check_names(

@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use smol_str::SmolStr;
 
 use crate::{
-    Located, NodeRef, Part, Quantization, Row, Step, Symbol, Totals, Visited, What, memory,
+    Counted, Located, NodeRef, Part, Quantization, Row, Step, Symbol, Totals, Visited, What, memory,
     promise::{Sample, Samples},
     rows,
 };
@@ -30,6 +30,9 @@ pub struct Model {
     pub part: Arc<Part>,
     /// How its weights are stored, if not as they are.
     pub quantization: Option<Quantization>,
+    /// Whose rules count its work; our own unless given.
+    pub counted: Option<Counted>,
+    pub(crate) totals: Totals,
     pub(crate) samples: Samples,
     pub(crate) uses: Uses,
     pub(crate) part_uses: FxHashMap<NodeRef, Vec<PartUse>>,
@@ -110,9 +113,9 @@ impl fmt::Display for Dim {
 }
 
 impl Model {
-    /// Sums over the whole model.
+    /// Sums over the whole model, as the tool sums whose rules count it.
     pub fn totals(&self) -> &Totals {
-        &self.part.totals
+        &self.totals
     }
 
     /// What [`Totals::param_bytes`] and [`Totals::buffer_bytes`] are made of, or what is stored in

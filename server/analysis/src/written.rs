@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use layers::{
-    Arguments, Convention, Cost, DType, Entry, Layer, Overflow, ParameterTensor, TensorType,
+    Arguments, Call, Convention, Cost, DType, Entry, Layer, Overflow, ParameterTensor, TensorType,
 };
 use smallvec::SmallVec;
 use smol_str::SmolStr;
@@ -224,23 +224,27 @@ pub struct LayerUse {
     /// Its parameters and buffers, without those given.
     pub parameters: Vec<ParameterTensor>,
     /// Whose rules count its work; our own unless given.
-    pub convention: Option<&'static Convention>,
+    pub counted: Option<Counted>,
     /// Parameters for which a tensor is given, with the path of that tensor.
     pub given: Vec<(String, String)>,
     /// The experts whose parameters these are, if they are stacked.
     pub(crate) stack: Option<Stack>,
 }
 
-impl LayerUse {
-    /// The arguments of a module; a function and an operation of an expression are none.
-    fn module(&self) -> Option<&Arguments> {
-        module(self.arguments.as_deref(), self.functional)
-    }
+/// Whose rules count a model's work.
+#[derive(Debug, Clone, Copy)]
+pub struct Counted {
+    /// The rules.
+    pub convention: &'static Convention,
+    /// The first size of the model's input, if it has just one.
+    pub batch: u64,
 }
 
-/// The arguments of a use that is a module: not called as a function, and no operation.
-pub(crate) fn module(arguments: Option<&Arguments>, functional: bool) -> Option<&Arguments> {
-    arguments.filter(|_| !functional)
+impl LayerUse {
+    /// It is a module to PyTorch: not called as a function, and no operation of an expression.
+    pub fn is_module(&self) -> bool {
+        self.entry.is_some() && !self.functional
+    }
 }
 
 /// Experts whose parameters are stacked in one tensor each.
@@ -390,11 +394,22 @@ impl Step {
     /// The work of a layer, found again from its types: a formula is asked for one step at a time.
     pub fn cost(&self) -> Cost {
         let What::Layer(used) = &self.what else { return Cost::free() };
-        let Some(convention) = used.convention else { return self.own_cost() };
-        let module = used.module().filter(|_| used.is_counted);
+        let Some(counted) = used.counted else { return self.own_cost() };
+        if !used.is_counted {
+            return Cost::free();
+        }
         let (inputs, outputs) = self.types(used);
+        let call = Call {
+            kind: used.kind,
+            layer: &*used.layer,
+            arguments: used.arguments.as_deref(),
+            is_module: used.is_module(),
+            inputs: &inputs,
+            outputs: &outputs,
+            batch: counted.batch,
+        };
         // What does not fit was reported with the model's totals.
-        convention.cost(module, &inputs, &outputs).unwrap_or_default()
+        counted.convention.cost(&call).unwrap_or_default()
     }
 
     /// The work of a layer by our own rules.
@@ -414,12 +429,10 @@ impl Step {
         (inputs, outputs)
     }
 
-    /// Whether the tool whose rules count the work sees this step: a module of a kind that it knows.
+    /// Whether the tool whose rules count the work sees this step.
     pub fn is_seen(&self) -> bool {
         let What::Layer(used) = &self.what else { return false };
-        let knows =
-            |convention: &Convention| used.module().is_some() && convention.knows(used.kind);
-        used.convention.is_none_or(knows)
+        used.counted.is_none_or(|one| one.convention.sees(used.kind, used.is_module()))
     }
 
     /// Bytes that a layer reads and writes: inputs, outputs and parameters, each once. A view does

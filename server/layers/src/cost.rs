@@ -66,6 +66,25 @@ impl Cost {
         self.flops_of(name, &factors)
     }
 
+    /// The same work, all of it as FLOPs.
+    pub(crate) fn as_flops(mut self) -> Cost {
+        for term in &mut self.terms {
+            term.unit = Unit::Flops;
+        }
+        self
+    }
+
+    /// The work of one of `parts` equal parts, rounded down.
+    pub(crate) fn divided(mut self, parts: u128) -> Result<Cost, Overflow> {
+        for term in &mut self.terms {
+            match term.factors.iter_mut().find(|(_, factor)| *factor % parts == 0) {
+                Some((_, factor)) => *factor /= parts,
+                None => term.factors = vec![("for one item", term.value()? / parts)],
+            }
+        }
+        Ok(self)
+    }
+
     /// The multiply-accumulates.
     pub fn macs(&self) -> Result<u128, Overflow> {
         self.sum(Unit::Macs)

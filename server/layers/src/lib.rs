@@ -68,7 +68,7 @@ mod scan;
 
 pub use arguments::{Arg, Arguments, is_one_edit_away, nearest};
 pub use catalogue::{Bind, Entry, Inputs, Kind, Param, all, find, find_function};
-pub use convention::{Convention, conventions};
+pub use convention::{Call, Convention, Parameters, Sum, conventions};
 pub use cost::{Cost, Term, Unit};
 #[cfg(feature = "cuda")]
 pub use cuda::{cudnn_version, quietly};

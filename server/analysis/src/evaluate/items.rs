@@ -2,7 +2,7 @@
 
 use std::{rc::Rc, sync::Arc};
 
-use layers::TensorType;
+use layers::{Convention, Overflow, TensorType};
 use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 use syntax::ast;
@@ -305,6 +305,9 @@ impl<'w> Run<'w> {
             if opaque { joined(std::mem::take(&mut frame.outputs)) } else { frame.it.clone() };
         let steps = std::mem::take(&mut frame.level.steps);
         let mut totals = Totals::sum(steps.iter().map(|step| &step.totals));
+        if let (Ok(sum), Some(convention)) = (&totals, self.setting.count) {
+            totals = with_block(*sum, convention, name, &steps, value.as_tensors());
+        }
         if let (Ok(totals), Some(stated)) = (&mut totals, &stated) {
             apply_stated(totals, stated, value.as_tensors().unwrap_or_default());
         }
@@ -432,6 +435,32 @@ fn outer_value(
         outer
     });
     Value::tensors(outer.collect())
+}
+
+/// The sum, and what a tool counts for a block that is a layer to PyTorch: it has parameters of its own,
+/// and no modules.
+fn with_block(
+    sum: Totals,
+    convention: &Convention,
+    name: &str,
+    steps: &[Arc<Step>],
+    outputs: Option<&[Tensor]>,
+) -> Result<Totals, Overflow> {
+    let mut parameters = Vec::new();
+    for step in steps {
+        match &step.what {
+            What::Declared(tensor) if !tensor.is_buffer => parameters.push(tensor),
+            What::Layer(used) if !used.is_module() || !step.is_seen() => {}
+            What::Declared(_) => {}
+            _ => return Ok(sum),
+        }
+    }
+    let is_layer = parameters.iter().all(|tensor| !tensor.name.contains('.'));
+    let Some(output) = outputs.and_then(|outputs| outputs.first()).filter(|_| is_layer) else {
+        return Ok(sum);
+    };
+    let cost = convention.cost_of_block(name, &parameters, &output.ty)?;
+    sum.plus(&Totals { macs: cost.macs()?, flops: cost.flops()?, ..Totals::default() })
 }
 
 fn apply_stated(totals: &mut Totals, stated: &Stated, outputs: &[Tensor]) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use layers::{
-    Arguments, At, Cost, DType, Entry, Kind, Layer, ParameterTensor, Reason, Refusal, TensorType,
+    Arguments, At, Call, Cost, DType, Entry, Kind, Layer, ParameterTensor, Reason, Refusal, TensorType,
 };
 use syntax::ast;
 
@@ -14,7 +14,7 @@ use crate::{
         frame::{Frame, Pending},
         value::{Argument, Origin, Recipe, Tensor, Value},
     },
-    written::{LayerUse, StepPath, module},
+    written::{Counted, LayerUse, StepPath},
 };
 
 /// Tensors given for parameters (`weight=wte.weight`), by the parameter's name.
@@ -243,8 +243,7 @@ impl<'w> Run<'w> {
             self.error(Code::TooLarge, node, message);
             return Value::Unknown;
         }
-        let counted = self.count(frame, &used, types, &outputs);
-        let (parameters, totals) = match counted {
+        let (parameters, totals) = match self.count(frame, &used, types, &outputs) {
             Ok(counted) => counted,
             Err(refusal) => {
                 self.refuse(frame, node, None, tensors, &refusal);
@@ -267,7 +266,7 @@ impl<'w> Run<'w> {
             parameters,
             given,
             stack: self.stack,
-            convention: self.setting.count,
+            counted: self.setting.count.map(|convention| Counted { convention, batch: self.batch }),
         };
         let step = Step {
             id: self.next_id(),
@@ -303,10 +302,15 @@ impl<'w> Run<'w> {
             let cost = match (self.counts(used.kind), self.setting.count) {
                 (false, _) => Cost::free(),
                 (true, None) => used.layer.cost(types, outputs),
-                (true, Some(convention)) => {
-                    let module = module(used.arguments.as_deref(), used.functional);
-                    convention.cost(module, types, outputs)?
-                }
+                (true, Some(convention)) => convention.cost(&Call {
+                    kind: used.kind,
+                    layer: &*used.layer,
+                    arguments: used.arguments.as_deref(),
+                    is_module: used.entry.is_some() && !used.functional,
+                    inputs: types,
+                    outputs,
+                    batch: self.batch,
+                })?,
             };
             (totals.macs, totals.flops) = (cost.macs()?, cost.flops()?);
             let bytes = |ty: &TensorType| ty.bytes();

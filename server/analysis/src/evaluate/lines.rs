@@ -101,6 +101,10 @@ impl<'w> Run<'w> {
                 Some(ty) => {
                     let tensor = frame.new_tensor(ty, node, None);
                     frame.inputs.push(tensor.clone());
+                    self.batch = match frame.inputs.as_slice() {
+                        [only] => only.ty.shape.first().copied().unwrap_or(1),
+                        _ => 1,
+                    };
                     Value::Tensor(tensor)
                 }
                 None => Value::Unknown,

@@ -148,6 +148,8 @@ pub(crate) struct Run<'w> {
     dtype_is_set: bool,
     /// Inside experts whose parameters are stacked.
     stack: Option<Stack>,
+    /// The first size of the model's input, if it has just one.
+    pub batch: u64,
     pub symbols: Vec<Symbol>,
     pub arguments: Vec<(SmolStr, String)>,
     /// Expectations with `at`, to be evaluated in runs of their own.
@@ -209,6 +211,7 @@ impl<'w> Run<'w> {
             dtype: crate::written::DEFAULT_DTYPE,
             dtype_is_set: false,
             stack: None,
+            batch: 1,
             symbols: Vec::new(),
             arguments: Vec::new(),
             expectations_at: Vec::new(),

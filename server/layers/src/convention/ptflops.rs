@@ -1,0 +1,81 @@
+//! [ptflops](https://github.com/sovrasov/flops-counter.pytorch) 0.7.5: `pytorch_ops.py`, `pytorch_engine.py`
+//! and `aten_ops.py`.
+
+use super::{
+    ADAPTIVE_AVERAGES, ADAPTIVE_MAXIMA, AVERAGE_POOLS, BATCH_NORMS, CELLS, CONVOLUTIONS,
+    Calls::{All, Functions, Modules},
+    Convention, INSTANCE_NORMS, MAX_POOLS, Parameters, RECURRENT, Row, Sum, TRANSPOSED, UPSAMPLES,
+    rule::{Attention, Convolution, Recurrent, Rule},
+};
+use crate::Unit;
+
+const NORM: Rule = Rule::Normalization { plain: 1, weighted: 2 };
+
+pub(super) static CONVENTIONS: [Convention; 2] = [
+    Convention {
+        name: "ptflops",
+        summary: "ptflops 0.7.5, backend pytorch: MACs of modules by the batch, and of functions, so that activations and pools count twice",
+        gives: &[Unit::Macs],
+        parameters: Parameters::All,
+        sum: Sum::AllCalls,
+        per_item: true,
+        block: None,
+        rows: &[
+            Row(Modules, CONVOLUTIONS, Rule::Convolution(Convolution::AsBatched)),
+            Row(Modules, TRANSPOSED, Rule::Convolution(Convolution::AsBatched)),
+            Row(Modules, &["Linear"], Rule::Linear { sums: 0, bias: true }),
+            Row(Modules, BATCH_NORMS, NORM),
+            Row(Modules, INSTANCE_NORMS, NORM),
+            Row(Modules, &["GroupNorm"], NORM),
+            // It looks for `affine`, which a LayerNorm calls otherwise.
+            Row(Modules, &["LayerNorm"], Rule::Inputs(1)),
+            Row(
+                Modules,
+                &["ReLU", "PReLU", "ELU", "LeakyReLU", "ReLU6", "GELU"],
+                Rule::Outputs(1),
+            ),
+            Row(Modules, MAX_POOLS, Rule::Inputs(1)),
+            Row(Modules, AVERAGE_POOLS, Rule::Inputs(1)),
+            Row(Modules, ADAPTIVE_AVERAGES, Rule::Inputs(1)),
+            Row(Modules, ADAPTIVE_MAXIMA, Rule::Inputs(1)),
+            Row(Modules, &["Upsample"], Rule::OutputsOfOneItem),
+            Row(Modules, RECURRENT, Rule::Recurrent(Recurrent::Weights)),
+            Row(Modules, CELLS, Rule::Recurrent(Recurrent::Weights)),
+            Row(Modules, &["MultiheadAttention"], Rule::Attention(Attention::Ptflops)),
+            // Functions that it patches; a module calls the one of its name, but for ReLU6.
+            Row(All, &["ReLU", "PReLU", "ELU", "GELU", "SiLU", "Softmax"], Rule::Inputs(1)),
+            Row(All, &["Softmax2d"], Rule::Inputs(1)),
+            Row(Functions, &["ReLU6"], Rule::Inputs(1)),
+            Row(All, MAX_POOLS, Rule::Inputs(1)),
+            Row(All, AVERAGE_POOLS, Rule::Inputs(1)),
+            Row(All, ADAPTIVE_AVERAGES, Rule::Inputs(1)),
+            Row(All, ADAPTIVE_MAXIMA, Rule::Inputs(1)),
+            Row(All, UPSAMPLES, Rule::Scaled),
+            Row(All, &["Interpolate"], Rule::Scaled),
+            Row(All, &["LocalResponseNorm"], Rule::LocalResponse),
+            Row(All, &["MatMul"], Rule::MatrixProduct),
+        ],
+    },
+    Convention {
+        name: "ptflops-aten",
+        summary: "ptflops 0.7.5, backend aten: MACs of convolutions and matrix products with their biases, no attention",
+        gives: &[Unit::Macs],
+        parameters: Parameters::All,
+        sum: Sum::AllCalls,
+        per_item: false,
+        block: None,
+        rows: &[
+            Row(All, CONVOLUTIONS, Rule::Products { bias: true }),
+            Row(All, TRANSPOSED, Rule::Products { bias: true }),
+            Row(All, &["Linear"], Rule::Products { bias: true }),
+            Row(All, &["MatMul", "Einsum", "SelectiveScan"], Rule::Products { bias: false }),
+            Row(All, RECURRENT, Rule::RecurrentProducts { bias: true }),
+            Row(All, CELLS, Rule::RecurrentProducts { bias: true }),
+            Row(
+                All,
+                &["MultiheadAttention"],
+                Rule::Attention(Attention::Projections { bias: true }),
+            ),
+        ],
+    },
+];

@@ -1,0 +1,60 @@
+//! [torchstat](https://github.com/Swall0w/torchstat) 0.0.7: `compute_flops.py` and `compute_madd.py`. Of a module
+//! that is called again the last call counts.
+
+use super::{
+    Calls::Modules,
+    Convention, Parameters, Row, Sum,
+    rule::{Convolution, Rule, Window},
+};
+use crate::Unit;
+
+pub(super) static CONVENTIONS: [Convention; 2] = [
+    Convention {
+        name: "torchstat",
+        summary: "torchstat 0.0.7, column Flops: MACs of modules with the bias of a convolution, 1 for an element of an activation or a pool",
+        gives: &[Unit::Macs],
+        parameters: Parameters::OfLeaves,
+        sum: Sum::LastCalls,
+        per_item: true,
+        block: None,
+        rows: &[
+            Row(Modules, &["Conv2d"], Rule::Convolution(Convolution::WithBias)),
+            Row(Modules, &["BatchNorm2d"], Rule::Normalization { plain: 1, weighted: 2 }),
+            Row(Modules, &["AvgPool2d", "MaxPool2d"], Rule::Inputs(1)),
+            Row(Modules, &["ReLU", "ReLU6", "PReLU", "ELU", "LeakyReLU"], Rule::Inputs(1)),
+            Row(Modules, &["Upsample"], Rule::OutputsOfOneChannel),
+            Row(Modules, &["Linear"], Rule::Linear { sums: 0, bias: false }),
+        ],
+    },
+    Convention {
+        name: "torchstat-madd",
+        summary: "torchstat 0.0.7, column MAdd: FLOPs of one item's modules, products and the sums between them",
+        gives: &[Unit::Flops],
+        parameters: Parameters::OfLeaves,
+        sum: Sum::LastCalls,
+        per_item: true,
+        block: None,
+        rows: &[
+            Row(
+                Modules,
+                &["Conv2d", "ConvTranspose2d"],
+                Rule::Flops(&Rule::Convolution(Convolution::WithSums)),
+            ),
+            Row(Modules, &["BatchNorm2d"], Rule::Flops(&Rule::Inputs(4))),
+            Row(
+                Modules,
+                &["MaxPool2d"],
+                Rule::Flops(&Rule::Pool { window: Window::All, more: -1 }),
+            ),
+            Row(
+                Modules,
+                &["AvgPool2d"],
+                Rule::Flops(&Rule::Pool { window: Window::All, more: 0 }),
+            ),
+            Row(Modules, &["ReLU", "ReLU6"], Rule::Flops(&Rule::Inputs(1))),
+            Row(Modules, &["Softmax"], Rule::Flops(&Rule::SoftmaxOfAll)),
+            Row(Modules, &["Linear"], Rule::Flops(&Rule::Linear { sums: 1, bias: false })),
+            Row(Modules, &["Bilinear"], Rule::Flops(&Rule::Bilinear)),
+        ],
+    },
+];
