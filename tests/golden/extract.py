@@ -24,7 +24,25 @@ def torchvision(name):
         "flops_by_module": {
             row["name"]: row["counts"]["torch"] for row in rows if row["call"] == 0 and row["counts"]["torch"]
         },
+        "counts_by_module": {
+            tool: by_module(rows, key)
+            for tool, key in {
+                "thop": "thop_new", "thop-2020": "thop_old", "ptflops-modules": "ptflops", "fvcore": "fvcore",
+                "calflops": "calflops", "torchinfo": "torchinfo",
+            }.items()
+        },
     }
+
+
+def by_module(rows, key):
+    """What a tool counts for each module, all calls together; FLOPs where it gives both."""
+    found = {}
+    for row in rows:
+        figure = row["counts"].get(key)
+        figure = figure[0] if isinstance(figure, list) else figure
+        if figure:
+            found[row["name"]] = found.get(row["name"], 0) + figure
+    return found
 
 
 def one_shape(output):
@@ -89,21 +107,54 @@ for name in ["llama-2-13b", "qwen2-7b", "qwen3-0.6b", "phi-2"]:
     write(name, huggingface(name, 128, config(name)))
 
 
+# Where the table has a tool's figures, and the parameters that it sees; FLOPs before MACs.
+TOOLS = {
+    "thop": ["thop_new.macs", "thop_new.params"],
+    "thop-2020": ["thop_old.macs", "thop_old.params"],
+    "ptflops": ["ptflops_pytorch.macs", "ptflops_pytorch.params"],
+    "ptflops-modules": ["ptflops_pytorch.macs_without_functional_patching", "ptflops_pytorch.params"],
+    "ptflops-aten": ["ptflops_aten.macs", "ptflops_aten.params"],
+    "fvcore": ["fvcore.by_operator"],
+    "torch": ["torch_flop_counter.flops"],
+    "torch-default": ["torch_flop_counter.flops_fastpath_on"],
+    "torchinfo": ["torchinfo.total_mult_adds", "torchinfo.total_params"],
+    "calflops": ["calflops.flops", "calflops.macs", "calflops.params"],
+    "torchstat": ["torchstat.flops", "torchstat.params"],
+    "torchstat-madd": ["torchstat.madd", "torchstat.params"],
+}
+
+
 def counts(name, table):
-    """What each tool says of a model, at each input: its figure and the parameters that it sees."""
-    tools = {"thop": "thop_new", "thop-2020": "thop_old"}
+    """What each tool says of a model, at each input: its figures, and the parameters that it sees."""
     rows = [table, *table.get("scaling", [])]
-    return {
-        "model": name,
-        "counts": [
-            {"input": row["input"], **{tool: [row[key]["macs"], row[key]["params"]] for tool, key in tools.items()}}
-            for row in rows
-        ],
-    }
+    return {"model": name, "counts": [{"input": row["input"], **figures(row)} for row in rows]}
+
+
+def figures(row):
+    def find(path):
+        tool, key = path.split(".")
+        value = row.get(tool, {}).get(key)
+        return sum(value.values()) if isinstance(value, dict) else value
+    found = {tool: [find(path) for path in paths] for tool, paths in TOOLS.items()}
+    return {tool: numbers for tool, numbers in found.items() if None not in numbers}
+
+
+def of_version(name, version):
+    """What one version of thop says of a model, at each input."""
+    def one(key, numbers):
+        return {"input": json.loads(f"[{key[len(name) + 1:-1]}]"), "thop-2019": numbers}
+    return [one(key, numbers) for key, numbers in version.items() if key.startswith(f"{name}(")]
 
 
 totals = json.loads((SOURCE / "totals.json").read_text())
 write("counts", {
     "source": f"totals.json: {totals['about']['versions']}",
     "models": [counts(name, table) for name, table in totals["models"].items()],
+})
+old = json.loads((SOURCE / "thop_versions.json").read_text())["0.0.22"]
+write("counts_thop_2019", {
+    "source": "thop_versions.json: thop 0.0.22",
+    "models": [
+        {"model": name, "counts": of_version(name, old)} for name in totals["models"] if of_version(name, old)
+    ],
 })

@@ -13,7 +13,8 @@ use std::{
     ops::ControlFlow,
 };
 
-use analysis::{Model, What};
+use analysis::{Model, Totals, What};
+use layers::Unit;
 use serde_json::Value;
 
 use model::{Stored, macs_by_module, stored};
@@ -257,62 +258,104 @@ fn at_size(text: &str, input: &[u64]) -> String {
     format!("{}input image: {image}{}", &text[..start], &text[end..])
 }
 
-/// What a tool says of a model: its figure, and the parameters that it sees.
-fn counted(path: &str, input: &[u64], convention: &'static layers::Convention) -> (u128, u128) {
+/// What a model is at an input to a tool.
+fn counted(
+    path: &str,
+    input: &[u64],
+    convention: &'static layers::Convention,
+) -> analysis::Analysis {
     let (mut workspace, _) = files::load(path);
     let text = std::fs::read_to_string(files::root().join(path)).expect("a text");
     let file = workspace.insert(path, syntax::parse(&at_size(&text, input)));
     let options = analysis::Options { count: Some(convention), ..Default::default() };
-    let analysis = analysis::analyse(&workspace, file, &options);
-    let model = &analysis.models[0];
-    (model.totals().macs, analysis::Seen::of(model).params)
+    analysis::analyse(&workspace, file, &options)
 }
 
-/// Calls that Taper cannot state as PyTorch makes them, with what tools that see modules count more
-/// here: the MACs and the parameters.
-const CALLED_OTHERWISE: &[(&str, &str, u128, u128)] = &[
-    // `LayerNorm2d` is a class of torchvision's, unknown to the tool: 4 for each element of its five.
-    // What it has of parameters is the block's, and not seen here either.
-    ("convnext_tiny", "thop", 4 * (2 * 96 * 56 * 56 + 192 * 28 * 28 + 384 * 14 * 14 + 768), 0),
-    // Attention gives the weights of `qkv` and `proj` to `F.linear`, and calls neither.
-    ("swin_t", "thop", 12 * 4 * 3136 * 96 * 96, 8_643_840),
-    ("swin_t", "thop-2020", 12 * 4 * 3136 * 96 * 96, 8_643_840),
-];
+/// What a tool says of a model: its figures, FLOPs before MACs, and the parameters that it sees.
+fn figures(model: &Model, convention: &layers::Convention) -> Vec<u128> {
+    let totals = model.totals();
+    let given = [(Unit::Flops, totals.flops), (Unit::Macs, totals.macs)];
+    let given = given.into_iter().filter(|(unit, _)| convention.gives(*unit));
+    given.map(|(_, figure)| figure).chain([analysis::Seen::of(model).params]).collect()
+}
 
+fn by_name(name: &str) -> &'static layers::Convention {
+    layers::conventions().find(|one| one.name == name).expect("a convention")
+}
+
+fn path_of(model: &str) -> String {
+    match model {
+        "mobilenet_v3_small" => "tests/golden/mobilenet_v3_small.taper".to_owned(),
+        _ => format!("examples/{model}.taper"),
+    }
+}
+
+fn read(name: &str) -> Value {
+    let text = std::fs::read_to_string(files::root().join(format!("tests/golden/{name}.json")));
+    serde_json::from_str(&text.expect("the table")).expect("JSON")
+}
+
+/// Each tool's figures of each model, at each input.
 #[test]
 fn conventions() {
-    let text = std::fs::read_to_string(files::root().join("tests/golden/counts.json"));
-    let table: Value = serde_json::from_str(&text.expect("the table")).expect("JSON");
     let (mut compared, mut wrong) = (0, Vec::new());
-    for model in table["models"].as_array().expect("models") {
+    for table in ["counts", "counts_thop_2019"] {
+        for model in read(table)["models"].as_array().expect("models") {
+            let name = model["model"].as_str().expect("a name");
+            for row in model["counts"].as_array().expect("counts") {
+                let input = sizes(&row["input"]);
+                for (tool, theirs) in row.as_object().expect("tools").iter().skip(1) {
+                    let convention = by_name(tool);
+                    let theirs: Vec<u128> = sizes(theirs).into_iter().map(u128::from).collect();
+                    let analysis = counted(&path_of(name), &input, convention);
+                    let ours = figures(&analysis.models[0], convention);
+                    if !ours.starts_with(&theirs) {
+                        wrong.push(format!("{name} {input:?} {tool}: {ours:?}, not {theirs:?}"));
+                    }
+                    compared += 1;
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {compared}:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(compared >= 500, "only {compared}");
+}
+
+/// Each tool's figure of each module.
+#[test]
+fn conventions_by_module() {
+    let (mut compared, mut wrong) = (0, Vec::new());
+    for model in read("counts")["models"].as_array().expect("models") {
         let name = model["model"].as_str().expect("a name");
-        let path = match name {
-            "mobilenet_v3_small" => "tests/golden/mobilenet_v3_small.taper".to_owned(),
-            _ => format!("examples/{name}.taper"),
-        };
-        for row in model["counts"].as_array().expect("counts") {
-            let input = sizes(&row["input"]);
-            for convention in layers::conventions() {
-                let figure = |index: usize| row[convention.name][index].as_u64().map(u128::from);
-                let (Some(macs), Some(params)) = (figure(0), figure(1)) else { continue };
-                let otherwise = CALLED_OTHERWISE
-                    .iter()
-                    .find(|(model, tool, ..)| (*model, *tool) == (name, convention.name));
-                let (more, more_params) =
-                    otherwise.map_or((0, 0), |(_, _, macs, params)| (*macs, *params));
-                let (macs, params) = (macs + more, params + more_params);
-                let ours = counted(&path, &input, convention);
-                if ours != (macs, params) {
-                    wrong.push(format!(
-                        "{name} {input:?} {}: {ours:?}, not {:?}",
-                        convention.name,
-                        (macs, params)
-                    ));
+        let input = sizes(&model["counts"][0]["input"]);
+        if !files::root().join(format!("tests/golden/{name}.json")).exists() {
+            continue;
+        }
+        for (tool, theirs) in read(name)["counts_by_module"].as_object().expect("tools") {
+            let convention = by_name(tool);
+            let analysis = counted(&path_of(name), &input, convention);
+            let figure = |totals: &Totals| match convention.gives(Unit::Flops) {
+                true => totals.flops,
+                false => totals.macs,
+            };
+            // A block may be a layer to PyTorch.
+            let mut ours: BTreeMap<String, u128> = BTreeMap::new();
+            analysis.models[0].steps(|visited| {
+                if matches!(visited.step.what, What::Layer(_) | What::Part(_)) {
+                    *ours.entry(visited.path.to_owned()).or_default() +=
+                        figure(&visited.step.totals);
+                }
+                ControlFlow::Continue(())
+            });
+            for (path, theirs) in theirs.as_object().expect("modules") {
+                let (ours, theirs) = (ours.get(path), theirs.as_u64().map(u128::from));
+                if ours.copied() != theirs {
+                    wrong.push(format!("{name} {tool} {path}: {ours:?}, not {theirs:?}"));
                 }
                 compared += 1;
             }
         }
     }
     assert!(wrong.is_empty(), "{} of {compared}:\n{}", wrong.len(), wrong.join("\n"));
-    assert!(compared >= 90, "only {compared}");
+    assert!(compared >= 5000, "only {compared}");
 }

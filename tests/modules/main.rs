@@ -173,7 +173,13 @@ fn figures(counts: &Value, key: &str) -> Option<Vec<u128>> {
         "calflops" => asked("softmax"),
         _ => 0,
     };
-    Some(figures.iter().enumerate().map(|(at, one)| if at == 0 { one - less } else { *one }).collect())
+    Some(
+        figures
+            .iter()
+            .enumerate()
+            .map(|(at, one)| if at == 0 { one - less } else { *one })
+            .collect(),
+    )
 }
 
 fn number(value: &Value) -> Option<u128> {

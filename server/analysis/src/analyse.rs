@@ -6,7 +6,8 @@ use smol_str::SmolStr;
 use syntax::{Kind, SyntaxNode, TextRange, TextSize, ast};
 
 use crate::{
-    Code, Configured, Counted, Definition, Diagnostic, FileId, Model, NodeRef, Place, Severity, Workspace,
+    Code, Configured, Counted, Definition, Diagnostic, FileId, Model, NodeRef, Place, Severity,
+    Workspace,
     duplicates::duplicates,
     evaluate::{FIGURES, Run, Setting, SizeExpectations, mentions},
     model::index,

@@ -38,6 +38,6 @@ pub use rows::{Located, Row, Visited};
 pub use seen::Seen;
 pub use workspace::{FileId, NodeRef, Place, Workspace};
 pub use written::{
-    Counted, Expert, Export, Flowing, Inner, LayerUse, Part, Segments, Source, Stated, Step, StepPath,
-    Taken, TensorId, Totals, What, join_path,
+    Counted, Expert, Export, Flowing, Inner, LayerUse, Part, Segments, Source, Stated, Step,
+    StepPath, Taken, TensorId, Totals, What, join_path,
 };

@@ -8,7 +8,8 @@ use smallvec::SmallVec;
 use smol_str::SmolStr;
 
 use crate::{
-    Counted, Located, NodeRef, Part, Quantization, Row, Step, Symbol, Totals, Visited, What, memory,
+    Counted, Located, NodeRef, Part, Quantization, Row, Step, Symbol, Totals, Visited, What,
+    memory,
     promise::{Sample, Samples},
     rows,
 };

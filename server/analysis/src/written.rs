@@ -481,7 +481,8 @@ impl Step {
 
     /// Whether it is a module with parameters or buffers, made here or given.
     pub(crate) fn has_parameters(&self) -> bool {
-        let ties = matches!(&self.what, What::Layer(layer) if !layer.given.is_empty());
+        let ties =
+            matches!(&self.what, What::Layer(used) if used.is_module() && !used.given.is_empty());
         ties || self.totals.params > 0 || self.totals.buffers > 0
     }
 }

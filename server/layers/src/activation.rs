@@ -177,7 +177,7 @@ pub(crate) static ENTRIES: &[Entry] = &[
     ),
     Entry {
         name: "PReLU",
-        function: None,
+        function: Some("prelu"),
         params: &[
             Param::optional("num_parameters", Kind::Int, "1"),
             Param::optional("init", Kind::Float, "0.25"),

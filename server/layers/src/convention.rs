@@ -34,7 +34,7 @@ pub struct Convention {
     /// What counts for blocks that are a layer to PyTorch: parameters, and no modules inside.
     block: Option<Rule>,
     /// What the tool sees, with the rule of each. All rows of a call are summed.
-    rows: &'static [Row],
+    rows: &'static [&'static [Row]],
 }
 
 /// Kinds of layers, and what a tool counts for them.
@@ -143,7 +143,7 @@ impl Convention {
     pub fn cost_of_block(
         &self,
         name: &str,
-        parameters: &[&ParameterTensor],
+        parameters: &[(&str, &ParameterTensor)],
         output: &TensorType,
     ) -> Result<Cost, Overflow> {
         match self.block {
@@ -158,7 +158,11 @@ impl Convention {
             Calls::Functions => !is_module,
             Calls::All => true,
         };
-        self.rows.iter().filter(move |Row(calls, kinds, _)| seen(*calls) && kinds.contains(&kind))
+        self.rows
+            .iter()
+            .copied()
+            .flatten()
+            .filter(move |Row(calls, kinds, _)| seen(*calls) && kinds.contains(&kind))
     }
 }
 

@@ -43,10 +43,10 @@ const fn transposed_params(axes: usize) -> [Param; 9] {
 }
 
 macro_rules! transposed {
-    ($name:literal, $axes:literal, $input:literal, $output:literal, $size:literal, $macs:literal) => {
+    ($name:literal, $function:literal, $axes:literal, $input:literal, $output:literal, $size:literal, $macs:literal) => {
         Entry {
             name: $name,
-            function: None,
+            function: Some($function),
             params: &transposed_params($axes),
             inputs: Inputs::Named(&["input"]),
             summary: "Spreads each input element over a kernel's reach.",
@@ -64,7 +64,7 @@ macro_rules! transposed {
 pub(crate) static ENTRIES: &[Entry] = &[
     Entry {
         name: "Conv1d",
-        function: None,
+        function: Some("conv1d"),
         params: &params(1),
         inputs: Inputs::Named(&["input"]),
         summary: "Slides a kernel along one axis.",
@@ -75,7 +75,7 @@ pub(crate) static ENTRIES: &[Entry] = &[
     },
     Entry {
         name: "Conv2d",
-        function: None,
+        function: Some("conv2d"),
         params: &params(2),
         inputs: Inputs::Named(&["input"]),
         summary: "Slides a kernel over an image.",
@@ -88,7 +88,7 @@ pub(crate) static ENTRIES: &[Entry] = &[
     },
     Entry {
         name: "Conv3d",
-        function: None,
+        function: Some("conv3d"),
         params: &params(3),
         inputs: Inputs::Named(&["input"]),
         summary: "Slides a kernel through a volume.",
@@ -100,6 +100,7 @@ pub(crate) static ENTRIES: &[Entry] = &[
     },
     transposed!(
         "ConvTranspose1d",
+        "conv_transpose1d",
         1,
         "[N, C_in, L]",
         "[N, C_out, L_out]",
@@ -108,6 +109,7 @@ pub(crate) static ENTRIES: &[Entry] = &[
     ),
     transposed!(
         "ConvTranspose2d",
+        "conv_transpose2d",
         2,
         "[N, C_in, H, W]",
         "[N, C_out, H_out, W_out]",
@@ -116,6 +118,7 @@ pub(crate) static ENTRIES: &[Entry] = &[
     ),
     transposed!(
         "ConvTranspose3d",
+        "conv_transpose3d",
         3,
         "[N, C_in, D, H, W]",
         "[N, C_out, D_out, H_out, W_out]",

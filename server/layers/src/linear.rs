@@ -14,7 +14,7 @@ use crate::{
 pub(crate) static ENTRIES: &[Entry] = &[
     Entry {
         name: "Linear",
-        function: None,
+        function: Some("linear"),
         params: &[
             Param::required("out_features", Kind::Int),
             Param::optional("bias", Kind::Bool, "true"),
@@ -29,7 +29,7 @@ pub(crate) static ENTRIES: &[Entry] = &[
     },
     Entry {
         name: "Bilinear",
-        function: None,
+        function: Some("bilinear"),
         params: &[
             Param::required("out_features", Kind::Int),
             Param::optional("bias", Kind::Bool, "true"),
@@ -65,7 +65,7 @@ pub(crate) static ENTRIES: &[Entry] = &[
     },
     Entry {
         name: "Embedding",
-        function: None,
+        function: Some("embedding"),
         params: &[
             Param::required("num_embeddings", Kind::Int),
             Param::required("embedding_dim", Kind::Int),

@@ -150,7 +150,7 @@ pub(crate) static ENTRIES: &[Entry] = &[
     },
     Entry {
         name: "LayerNorm",
-        function: None,
+        function: Some("layer_norm"),
         params: &[
             Param::optional("eps", Kind::Float, "1e-5"),
             Param::optional("elementwise_affine", Kind::Bool, "true"),
@@ -167,7 +167,7 @@ pub(crate) static ENTRIES: &[Entry] = &[
     },
     Entry {
         name: "RMSNorm",
-        function: None,
+        function: Some("rms_norm"),
         params: &[
             Param::optional("eps", Kind::Float, "none"),
             Param::optional("elementwise_affine", Kind::Bool, "true"),
@@ -185,7 +185,7 @@ pub(crate) static ENTRIES: &[Entry] = &[
     },
     Entry {
         name: "GroupNorm",
-        function: None,
+        function: Some("group_norm"),
         params: &[
             Param::required("num_groups", Kind::Int),
             Param::optional("eps", Kind::Float, "1e-5"),

@@ -448,17 +448,15 @@ fn with_block(
 ) -> Result<Totals, Overflow> {
     let mut parameters = Vec::new();
     for step in steps {
-        match &step.what {
-            What::Declared(tensor) if !tensor.is_buffer => parameters.push(tensor),
-            What::Layer(used) if !used.is_module() || !step.is_seen() => {}
-            What::Declared(_) => {}
+        match (&step.what, step.path.segments.as_slice()) {
+            (What::Declared(tensor), _) if tensor.is_buffer => {}
+            // `conv.weight` is that of a module inside.
+            (What::Declared(tensor), [name]) => parameters.push((name.as_str(), tensor)),
+            (What::Layer(used), _) if !used.is_module() || !step.is_seen() => {}
             _ => return Ok(sum),
         }
     }
-    let is_layer = parameters.iter().all(|tensor| !tensor.name.contains('.'));
-    let Some(output) = outputs.and_then(|outputs| outputs.first()).filter(|_| is_layer) else {
-        return Ok(sum);
-    };
+    let Some(output) = outputs.and_then(|outputs| outputs.first()) else { return Ok(sum) };
     let cost = convention.cost_of_block(name, &parameters, &output.ty)?;
     sum.plus(&Totals { macs: cost.macs()?, flops: cost.flops()?, ..Totals::default() })
 }

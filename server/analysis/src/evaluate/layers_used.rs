@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use layers::{
-    Arguments, At, Call, Cost, DType, Entry, Kind, Layer, ParameterTensor, Reason, Refusal, TensorType,
+    Arguments, At, Call, Cost, DType, Entry, Kind, Layer, ParameterTensor, Reason, Refusal,
+    TensorType,
 };
 use syntax::ast;
 
@@ -80,7 +81,9 @@ impl<'w> Run<'w> {
                 return Value::Unknown;
             }
         };
-        if !self.check_given(frame, node, &*layer, entry, &given) {
+        if !self.check_given(frame, node, &*layer, entry, &given)
+            || functional && !self.check_all_given(frame, node, &*layer, entry, &given)
+        {
             return Value::Unknown;
         }
         let used = Use {
@@ -219,6 +222,32 @@ impl<'w> Run<'w> {
             }
         }
         true
+    }
+
+    /// A function has no parameters of its own: they are given.
+    fn check_all_given(
+        &mut self,
+        frame: &Frame,
+        node: NodeRef,
+        layer: &dyn Layer,
+        entry: &Entry,
+        given: &[(String, Tensor)],
+    ) -> bool {
+        let parameters = layers::parameters(layer, frame.dtype).unwrap_or_default();
+        let missing: Vec<&str> = parameters
+            .iter()
+            .map(|parameter| parameter.name.as_str())
+            .filter(|name| given.iter().all(|(given, _)| given != name))
+            .collect();
+        let Some(first) = missing.first() else { return true };
+        let message = format!(
+            "`F.{}` has no parameters of its own: give it `{}` (`{first}=`), or use `{}`",
+            entry.function.unwrap_or(entry.name),
+            missing.join("` and `"),
+            entry.name,
+        );
+        self.error(Code::MissingArgument, node, message);
+        false
     }
 
     /// Makes the step of a layer.

@@ -21,7 +21,7 @@ pub(super) static CONVENTION: Convention = Convention {
     sum: Sum::AllCalls,
     per_item: false,
     block: None,
-    rows: &[
+    rows: &[&[
         Row(All, CONVOLUTIONS, Rule::Convolution(Convolution::Symmetric)),
         Row(All, TRANSPOSED, Rule::Convolution(Convolution::DividedTwice)),
         Row(All, &["Linear", "MatMul"], Rule::Products { bias: false }),
@@ -44,5 +44,5 @@ pub(super) static CONVENTION: Convention = Convention {
         Row(All, &["Embedding", "Dropout"], Rule::Zero),
         Row(Modules, RECURRENT, RNN),
         Row(Modules, CELLS, RNN),
-    ],
+    ]],
 };

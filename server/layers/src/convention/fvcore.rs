@@ -2,8 +2,9 @@
 //! operators, and what it prints as FLOPs is counted here as MACs.
 
 use super::{
-    BATCH_NORMS, CELLS, CONVOLUTIONS, Calls::All, Convention, INSTANCE_NORMS, Parameters, Row, Sum,
-    TRANSPOSED, UPSAMPLES,
+    BATCH_NORMS, CELLS, CONVOLUTIONS,
+    Calls::All,
+    Convention, INSTANCE_NORMS, Parameters, Row, Sum, TRANSPOSED, UPSAMPLES,
     rule::{Attention, Rule},
 };
 use crate::Unit;
@@ -18,7 +19,7 @@ pub(super) static CONVENTION: Convention = Convention {
     sum: Sum::AllCalls,
     per_item: false,
     block: None,
-    rows: &[
+    rows: &[&[
         Row(All, CONVOLUTIONS, Rule::ProductsOfNumberedPadding),
         Row(All, TRANSPOSED, Rule::Products { bias: false }),
         Row(All, &["Linear", "MatMul", "Einsum", "SelectiveScan"], Rule::Products { bias: false }),
@@ -32,5 +33,5 @@ pub(super) static CONVENTION: Convention = Convention {
         Row(All, UPSAMPLES, Rule::UpsampledImage { nearest: 1, bilinear: 4 }),
         Row(All, &["Interpolate"], Rule::UpsampledImage { nearest: 1, bilinear: 4 }),
         Row(All, &["GridSample"], Rule::Outputs(4)),
-    ],
+    ]],
 };

@@ -11,7 +11,43 @@ use crate::Unit;
 
 const NORM: Rule = Rule::Normalization { plain: 1, weighted: 2 };
 
-pub(super) static CONVENTIONS: [Convention; 2] = [
+/// What it hooks.
+const MODULES: &[Row] = &[
+    Row(Modules, CONVOLUTIONS, Rule::Convolution(Convolution::AsBatched)),
+    Row(Modules, TRANSPOSED, Rule::Convolution(Convolution::AsBatched)),
+    Row(Modules, &["Linear"], Rule::Linear { sums: 0, bias: true }),
+    Row(Modules, BATCH_NORMS, NORM),
+    Row(Modules, INSTANCE_NORMS, NORM),
+    Row(Modules, &["GroupNorm"], NORM),
+    // It looks for `affine`, which a LayerNorm calls otherwise.
+    Row(Modules, &["LayerNorm"], Rule::Inputs(1)),
+    Row(Modules, &["ReLU", "PReLU", "ELU", "LeakyReLU", "ReLU6", "GELU"], Rule::Outputs(1)),
+    Row(Modules, MAX_POOLS, Rule::Inputs(1)),
+    Row(Modules, AVERAGE_POOLS, Rule::Inputs(1)),
+    Row(Modules, ADAPTIVE_AVERAGES, Rule::Inputs(1)),
+    Row(Modules, ADAPTIVE_MAXIMA, Rule::Inputs(1)),
+    Row(Modules, &["Upsample"], Rule::OutputsOfOneItem),
+    Row(Modules, RECURRENT, Rule::Recurrent(Recurrent::Weights)),
+    Row(Modules, CELLS, Rule::Recurrent(Recurrent::Weights)),
+    Row(Modules, &["MultiheadAttention"], Rule::Attention(Attention::Ptflops)),
+];
+
+/// The functions that it patches; a module calls the one of its name, but for ReLU6.
+const FUNCTIONS: &[Row] = &[
+    Row(All, &["ReLU", "PReLU", "ELU", "GELU", "SiLU", "Softmax"], Rule::Inputs(1)),
+    Row(All, &["Softmax2d"], Rule::Inputs(1)),
+    Row(Functions, &["ReLU6"], Rule::Inputs(1)),
+    Row(All, MAX_POOLS, Rule::Inputs(1)),
+    Row(All, AVERAGE_POOLS, Rule::Inputs(1)),
+    Row(All, ADAPTIVE_AVERAGES, Rule::Inputs(1)),
+    Row(All, ADAPTIVE_MAXIMA, Rule::Inputs(1)),
+    Row(All, UPSAMPLES, Rule::Scaled),
+    Row(All, &["Interpolate"], Rule::Scaled),
+    Row(All, &["LocalResponseNorm"], Rule::LocalResponse),
+    Row(All, &["MatMul"], Rule::MatrixProduct),
+];
+
+pub(super) static CONVENTIONS: [Convention; 3] = [
     Convention {
         name: "ptflops",
         summary: "ptflops 0.7.5, backend pytorch: MACs of modules by the batch, and of functions, so that activations and pools count twice",
@@ -20,41 +56,17 @@ pub(super) static CONVENTIONS: [Convention; 2] = [
         sum: Sum::AllCalls,
         per_item: true,
         block: None,
-        rows: &[
-            Row(Modules, CONVOLUTIONS, Rule::Convolution(Convolution::AsBatched)),
-            Row(Modules, TRANSPOSED, Rule::Convolution(Convolution::AsBatched)),
-            Row(Modules, &["Linear"], Rule::Linear { sums: 0, bias: true }),
-            Row(Modules, BATCH_NORMS, NORM),
-            Row(Modules, INSTANCE_NORMS, NORM),
-            Row(Modules, &["GroupNorm"], NORM),
-            // It looks for `affine`, which a LayerNorm calls otherwise.
-            Row(Modules, &["LayerNorm"], Rule::Inputs(1)),
-            Row(
-                Modules,
-                &["ReLU", "PReLU", "ELU", "LeakyReLU", "ReLU6", "GELU"],
-                Rule::Outputs(1),
-            ),
-            Row(Modules, MAX_POOLS, Rule::Inputs(1)),
-            Row(Modules, AVERAGE_POOLS, Rule::Inputs(1)),
-            Row(Modules, ADAPTIVE_AVERAGES, Rule::Inputs(1)),
-            Row(Modules, ADAPTIVE_MAXIMA, Rule::Inputs(1)),
-            Row(Modules, &["Upsample"], Rule::OutputsOfOneItem),
-            Row(Modules, RECURRENT, Rule::Recurrent(Recurrent::Weights)),
-            Row(Modules, CELLS, Rule::Recurrent(Recurrent::Weights)),
-            Row(Modules, &["MultiheadAttention"], Rule::Attention(Attention::Ptflops)),
-            // Functions that it patches; a module calls the one of its name, but for ReLU6.
-            Row(All, &["ReLU", "PReLU", "ELU", "GELU", "SiLU", "Softmax"], Rule::Inputs(1)),
-            Row(All, &["Softmax2d"], Rule::Inputs(1)),
-            Row(Functions, &["ReLU6"], Rule::Inputs(1)),
-            Row(All, MAX_POOLS, Rule::Inputs(1)),
-            Row(All, AVERAGE_POOLS, Rule::Inputs(1)),
-            Row(All, ADAPTIVE_AVERAGES, Rule::Inputs(1)),
-            Row(All, ADAPTIVE_MAXIMA, Rule::Inputs(1)),
-            Row(All, UPSAMPLES, Rule::Scaled),
-            Row(All, &["Interpolate"], Rule::Scaled),
-            Row(All, &["LocalResponseNorm"], Rule::LocalResponse),
-            Row(All, &["MatMul"], Rule::MatrixProduct),
-        ],
+        rows: &[MODULES, FUNCTIONS],
+    },
+    Convention {
+        name: "ptflops-modules",
+        summary: "ptflops 0.7.5 with count_functional=False, or before 0.7.0: MACs of modules by the batch",
+        gives: &[Unit::Macs],
+        parameters: Parameters::All,
+        sum: Sum::AllCalls,
+        per_item: true,
+        block: None,
+        rows: &[MODULES],
     },
     Convention {
         name: "ptflops-aten",
@@ -64,7 +76,7 @@ pub(super) static CONVENTIONS: [Convention; 2] = [
         sum: Sum::AllCalls,
         per_item: false,
         block: None,
-        rows: &[
+        rows: &[&[
             Row(All, CONVOLUTIONS, Rule::Products { bias: true }),
             Row(All, TRANSPOSED, Rule::Products { bias: true }),
             Row(All, &["Linear"], Rule::Products { bias: true }),
@@ -76,6 +88,6 @@ pub(super) static CONVENTIONS: [Convention; 2] = [
                 &["MultiheadAttention"],
                 Rule::Attention(Attention::Projections { bias: true }),
             ),
-        ],
+        ]],
     },
 ];

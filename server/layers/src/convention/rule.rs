@@ -179,29 +179,33 @@ impl Rule {
             }
             Rule::SoftmaxRows => softmax(input.shape.numel()?, call.size_along("dim", input)),
             Rule::SoftmaxOfAll => softmax(input.shape.numel()?, input.shape.numel()?),
-            Rule::Upsample { nearest } => each(&outputs, match call.mode().as_str() {
-                "linear" => 5,
-                "bilinear" => 11,
-                "bicubic" => 259,
-                "nearest" => nearest,
-                _ => 0,
-            }),
-            Rule::UpsampledImage { nearest, bilinear } => {
-                each(&outputs, match (call.mode().as_str(), input.shape.len()) {
+            Rule::Upsample { nearest } => each(
+                &outputs,
+                match call.mode().as_str() {
+                    "linear" => 5,
+                    "bilinear" => 11,
+                    "bicubic" => 259,
+                    "nearest" => nearest,
+                    _ => 0,
+                },
+            ),
+            Rule::UpsampledImage { nearest, bilinear } => each(
+                &outputs,
+                match (call.mode().as_str(), input.shape.len()) {
                     ("nearest", 4) => nearest,
                     ("bilinear", 4) => bilinear,
                     _ => 0,
-                })
-            }
+                },
+            ),
             Rule::SizeOrInputs => match call.given_size() {
                 Some(size) => free.macs_of("size", &sizes("size", &size)),
                 None => each(&inputs, 1),
             },
             Rule::Scaled => match call.given_scale() {
-                Some(scale) => free.macs_of("scaled input", &[(
-                    "input by scales",
-                    (input.shape.numel()? as f64 * scale) as u128,
-                )]),
+                Some(scale) => free.macs_of(
+                    "scaled input",
+                    &[("input by scales", (input.shape.numel()? as f64 * scale) as u128)],
+                ),
                 None => each(&outputs, 1),
             },
             Rule::Recurrent(recurrent) => call.recurrent(recurrent, input)?,
@@ -214,10 +218,9 @@ impl Rule {
             }
             Rule::LocalResponse => call.local_response(input),
             Rule::Parameters => {
-                let parameters =
-                    crate::parameters(call.layer, input.dtype).unwrap_or_default();
-                let own: Vec<&ParameterTensor> =
-                    parameters.iter().filter(|tensor| !tensor.is_buffer).collect();
+                let parameters = crate::parameters(call.layer, input.dtype).unwrap_or_default();
+                let own = parameters.iter().filter(|tensor| !tensor.is_buffer);
+                let own: Vec<_> = own.map(|tensor| (tensor.name.as_str(), tensor)).collect();
                 of_parameters(call.kind, &own, output)?
             }
             Rule::Bilinear => call.bilinear(output),
@@ -240,15 +243,14 @@ fn softmax(numel: u128, along: u128) -> Cost {
 /// If the count does not fit in 128 bits.
 pub(super) fn of_parameters(
     kind: &str,
-    parameters: &[&ParameterTensor],
+    parameters: &[(&str, &ParameterTensor)],
     output: &TensorType,
 ) -> Result<Cost, Overflow> {
     let shape = &output.shape;
     let first = |count: usize| sizes("output", &shape[..count.min(shape.len())]);
     let mut cost = Cost::free();
-    for parameter in parameters {
-        let name = parameter.name.as_str();
-        let mut factors = match name {
+    for (name, parameter) in parameters {
+        let mut factors = match *name {
             "weight" | "bias" if kind.contains("Conv") => {
                 [first(1), sizes("output", shape.get(2..).unwrap_or(&[]))].concat()
             }
@@ -393,16 +395,18 @@ impl Call<'_> {
         let dilation = self.per_axis("dilation");
         let padding: Vec<u64> = match padding {
             Some(Arg::Text(text)) if text == "same" => {
-                let total = kernel.iter().zip(&dilation).map(|(kernel, dilation)| {
-                    dilation * kernel.saturating_sub(1) / 2
-                });
+                let total = kernel
+                    .iter()
+                    .zip(&dilation)
+                    .map(|(kernel, dilation)| dilation * kernel.saturating_sub(1) / 2);
                 total.collect()
             }
             Some(Arg::Text(_)) => vec![0; kernel.len()],
             _ => self.per_axis("padding"),
         };
         let axes = input.shape.get(2..).unwrap_or(&[]).iter().enumerate().map(|(axis, size)| {
-            let of = |sizes: &[u64], least: u64| sizes.get(axis).copied().unwrap_or(least).max(least);
+            let of =
+                |sizes: &[u64], least: u64| sizes.get(axis).copied().unwrap_or(least).max(least);
             let reach = of(&dilation, 1) * (of(&kernel, 1) - 1) + 1;
             let room = (size + 2 * of(&padding, 0)).saturating_sub(reach);
             room / of(&stride, 1) + 1
@@ -484,10 +488,9 @@ impl Call<'_> {
         let layers = if is_cell { 1 } else { self.size("num_layers").unwrap_or(1) };
         let directions = if !is_cell && self.is_on("bidirectional") { 2 } else { 1 };
         let (gates, biased) = (self.gates(), self.is_on("bias"));
-        let factor =
-            |more: &[(&'static str, u128)]| {
-                [&[("items", items), ("directions", directions)][..], more].concat()
-            };
+        let factor = |more: &[(&'static str, u128)]| {
+            [&[("items", items), ("directions", directions)][..], more].concat()
+        };
         let mut cost = Cost::free();
         for layer in 0..layers {
             let taken = if layer == 0 { features } else { directions * out };
@@ -586,7 +589,8 @@ impl Call<'_> {
                 cost.macs_of("biases", &[("N", n), ("lengths", inputs + l), ("E", e)])
             }
             Attention::FastPath => {
-                let is_plain = ["add_bias_kv", "add_zero_attn"].iter().all(|name| !self.is_on(name));
+                let is_plain =
+                    ["add_bias_kv", "add_zero_attn"].iter().all(|name| !self.is_on(name));
                 let is_self = self.inputs.len() == 1 && query.shape.len() == 3;
                 if is_self && batch_first && biased && is_plain && heads % 2 == 0 {
                     free
@@ -599,26 +603,28 @@ impl Call<'_> {
                 let cost = free
                     .macs_of("scale", &[("N", n), ("L", l), ("E", e)])
                     .macs_of("query projection", &[("N", n), ("L", l), ("E", e), ("E", e)])
-                    .macs_of("key projection", &[("N", n), ("S", s), ("kdim", kdim), ("kdim", kdim)])
-                    .macs_of("value projection", &[
-                        ("N", n),
-                        ("S", s_values),
-                        ("vdim", vdim),
-                        ("vdim", vdim),
-                    ])
-                    .macs_of("scores, softmax and sums", &[
-                        ("N", n),
-                        ("heads", heads),
-                        ("L", l),
-                        ("S", s),
-                        ("features and 1", of_queries + 1 + of_values),
-                    ])
-                    .macs_of("output projection", &[
-                        ("N", n),
-                        ("L", l),
-                        ("vdim", vdim),
-                        ("vdim + 1", vdim + 1),
-                    ]);
+                    .macs_of(
+                        "key projection",
+                        &[("N", n), ("S", s), ("kdim", kdim), ("kdim", kdim)],
+                    )
+                    .macs_of(
+                        "value projection",
+                        &[("N", n), ("S", s_values), ("vdim", vdim), ("vdim", vdim)],
+                    )
+                    .macs_of(
+                        "scores, softmax and sums",
+                        &[
+                            ("N", n),
+                            ("heads", heads),
+                            ("L", l),
+                            ("S", s),
+                            ("features and 1", of_queries + 1 + of_values),
+                        ],
+                    )
+                    .macs_of(
+                        "output projection",
+                        &[("N", n), ("L", l), ("vdim", vdim), ("vdim + 1", vdim + 1)],
+                    );
                 if !biased {
                     return cost;
                 }

@@ -3,8 +3,8 @@
 
 use super::{
     ADAPTIVE_AVERAGES, ADAPTIVE_MAXIMA, AVERAGE_POOLS, BATCH_NORMS, CELLS, CONVOLUTIONS,
-    Calls::Modules, Convention, INSTANCE_NORMS, MAX_POOLS, Parameters, RECURRENT, Row, Sum,
-    TRANSPOSED, UPSAMPLES,
+    Calls::Modules,
+    Convention, INSTANCE_NORMS, MAX_POOLS, Parameters, RECURRENT, Row, Sum, TRANSPOSED, UPSAMPLES,
     rule::{Convolution, Division, Recurrent, Rule, Window},
 };
 use crate::Unit;
@@ -21,7 +21,7 @@ pub(super) static CONVENTIONS: [Convention; 3] = [
         sum: Sum::AllCalls,
         per_item: false,
         block: None,
-        rows: &[
+        rows: &[&[
             Row(Modules, CONVOLUTIONS, Rule::Convolution(Convolution::Products)),
             Row(Modules, TRANSPOSED, Rule::Convolution(Convolution::Products)),
             Row(Modules, BATCH_NORMS, NORM),
@@ -42,7 +42,7 @@ pub(super) static CONVENTIONS: [Convention; 3] = [
                 &["ReLU", "ReLU6", "LeakyReLU", "Dropout", "ZeroPad2d", "PixelShuffle"],
                 Rule::Zero,
             ),
-        ],
+        ]],
     },
     Convention {
         name: "thop-2020",
@@ -52,7 +52,7 @@ pub(super) static CONVENTIONS: [Convention; 3] = [
         sum: Sum::AllCalls,
         per_item: false,
         block: None,
-        rows: &[
+        rows: &[&[
             Row(Modules, CONVOLUTIONS, Rule::Convolution(Convolution::WithBias)),
             Row(Modules, TRANSPOSED, Rule::Convolution(Convolution::WithBias)),
             Row(Modules, BATCH_NORMS, Rule::Inputs(2)),
@@ -67,7 +67,7 @@ pub(super) static CONVENTIONS: [Convention; 3] = [
             Row(Modules, MAX_POOLS, Rule::Zero),
             Row(Modules, ADAPTIVE_MAXIMA, Rule::Zero),
             Row(Modules, &["ReLU", "ReLU6", "Dropout", "ZeroPad2d"], Rule::Zero),
-        ],
+        ]],
     },
     Convention {
         name: "thop-2019",
@@ -77,7 +77,7 @@ pub(super) static CONVENTIONS: [Convention; 3] = [
         sum: Sum::LastCallsInSinglePrecision,
         per_item: false,
         block: None,
-        rows: &[
+        rows: &[&[
             Row(Modules, CONVOLUTIONS, Rule::Convolution(Convolution::WithBiasPerChannel)),
             Row(Modules, &["ConvTranspose2d"], Rule::Convolution(Convolution::WithBias)),
             Row(Modules, BATCH_NORMS, Rule::Inputs(4)),
@@ -88,6 +88,6 @@ pub(super) static CONVENTIONS: [Convention; 3] = [
             Row(Modules, ADAPTIVE_AVERAGES, Rule::AdaptiveAverage(Division::Floor)),
             Row(Modules, &["Linear"], Rule::Linear { sums: 1, bias: false }),
             Row(Modules, &["Dropout"], Rule::Zero),
-        ],
+        ]],
     },
 ];

@@ -2,7 +2,9 @@
 //! 2 FLOPs for each product of a convolution or of matrices.
 
 use super::{
-    CELLS, CONVOLUTIONS, Calls::All, Convention, Parameters, RECURRENT, Row, Sum, TRANSPOSED,
+    CELLS, CONVOLUTIONS,
+    Calls::All,
+    Convention, Parameters, RECURRENT, Row, Sum, TRANSPOSED,
     rule::{Attention, Rule},
 };
 use crate::Unit;
@@ -18,14 +20,14 @@ pub(super) static CONVENTIONS: [Convention; 2] = [
         sum: Sum::AllCalls,
         per_item: false,
         block: None,
-        rows: &[
+        rows: &[&[
             Row(All, CONVOLUTIONS, PRODUCTS),
             Row(All, TRANSPOSED, PRODUCTS),
             Row(All, &["Linear", "MatMul", "Einsum", "SelectiveScan"], PRODUCTS),
             Row(All, &["MultiheadAttention", "ScaledDotProductAttention"], PRODUCTS),
             Row(All, RECURRENT, Rule::RecurrentProducts { bias: false }),
             Row(All, CELLS, PRODUCTS),
-        ],
+        ]],
     },
     Convention {
         name: "torch-default",
@@ -35,13 +37,13 @@ pub(super) static CONVENTIONS: [Convention; 2] = [
         sum: Sum::AllCalls,
         per_item: false,
         block: None,
-        rows: &[
+        rows: &[&[
             Row(All, CONVOLUTIONS, PRODUCTS),
             Row(All, TRANSPOSED, PRODUCTS),
             Row(All, &["Linear", "MatMul", "Einsum", "SelectiveScan"], PRODUCTS),
             Row(All, &["MultiheadAttention"], Rule::Attention(Attention::FastPath)),
             Row(All, RECURRENT, Rule::RecurrentProducts { bias: false }),
             Row(All, CELLS, PRODUCTS),
-        ],
+        ]],
     },
 ];

@@ -14,7 +14,7 @@ pub(super) static CONVENTION: Convention = Convention {
     sum: Sum::AllCalls,
     per_item: false,
     block: Some(Rule::Parameters),
-    rows: &[
+    rows: &[&[
         Row(Modules, CONVOLUTIONS, Rule::Parameters),
         Row(Modules, TRANSPOSED, Rule::Parameters),
         Row(Modules, BATCH_NORMS, Rule::Parameters),
@@ -24,5 +24,5 @@ pub(super) static CONVENTION: Convention = Convention {
         Row(Modules, &["Embedding", "EmbeddingBag"], Rule::Parameters),
         Row(Modules, RECURRENT, Rule::Parameters),
         Row(Modules, CELLS, Rule::Parameters),
-    ],
+    ]],
 };

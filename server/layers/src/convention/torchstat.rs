@@ -17,14 +17,14 @@ pub(super) static CONVENTIONS: [Convention; 2] = [
         sum: Sum::LastCalls,
         per_item: true,
         block: None,
-        rows: &[
+        rows: &[&[
             Row(Modules, &["Conv2d"], Rule::Convolution(Convolution::WithBias)),
             Row(Modules, &["BatchNorm2d"], Rule::Normalization { plain: 1, weighted: 2 }),
             Row(Modules, &["AvgPool2d", "MaxPool2d"], Rule::Inputs(1)),
             Row(Modules, &["ReLU", "ReLU6", "PReLU", "ELU", "LeakyReLU"], Rule::Inputs(1)),
             Row(Modules, &["Upsample"], Rule::OutputsOfOneChannel),
             Row(Modules, &["Linear"], Rule::Linear { sums: 0, bias: false }),
-        ],
+        ]],
     },
     Convention {
         name: "torchstat-madd",
@@ -34,7 +34,7 @@ pub(super) static CONVENTIONS: [Convention; 2] = [
         sum: Sum::LastCalls,
         per_item: true,
         block: None,
-        rows: &[
+        rows: &[&[
             Row(
                 Modules,
                 &["Conv2d", "ConvTranspose2d"],
@@ -46,15 +46,11 @@ pub(super) static CONVENTIONS: [Convention; 2] = [
                 &["MaxPool2d"],
                 Rule::Flops(&Rule::Pool { window: Window::All, more: -1 }),
             ),
-            Row(
-                Modules,
-                &["AvgPool2d"],
-                Rule::Flops(&Rule::Pool { window: Window::All, more: 0 }),
-            ),
+            Row(Modules, &["AvgPool2d"], Rule::Flops(&Rule::Pool { window: Window::All, more: 0 })),
             Row(Modules, &["ReLU", "ReLU6"], Rule::Flops(&Rule::Inputs(1))),
             Row(Modules, &["Softmax"], Rule::Flops(&Rule::SoftmaxOfAll)),
             Row(Modules, &["Linear"], Rule::Flops(&Rule::Linear { sums: 1, bias: false })),
             Row(Modules, &["Bilinear"], Rule::Flops(&Rule::Bilinear)),
-        ],
+        ]],
     },
 ];
