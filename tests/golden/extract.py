@@ -61,10 +61,17 @@ def huggingface(name, sequence, settings=()):
         "settings": dict(settings),
         "params": info["total_params_unique"],
         "flops": info["flops"][f"seq{sequence}"]["flops"],
+        "calflops": calflops(info["flops"][f"seq{sequence}"]),
         "tensors": {key: [DTYPES[dtype], shape] for key, (dtype, shape) in tensors.items()},
         "outputs": [],
         "flops_by_module": by_module,
     }
+
+
+def calflops(row):
+    """calflops' FLOPs and MACs with eager attention, and its MACs with the fused one, where it has them."""
+    eager, fused = row.get("calflops") or {}, row.get("sdpa_variant") or {}
+    return [eager.get("flops"), eager.get("macs"), fused.get("calflops_macs")]
 
 
 def write(name, table):

@@ -359,3 +359,79 @@ fn conventions_by_module() {
     assert!(wrong.is_empty(), "{} of {compared}:\n{}", wrong.len(), wrong.join("\n"));
     assert!(compared >= 5000, "only {compared}");
 }
+
+/// The models of transformers, their table, and the file that has them here.
+const HUGGINGFACE: [(&str, &str); 14] = [
+    ("gpt2", "examples/gpt2.taper"),
+    ("llama2_7b", "examples/llama2_7b.taper"),
+    ("llama3_70b", "tests/conformance/llama3_8b.taper"),
+    ("llama3_1b", "tests/conformance/llama3_8b.taper"),
+    ("mixtral_8x7b", "examples/mixtral_8x7b.taper"),
+    ("bert_base", "examples/bert_base.taper"),
+    ("t5_small", "examples/t5_small.taper"),
+    ("whisper_base", "examples/whisper_base.taper"),
+    ("clip_vit_b_32", "examples/clip_vit_b_32.taper"),
+    ("mamba_130m", "examples/mamba_130m.taper"),
+    ("llama-2-13b", "server/library/huggingface/llama.taper"),
+    ("qwen2-7b", "server/library/huggingface/qwen2.taper"),
+    ("qwen3-0.6b", "server/library/huggingface/qwen3.taper"),
+    ("phi-2", "server/library/huggingface/phi.taper"),
+];
+
+/// torch's FLOPs, and calflops' of transformers' two kinds of attention: of the fused one it sees nothing,
+/// of the eager one two products and a softmax.
+#[test]
+fn conventions_of_transformers() {
+    for (name, path) in HUGGINGFACE {
+        let table = read(name);
+        let (workspace, file) = files::load(path);
+        let analyse = |tool: &str| {
+            let (set, count) = (settings(&table["settings"]), Some(by_name(tool)));
+            let options = analysis::Options { set, count, ..Default::default() };
+            analysis::analyse(&workspace, file, &options)
+        };
+        let model = |analysis: &analysis::Analysis| {
+            let named = table["settings"]["architectures"][0].as_str();
+            let named = named.or(table["architecture"].as_str());
+            let at = named.and_then(|name| analysis.models.iter().position(|one| one.name == name));
+            at.unwrap_or(0)
+        };
+        let torch = analyse("torch");
+        let totals = torch.models[model(&torch)].totals();
+        let flops = number(&table["flops"]).expect("FLOPs") - rotary_flops(&table);
+        assert_eq!(totals.flops, flops, "{name}: torch");
+
+        let calflops = analyse("calflops");
+        let model = &calflops.models[model(&calflops)];
+        let totals = model.totals();
+        let [eager_flops, eager_macs, fused_macs] =
+            [0, 1, 2].map(|at| number(&table["calflops"][at]));
+        assert!(fused_macs.is_none_or(|macs| macs == totals.macs), "{name}: {} MACs", totals.macs);
+        let (products, scores) = attention(model);
+        assert_eq!(Some(totals.macs + products), eager_macs, "{name}: eager MACs");
+        // The vectors of GPT-2's biases are a sum here, and no part of a product.
+        let biases = if name == "gpt2" { 82_944 } else { 0 };
+        let eager = totals.flops + 2 * products + scores + biases;
+        assert_eq!(Some(eager), eager_flops, "{name}: eager FLOPs");
+    }
+}
+
+/// The MACs and the scores of all attentions.
+fn attention(model: &Model) -> (u128, u128) {
+    let (mut products, mut scores) = (0, 0);
+    model.rows(|row| {
+        if row.step.kind() == "ScaledDotProductAttention" && !row.idle {
+            let cost = row.step.own_cost();
+            products += cost.macs().expect("MACs");
+            let term = cost.terms.iter().find(|term| term.name == "scores").expect("scores");
+            let factors = term.factors.iter().filter(|(name, _)| *name != "E");
+            scores += factors.map(|(_, size)| size).product::<u128>();
+        }
+        ControlFlow::Continue(())
+    });
+    (products, scores)
+}
+
+fn number(value: &Value) -> Option<u128> {
+    value.as_u64().map(u128::from)
+}

@@ -160,7 +160,7 @@ fn conventions() {
 /// are no value of ours, and without them PyTorch does not call `bmm` and `softmax`.
 fn figures(counts: &Value, key: &str) -> Option<Vec<u128>> {
     let figures: Vec<u128> = match &counts[key] {
-        Value::Array(figures) => figures.iter().filter_map(|one| number(one)).collect(),
+        Value::Array(figures) => figures.iter().filter_map(number).collect(),
         one => number(one).into_iter().collect(),
     };
     let asked = |function: &str| number(&counts["ptflops_functional"][function]).unwrap_or(0);

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, ops::ControlFlow, sync::Arc};
 
-use layers::{DType, TensorType};
+use layers::{DType, TensorType, Unit};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 use smol_str::SmolStr;
@@ -117,6 +117,16 @@ impl Model {
     /// Sums over the whole model, as the tool sums whose rules count it.
     pub fn totals(&self) -> &Totals {
         &self.totals
+    }
+
+    /// Whether there is a figure of this unit: by the rules of a tool there may be none.
+    pub fn gives(&self, unit: Unit) -> bool {
+        self.counted.is_none_or(|counted| counted.convention.gives(unit))
+    }
+
+    /// What its work is told in: FLOPs, unless the rules of a tool give none.
+    pub fn unit(&self) -> Unit {
+        if self.gives(Unit::Flops) { Unit::Flops } else { Unit::Macs }
     }
 
     /// What [`Totals::param_bytes`] and [`Totals::buffer_bytes`] are made of, or what is stored in

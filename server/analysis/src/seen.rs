@@ -39,6 +39,13 @@ impl Seen {
         };
         seen
     }
+
+    /// What is skipped, in words: `MultiheadAttention ×12`.
+    pub fn skipped(&self) -> Option<String> {
+        let each = self.skipped.iter().map(|(kind, times)| format!("{kind} ×{times}"));
+        let each: Vec<String> = each.collect();
+        (!each.is_empty()).then(|| each.join(", "))
+    }
 }
 
 fn is_some(flops: u128) -> bool {

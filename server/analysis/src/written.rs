@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use layers::{
     Arguments, Call, Convention, Cost, DType, Entry, Layer, Overflow, ParameterTensor, TensorType,
+    Unit,
 };
 use smallvec::SmallVec;
 use smol_str::SmolStr;
@@ -319,6 +320,14 @@ impl Totals {
         })
     }
 
+    /// The work in a unit.
+    pub fn work(&self, unit: Unit) -> u128 {
+        match unit {
+            Unit::Macs => self.macs,
+            Unit::Flops => self.flops,
+        }
+    }
+
     /// Whether the counts are all there is to count; else they are a least.
     pub fn is_complete(&self) -> bool {
         self.uncounted == 0 && self.unknown == 0
@@ -432,7 +441,8 @@ impl Step {
     /// Whether the tool whose rules count the work sees this step.
     pub fn is_seen(&self) -> bool {
         let What::Layer(used) = &self.what else { return false };
-        used.counted.is_none_or(|one| one.convention.sees(used.kind, used.is_module()))
+        let arguments = used.arguments.as_deref();
+        used.counted.is_none_or(|one| one.convention.sees(used.kind, arguments, used.is_module()))
     }
 
     /// Bytes that a layer reads and writes: inputs, outputs and parameters, each once. A view does

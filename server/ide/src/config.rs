@@ -4,7 +4,9 @@
 use analysis::{ConfiguredArgument, Influence, Model, Place, grouped, influence};
 use syntax::{TextRange, TextSize};
 
-use crate::{Click, Hint, HintId, Hover, Lens, Snapshot, Units, lenses::benchmarks, percent};
+use crate::{
+    Click, Hint, HintId, Hover, Lens, Snapshot, Units, display::work, lenses::benchmarks, percent,
+};
 
 /// The most modules that a hint names.
 const MAX_NAMED: usize = 2;
@@ -57,12 +59,14 @@ fn title(snapshot: &Snapshot, model: &Model) -> String {
     ];
     match tokens(model) {
         Some(tokens) => {
-            parts.push(format!("{} per token", units.count_of(totals.flops / tokens, "FLOP")));
+            let unit = model.unit();
+            let each = units.count_of(totals.work(unit) / tokens, unit.name());
+            parts.push(format!("{each} per token"));
             if totals.cache_bytes > 0 {
                 parts.push(format!("{} cache per token", units.bytes(totals.cache_bytes / tokens)));
             }
         }
-        None => parts.push(units.count_of(totals.flops, "FLOP")),
+        None => parts.push(work(units, model, totals)),
     }
     parts.join(" · ")
 }
@@ -206,7 +210,7 @@ fn influence_markdown(units: Units, model: &Model, found: &Influence) -> String 
             out.push_str(&format!("| `{path}` | {} | {share} |\n", grouped(*numel)));
         }
     }
-    let (own, other) = (model.totals(), &found.totals);
+    let (own, other, unit) = (model.totals(), &found.totals, model.unit());
     let change = |own: u128, other: u128, text: &dyn Fn(u128) -> String| match own.cmp(&other) {
         std::cmp::Ordering::Equal => None,
         std::cmp::Ordering::Less => Some(format!("+{}", text(other - own))),
@@ -214,7 +218,7 @@ fn influence_markdown(units: Units, model: &Model, found: &Influence) -> String 
     };
     let changes = [
         change(own.params, other.params, &|value| format!("{} params", units.count(value))),
-        change(own.flops, other.flops, &|value| units.count_of(value, "FLOP")),
+        change(own.work(unit), other.work(unit), &|value| units.count_of(value, unit.name())),
         // Of quantised weights the difference is another one.
         change(own.param_bytes, other.param_bytes, &|value| {
             format!("{} weights", units.bytes(value))

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use analysis::{DataSheet, Dim, WeightBytes};
-use layers::DType;
+use analysis::{DataSheet, Dim, Model, Totals, WeightBytes};
+use layers::{DType, Unit};
 
 use crate::BenchDevice;
 
@@ -36,7 +36,7 @@ pub struct HintParts {
     /// Parameters.
     pub params: bool,
     /// FLOPs, MACs or neither.
-    pub work: Option<Work>,
+    pub work: Option<Unit>,
     /// Bytes of the tensors made.
     pub memory: bool,
     /// The share of the model's work.
@@ -47,12 +47,9 @@ pub struct HintParts {
     pub minimum_share: f64,
 }
 
-/// How work is counted in hints.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs)] // The names say it.
-pub enum Work {
-    Flops,
-    Macs,
+/// The work of a part of a model, in what the model's is told.
+pub(crate) fn work(units: Units, model: &Model, totals: &Totals) -> String {
+    units.count_of(totals.work(model.unit()), model.unit().name())
 }
 
 impl Default for HintParts {
@@ -63,7 +60,7 @@ impl Default for HintParts {
             values: true,
             shape: true,
             params: true,
-            work: Some(Work::Flops),
+            work: Some(Unit::Flops),
             memory: false,
             share: true,
             time: true,

@@ -4,10 +4,12 @@
 //! is made when it is asked for.
 
 use analysis::{Model, NodeRef, Step, Totals, grouped};
+use layers::Unit;
 use syntax::{Kind, SyntaxNode, TextRange, TextSize, ast};
 
 use crate::{
-    Snapshot, Units, Work, config, dims,
+    Snapshot, Units, config, dims,
+    display::work,
     heat::is_large,
     lines::{Figures, StepLine, outputs, step_lines},
     percent,
@@ -166,10 +168,10 @@ fn step_label(snapshot: &Snapshot, line: &StepLine<'_>) -> String {
         let label = params_label(units, once.params, once.active_params);
         parts.push(mark(own.params, totals.params) + &label);
     }
-    let work_of = |figures: Figures| match shown.work? {
-        Work::Flops => Some((figures.flops, totals.flops, "FLOP")),
-        Work::Macs => Some((figures.macs, totals.macs, "MAC")),
-    };
+    // By the rules of a tool there may be no figure of the unit that is wanted.
+    let unit = shown.work.map(|unit| if line.model.gives(unit) { unit } else { line.model.unit() });
+    let work_of =
+        |figures: Figures| unit.map(|unit| (figures.work(unit), totals.work(unit), unit.name()));
     if let Some((work, _, unit)) = work_of(once).filter(|(work, ..)| *work > 0) {
         parts.push(units.count_of(work, unit));
     }
@@ -200,23 +202,24 @@ fn item_label(snapshot: &Snapshot, item: NodeRef) -> Option<String> {
     if model.item == item {
         let timing = snapshot.timings().of_whole(model).filter(|_| shows_time);
         let timing = timing.map_or(String::new(), |timing| format!(" · {}", timing.label()));
-        return Some(totals_label(units, model.totals()) + &timing);
+        return Some(totals_label(units, model, model.totals()) + &timing);
     }
     let uses = model.part_uses(item);
     let first = uses.first()?;
     let times: u128 = uses.iter().map(|one| one.times).fold(0, u128::saturating_add);
-    let flops: u128 = uses
+    let unit = model.unit();
+    let all: u128 = uses
         .iter()
-        .map(|one| one.times.saturating_mul(one.part.totals.flops))
+        .map(|one| one.times.saturating_mul(one.part.totals.work(unit)))
         .fold(0, u128::saturating_add);
     let mut parts = Vec::new();
     parts.extend(first.step.as_ref().and_then(|step| outputs(model, step)));
-    parts.push(totals_label(units, &first.part.totals));
+    parts.push(totals_label(units, model, &first.part.totals));
     if times > 1 {
         parts.push(format!("×{times}"));
     }
-    if flops > 0 {
-        parts.push(percent(flops, model.totals().flops));
+    if all > 0 {
+        parts.push(percent(all, model.totals().work(unit)));
     }
     if shows_time {
         let timing = snapshot.timings().of_part(model, uses);
@@ -225,13 +228,13 @@ fn item_label(snapshot: &Snapshot, item: NodeRef) -> Option<String> {
     Some(parts.join(" · "))
 }
 
-/// Parameters and FLOPs; where experts are idle, the active parameters too; `≥` where a step has
+/// Parameters and work; where experts are idle, the active parameters too; `≥` where a step has
 /// no rule or a mistake.
-fn totals_label(units: Units, totals: &Totals) -> String {
+fn totals_label(units: Units, model: &Model, totals: &Totals) -> String {
     let params = params_label(units, totals.params, totals.active_params);
     let at_least = if totals.is_complete() { "" } else { "≥ " };
     let params_at_least = if totals.unknown == 0 { "" } else { "≥ " };
-    format!("{params_at_least}{params} · {at_least}{}", units.count_of(totals.flops, "FLOP"))
+    format!("{params_at_least}{params} · {at_least}{}", work(units, model, totals))
 }
 
 fn params_label(units: Units, params: u128, active: u128) -> String {
@@ -293,20 +296,26 @@ fn input_label(snapshot: &Snapshot, input: NodeRef) -> Option<String> {
 }
 
 fn tooltip_of_line(line: &StepLine<'_>, units: Units) -> String {
-    let mut out = String::from(
-        "| stage | output | params | MACs | FLOPs | memory |\n|---|---|--:|--:|--:|--:|\n",
+    let given: Vec<Unit> =
+        [Unit::Macs, Unit::Flops].into_iter().filter(|unit| line.model.gives(*unit)).collect();
+    let cells = |cell: &dyn Fn(Unit) -> String| -> String {
+        given.iter().map(|unit| format!(" {} |", cell(*unit))).collect()
+    };
+    let mut out = format!(
+        "| stage | output | params |{} memory |\n|---|---|--:|{}--:|\n",
+        cells(&|unit| format!("{}s", unit.name())),
+        "--:|".repeat(given.len()),
     );
     for uses in &line.stages {
         let step: &Step = &uses[0].step;
         let kind = if step.kind().is_empty() { "steps" } else { step.kind() };
         let shape = outputs(line.model, step).unwrap_or_default();
-        let Totals { params, macs, flops, activation_bytes, .. } = uses[0].totals();
+        let totals = uses[0].totals();
         out.push_str(&format!(
-            "| {kind} | {shape} | {} | {} | {} | {} |\n",
-            grouped(params),
-            grouped(macs),
-            grouped(flops),
-            units.bytes(activation_bytes)
+            "| {kind} | {shape} | {} |{} {} |\n",
+            grouped(totals.params),
+            cells(&|unit| grouped(totals.work(unit))),
+            units.bytes(totals.activation_bytes)
         ));
     }
     out.push_str(&shares(line.model, line));
@@ -314,17 +323,19 @@ fn tooltip_of_line(line: &StepLine<'_>, units: Units) -> String {
 }
 
 fn shares(model: &Model, line: &StepLine<'_>) -> String {
-    let Figures { params, flops, .. } = line.once();
+    let (once, unit) = (line.once(), model.unit());
+    let Figures { params, .. } = once;
     let totals = model.totals();
     let times = line.times();
     let mut out = String::new();
-    let all = line.all().flops;
+    let all = line.all().work(unit);
     if all > 0 {
-        out.push_str(&format!("\n{} of the FLOPs of `{}`", percent(all, totals.flops), model.name));
+        let (share, name) = (percent(all, totals.work(unit)), unit.name());
+        out.push_str(&format!("\n{share} of the {name}s of `{}`", model.name));
         if times > 1 {
             out.push_str(&format!(
-                ", in {times} uses of {} to {} FLOPs in all",
-                grouped(flops),
+                ", in {times} uses of {} to {} {name}s in all",
+                grouped(once.work(unit)),
                 grouped(all)
             ));
         }
@@ -379,7 +390,7 @@ mod tests {
             items: false,
             values: false,
             shape: false,
-            work: Some(Work::Macs),
+            work: Some(Unit::Macs),
             memory: true,
             minimum_share: 0.1,
             ..HintParts::default()

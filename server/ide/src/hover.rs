@@ -1,7 +1,8 @@
 //! Hover: what a name or a layer is, what it costs and why.
 
 use analysis::{
-    DataSheet, DefinitionKind, LayerUse, Model, NodeRef, PartUse, Step, Totals, Use, What, grouped,
+    DataSheet, DefinitionKind, LayerUse, Model, NodeRef, PartUse, Seen, Step, Totals, Use, What,
+    grouped,
 };
 use layers::{Cost, Entry, Overflow, Unit};
 use syntax::{Kind, SyntaxNode, TextRange, TextSize, ast};
@@ -200,6 +201,7 @@ fn item_markdown(snapshot: &Snapshot, reference: NodeRef, item: ast::Item<'_>) -
         let (units, weights) = (snapshot.display.units, model.weight_bytes());
         out.push_str(&totals_markdown(
             units,
+            model,
             model.totals(),
             &units.param_bytes(&weights),
             &units.bytes_by_dtype(&weights.buffers),
@@ -218,7 +220,8 @@ fn item_markdown(snapshot: &Snapshot, reference: NodeRef, item: ast::Item<'_>) -
         }
         out.push_str(&growth_markdown(snapshot, model, None));
         out.push_str(&measured_markdown(snapshot, model));
-        if let Some(sheet) = snapshot.display.estimate {
+        out.push_str(&counted_markdown(model));
+        if let Some(sheet) = snapshot.display.estimate.filter(|_| model.counted.is_none()) {
             let layers = analysis::estimate(model, &sheet.ceilings(model.dtype()));
             let seconds = layers.iter().map(|layer| layer.seconds).sum();
             out.push_str(&estimate_markdown(sheet, seconds, ""));
@@ -229,12 +232,33 @@ fn item_markdown(snapshot: &Snapshot, reference: NodeRef, item: ast::Item<'_>) -
     out
 }
 
-fn part_totals_markdown(units: Units, totals: &Totals) -> String {
-    let (params, buffers) = (units.bytes(totals.param_bytes), units.bytes(totals.buffer_bytes));
-    totals_markdown(units, totals, &params, &buffers)
+/// Whose rules count the model, and what they pass over.
+fn counted_markdown(model: &Model) -> String {
+    let Some(counted) = model.counted else { return String::new() };
+    let seen = Seen::of(model);
+    let mut out = format!(
+        "- counted as by {}\n- parameters seen: {}\n",
+        counted.convention.summary,
+        grouped(seen.params)
+    );
+    if let Some(skipped) = seen.skipped() {
+        out.push_str(&format!("- skips {skipped}\n"));
+    }
+    out
 }
 
-fn totals_markdown(units: Units, totals: &Totals, param_bytes: &str, buffer_bytes: &str) -> String {
+fn part_totals_markdown(units: Units, model: &Model, totals: &Totals) -> String {
+    let (params, buffers) = (units.bytes(totals.param_bytes), units.bytes(totals.buffer_bytes));
+    totals_markdown(units, model, totals, &params, &buffers)
+}
+
+fn totals_markdown(
+    units: Units,
+    model: &Model,
+    totals: &Totals,
+    param_bytes: &str,
+    buffer_bytes: &str,
+) -> String {
     let mut out = format!("- parameters: {} ({param_bytes})\n", grouped(totals.params));
     if totals.active_params != totals.params {
         out.push_str(&format!("- active parameters: {}\n", grouped(totals.active_params)));
@@ -243,11 +267,9 @@ fn totals_markdown(units: Units, totals: &Totals, param_bytes: &str, buffer_byte
         out.push_str(&format!("- buffers: {} ({buffer_bytes})\n", grouped(totals.buffers)));
     }
     let at_least = if totals.is_complete() { "" } else { "at least " };
-    out.push_str(&format!(
-        "- MACs: {at_least}{}\n- FLOPs: {at_least}{}\n",
-        grouped(totals.macs),
-        grouped(totals.flops)
-    ));
+    for unit in [Unit::Macs, Unit::Flops].into_iter().filter(|unit| model.gives(*unit)) {
+        out.push_str(&format!("- {}s: {at_least}{}\n", unit.name(), grouped(totals.work(unit))));
+    }
     out.push_str(&format!("- activations: {}\n", units.bytes(totals.activation_bytes)));
     if totals.cache_bytes > 0 {
         out.push_str(&format!("- cache: {}\n", units.bytes(totals.cache_bytes)));
@@ -259,8 +281,9 @@ fn totals_markdown(units: Units, totals: &Totals, param_bytes: &str, buffer_byte
 const MAX_USES: usize = 8;
 
 fn part_uses_markdown(model: &Model, uses: &[PartUse]) -> String {
+    let unit = model.unit();
     let mut out =
-        String::from("| uses | input | output | params | FLOPs |\n|--:|---|---|--:|--:|\n");
+        format!("| uses | input | output | params | {}s |\n|--:|---|---|--:|--:|\n", unit.name());
     for one in uses.iter().take(MAX_USES) {
         let Some(step) = &one.step else { continue };
         let inputs: Vec<String> =
@@ -271,19 +294,20 @@ fn part_uses_markdown(model: &Model, uses: &[PartUse]) -> String {
             code(&inputs.join(", ")),
             code(&outputs(model, step).unwrap_or_default()),
             grouped(one.part.totals.params),
-            grouped(one.part.totals.flops),
+            grouped(one.part.totals.work(unit)),
         ));
     }
     if uses.len() > MAX_USES {
         out.push_str(&format!("\n… and {} more.\n", uses.len() - MAX_USES));
     }
-    let flops: u128 = uses
+    let all: u128 = uses
         .iter()
-        .map(|one| one.times.saturating_mul(one.part.totals.flops))
+        .map(|one| one.times.saturating_mul(one.part.totals.work(unit)))
         .fold(0, u128::saturating_add);
     out.push_str(&format!(
-        "\n{} of the FLOPs of `{}`.\n",
-        percent(flops, model.totals().flops),
+        "\n{} of the {}s of `{}`.\n",
+        percent(all, model.totals().work(unit)),
+        unit.name(),
         model.name
     ));
     out
@@ -302,7 +326,7 @@ fn step_markdown(snapshot: &Snapshot, model: &Model, node: NodeRef, doc: Option<
         What::Part(part) => {
             out.push_str(&format!("```taper\n{}\n```\n", part.name));
             out.push_str(&flow_markdown(model, step));
-            out.push_str(&part_totals_markdown(snapshot.display.units, &step.totals));
+            out.push_str(&part_totals_markdown(snapshot.display.units, model, &step.totals));
         }
         What::Declared(tensor) => {
             let what = if tensor.is_buffer { "buffer" } else { "parameter" };
@@ -316,7 +340,7 @@ fn step_markdown(snapshot: &Snapshot, model: &Model, node: NodeRef, doc: Option<
         }
         What::Group(_) | What::Splice(_) | What::Expert(_) => {
             out.push_str(&flow_markdown(model, step));
-            out.push_str(&part_totals_markdown(snapshot.display.units, &step.totals));
+            out.push_str(&part_totals_markdown(snapshot.display.units, model, &step.totals));
         }
     }
     if step.totals.flops > 0 {
@@ -325,7 +349,8 @@ fn step_markdown(snapshot: &Snapshot, model: &Model, node: NodeRef, doc: Option<
     out.push_str(&share_markdown(snapshot.display.units, model, uses));
     out.extend(snapshot.timings().of_node(model, node).map(time_markdown));
     let What::Layer(layer) = &step.what else { return out };
-    if let Some(sheet) = snapshot.display.estimate {
+    // What a tool counts is not what a device does.
+    if let Some(sheet) = snapshot.display.estimate.filter(|_| model.counted.is_none()) {
         let ceilings = sheet.ceilings(model.dtype());
         let (flops, bytes) = (step.totals.flops, step.traffic());
         let (seconds, is_memory_bound) = ceilings.least(flops as f64, bytes as f64);
@@ -442,7 +467,9 @@ fn layer_markdown(units: Units, model: &Model, step: &Step, layer: &LayerUse) ->
             units.bytes(step.totals.param_bytes)
         ));
     }
-    out.push_str(&cost_markdown(&step.cost()).unwrap_or_else(|overflow| format!("- {overflow}\n")));
+    out.push_str(
+        &cost_markdown(model, &step.cost()).unwrap_or_else(|overflow| format!("- {overflow}\n")),
+    );
     out.push_str(&format!("- activations: {}\n", units.bytes(step.totals.activation_bytes)));
     if step.totals.cache_bytes > 0 {
         out.push_str(&format!("- cache: {}\n", units.bytes(step.totals.cache_bytes)));
@@ -451,12 +478,15 @@ fn layer_markdown(units: Units, model: &Model, step: &Step, layer: &LayerUse) ->
 }
 
 /// MACs and FLOPs, each product with its formula and its numbers.
-fn cost_markdown(cost: &Cost) -> Result<String, Overflow> {
+fn cost_markdown(model: &Model, cost: &Cost) -> Result<String, Overflow> {
     if cost.terms.is_empty() {
-        return Ok("- no FLOPs\n".to_owned());
+        return Ok(format!("- no {}s\n", model.unit().name()));
     }
-    let mut out =
-        format!("- MACs: {} · FLOPs: {}\n", grouped(cost.macs()?), grouped(cost.flops()?));
+    let sums = [(Unit::Macs, cost.macs()?), (Unit::Flops, cost.flops()?)];
+    let sums = sums.into_iter().filter(|(unit, _)| model.gives(*unit));
+    let sums: Vec<String> =
+        sums.map(|(unit, sum)| format!("{}s: {}", unit.name(), grouped(sum))).collect();
+    let mut out = format!("- {}\n", sums.join(" · "));
     for term in &cost.terms {
         let names: Vec<&str> = term.factors.iter().map(|(name, _)| *name).collect();
         let numbers: Vec<String> = term.factors.iter().map(|(_, size)| size.to_string()).collect();
@@ -474,29 +504,27 @@ fn cost_markdown(cost: &Cost) -> Result<String, Overflow> {
 
 fn share_markdown(units: Units, model: &Model, uses: &[Use]) -> String {
     let times: u128 = uses.iter().map(|one| one.times).fold(0, u128::saturating_add);
-    let flops: u128 = uses
+    let (unit, name) = (model.unit(), model.unit().name());
+    let all: u128 = uses
         .iter()
-        .map(|one| one.times.saturating_mul(one.totals().flops))
+        .map(|one| one.times.saturating_mul(one.totals().work(unit)))
         .fold(0, u128::saturating_add);
     let mut out = String::new();
-    if flops > 0 {
-        out.push_str(&format!(
-            "\n{} of the FLOPs of `{}`",
-            percent(flops, model.totals().flops),
-            model.name
-        ));
+    if all > 0 {
+        let share = percent(all, model.totals().work(unit));
+        out.push_str(&format!("\n{share} of the {name}s of `{}`", model.name));
         out.push_str(&if times > 1 { format!(", in {times} uses.\n") } else { ".\n".to_owned() });
     }
     if uses.len() > 1 {
-        out.push_str("\n| uses | output | params | FLOPs |\n|--:|---|--:|--:|\n");
+        out.push_str(&format!("\n| uses | output | params | {name}s |\n|--:|---|--:|--:|\n"));
         for one in uses.iter().take(MAX_USES) {
             let shape = code(&outputs(model, &one.step).unwrap_or_default());
-            let Totals { params, flops, .. } = one.totals();
+            let totals = one.totals();
             out.push_str(&format!(
                 "| {} | {shape} | {} | {} |\n",
                 one.times,
-                units.count(params),
-                units.count(flops)
+                units.count(totals.params),
+                units.count(totals.work(unit))
             ));
         }
         if uses.len() > MAX_USES {
@@ -508,6 +536,10 @@ fn share_markdown(units: Units, model: &Model, uses: &[Use]) -> String {
 
 /// FLOPs as a function of the symbols, of the model or of all uses of a node's steps.
 fn growth_markdown(snapshot: &Snapshot, model: &Model, node: Option<NodeRef>) -> String {
+    // Tools tell one size at a time.
+    if model.counted.is_some() {
+        return String::new();
+    }
     let growth = analysis::flops_growth(&snapshot.workspace, model, &snapshot.options, node);
     let Some(growth) = growth.filter(|growth| !growth.terms.is_empty()) else {
         return String::new();

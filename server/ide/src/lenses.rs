@@ -4,7 +4,7 @@ use analysis::Model;
 use smol_str::SmolStr;
 use syntax::TextRange;
 
-use crate::{Benchmark, Snapshot, config, dims, duration};
+use crate::{Benchmark, Snapshot, config, dims, display::work, duration};
 
 /// A line above an item.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,7 +50,7 @@ pub fn lenses(snapshot: &Snapshot) -> Vec<Lens> {
             let title = format!(
                 "{known}{} params · {at_least}{} · {known}{} weights · {known}{} peak activations",
                 units.count(totals.params),
-                units.count_of(totals.flops, "FLOP"),
+                work(units, model, totals),
                 units.bytes(totals.param_bytes.saturating_add(totals.buffer_bytes)),
                 units.bytes(model.peak_activation_bytes())
             );
@@ -121,8 +121,9 @@ fn comparison(snapshot: &Snapshot, model: &Model) -> Option<String> {
     }
     let ratio = |own: u128, other: u128| (other > 0).then(|| own as f64 / other as f64);
     let params = ratio(own.params, other.params)?;
-    let flops = ratio(own.flops, other.flops)?;
-    Some(format!("compared with {}: {params:.2} × params · {flops:.2} × FLOPs", first.name))
+    let unit = model.unit();
+    let (work, name) = (ratio(own.work(unit), other.work(unit))?, unit.name());
+    Some(format!("compared with {}: {params:.2} × params · {work:.2} × {name}s", first.name))
 }
 
 #[cfg(test)]

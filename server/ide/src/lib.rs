@@ -38,7 +38,7 @@ pub use completion::{
     Completion, CompletionKind, Completions, FilePath, completion_documentation, completions,
     file_path,
 };
-pub use display::{Display, Heat, HintParts, Units, Work, dims, duration, percent, rate};
+pub use display::{Display, Heat, HintParts, Units, dims, duration, percent, rate};
 pub use edits::Edit;
 pub use folding::{Fold, FoldKind, folds};
 pub use formatting::{format_edits, format_on_type};

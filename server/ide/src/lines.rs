@@ -1,6 +1,7 @@
 //! Which steps stand on which line of the text.
 
 use analysis::{FileId, Model, NodeRef, Step, Totals, Use, What};
+use layers::Unit;
 use syntax::{Kind, SyntaxNode, TextRange, TextSize, ast};
 
 use crate::Snapshot;
@@ -74,6 +75,14 @@ pub(crate) struct Figures {
 }
 
 impl Figures {
+    /// The work in a unit.
+    pub fn work(self, unit: Unit) -> u128 {
+        match unit {
+            Unit::Macs => self.macs,
+            Unit::Flops => self.flops,
+        }
+    }
+
     fn plus(self, totals: &Totals, times: u128) -> Figures {
         let add = |sum: u128, one: u128| sum.saturating_add(one.saturating_mul(times));
         Figures {

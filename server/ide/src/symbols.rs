@@ -1,6 +1,6 @@
 //! The outline of a file, and the models and blocks of all files.
 
-use analysis::{FileId, Place, Totals};
+use analysis::{FileId, Model, Place, Totals};
 use syntax::{Kind, SyntaxNode, TextRange, ast};
 
 use crate::{Snapshot, Units, lines::outputs};
@@ -44,21 +44,27 @@ pub fn document_symbols(snapshot: &Snapshot) -> Vec<Symbol> {
 fn item_symbol(snapshot: &Snapshot, item: ast::Item<'_>) -> Option<Symbol> {
     let name = item.name()?;
     let reference = snapshot.node(item.id());
-    let totals = snapshot
-        .model_with(reference)
-        .and_then(|model| Some(model.part_uses(reference).first()?.part.totals));
+    let shown = snapshot.model_with(reference).and_then(|model| {
+        let totals = match model.item == reference {
+            true => *model.totals(),
+            false => model.part_uses(reference).first()?.part.totals,
+        };
+        Some(figures(snapshot.display.units, model, &totals))
+    });
     Some(Symbol {
         name: name.text().to_owned(),
         kind: if item.is_model() { SymbolKind::Model } else { SymbolKind::Block },
-        detail: totals.map(|totals| figures(snapshot.display.units, &totals)),
+        detail: shown,
         range: item.syntax().range(),
         name_range: name.range(),
         children: item.body().map_or_else(Vec::new, |body| body_symbols(snapshot, body.syntax())),
     })
 }
 
-fn figures(units: Units, totals: &Totals) -> String {
-    format!("{} params, {} FLOPs", units.count(totals.params), units.count(totals.flops))
+fn figures(units: Units, model: &Model, totals: &Totals) -> String {
+    let unit = model.unit();
+    let work = units.count(totals.work(unit));
+    format!("{} params, {work} {}s", units.count(totals.params), unit.name())
 }
 
 /// The symbols of the lines below a node, through braces that have no name.
@@ -140,8 +146,9 @@ fn step_figures(snapshot: &Snapshot, step: SyntaxNode<'_>) -> Option<String> {
     if totals.params > 0 {
         parts.push(format!("{} params", units.count(totals.params)));
     }
-    if totals.flops > 0 {
-        parts.push(format!("{} FLOPs", units.count(totals.flops)));
+    let (work, unit) = (totals.work(model.unit()), model.unit().name());
+    if work > 0 {
+        parts.push(format!("{} {unit}s", units.count(work)));
     }
     Some(parts.join(", "))
 }

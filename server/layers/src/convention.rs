@@ -116,8 +116,8 @@ impl Convention {
     }
 
     /// Whether the tool sees calls of a kind.
-    pub fn sees(&self, kind: &str, is_module: bool) -> bool {
-        self.rows_of(kind, is_module).next().is_some()
+    pub fn sees(&self, kind: &str, arguments: Option<&Arguments>, is_module: bool) -> bool {
+        self.rows_of(class_of(kind, arguments), is_module).next().is_some()
     }
 
     /// The work of a call as the tool counts it; none of what it does not see.
@@ -126,7 +126,8 @@ impl Convention {
     /// If the count does not fit in 128 bits.
     pub fn cost(&self, call: &Call<'_>) -> Result<Cost, Overflow> {
         let mut sum = Cost::free();
-        for Row(calls, _, rule) in self.rows_of(call.kind, call.is_module) {
+        for Row(calls, _, rule) in self.rows_of(class_of(call.kind, call.arguments), call.is_module)
+        {
             let mut cost = rule.cost(call)?;
             if self.per_item && *calls == Calls::Modules && call.batch > 1 {
                 cost = cost.divided(call.batch.into())?;
@@ -163,6 +164,21 @@ impl Convention {
             .copied()
             .flatten()
             .filter(move |Row(calls, kinds, _)| seen(*calls) && kinds.contains(&kind))
+    }
+}
+
+/// The class of a layer. transformers' activations are those of torch.nn, or classes of its own that took
+/// a function before any tool could patch it.
+fn class_of<'k>(kind: &'k str, arguments: Option<&Arguments>) -> &'k str {
+    if kind != "Activation" {
+        return kind;
+    }
+    match arguments.and_then(|given| given.text("name").ok()).as_deref() {
+        Some("relu") => "ReLU",
+        Some("relu6") => "ReLU6",
+        Some("leaky_relu") => "LeakyReLU",
+        Some("silu" | "swish") => "SiLU",
+        _ => kind,
     }
 }
 

@@ -11,6 +11,16 @@ pub enum Unit {
     Flops,
 }
 
+impl Unit {
+    /// What a number is of, `9.41 K MAC`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Unit::Macs => "MAC",
+            Unit::Flops => "FLOP",
+        }
+    }
+}
+
 /// A product of named sizes, such as `N * C_out * H_out * W_out * (C_in / groups) * K_h * K_w`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Term {
@@ -67,7 +77,7 @@ impl Cost {
     }
 
     /// The same work, all of it as FLOPs.
-    pub(crate) fn as_flops(mut self) -> Cost {
+    pub(crate) fn all_as_flops(mut self) -> Cost {
         for term in &mut self.terms {
             term.unit = Unit::Flops;
         }

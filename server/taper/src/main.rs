@@ -3,6 +3,7 @@
 mod cache;
 mod commands;
 mod configs;
+mod count;
 mod files;
 mod lsp;
 mod report;

@@ -24,7 +24,7 @@ pub(super) static CONVENTION: Convention = Convention {
     rows: &[&[
         Row(All, CONVOLUTIONS, Rule::Convolution(Convolution::Symmetric)),
         Row(All, TRANSPOSED, Rule::Convolution(Convolution::DividedTwice)),
-        Row(All, &["Linear", "MatMul"], Rule::Products { bias: false }),
+        Row(All, &["Linear", "MatMul", "SelectiveScan"], Rule::Products { bias: false }),
         Row(All, &["Einsum"], Rule::Flops(&Rule::Products { bias: false })),
         Row(All, &["MultiheadAttention"], Rule::Attention(Attention::Projections { bias: false })),
         Row(All, BATCH_NORMS, Rule::Flops(&Rule::BatchNorm)),

@@ -45,6 +45,7 @@ const FUNCTIONS: &[Row] = &[
     Row(All, &["Interpolate"], Rule::Scaled),
     Row(All, &["LocalResponseNorm"], Rule::LocalResponse),
     Row(All, &["MatMul"], Rule::MatrixProduct),
+    Row(All, &["SelectiveScan"], Rule::Products { bias: false }),
 ];
 
 pub(super) static CONVENTIONS: [Convention; 3] = [

@@ -140,7 +140,7 @@ impl Rule {
         };
         Ok(match self {
             Rule::Zero => free,
-            Rule::Flops(rule) => rule.cost(call)?.as_flops(),
+            Rule::Flops(rule) => rule.cost(call)?.all_as_flops(),
             Rule::Inputs(count) => each(&inputs, count),
             Rule::Outputs(count) => each(&outputs, count),
             Rule::OutputsOfOneItem => each(outputs.get(1..).unwrap_or(&[]), 1),

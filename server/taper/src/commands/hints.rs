@@ -2,16 +2,22 @@
 
 use std::{path::Path, process::ExitCode};
 
+use analysis::Options;
 use clap::{Args, ValueEnum};
 use line_index::{LineIndex, WideEncoding};
 use serde::Serialize;
 
-use crate::{commands::ModelArguments, report};
+use crate::{
+    commands::{CountArguments, ModelArguments},
+    report,
+};
 
 #[derive(Args)]
 pub struct Arguments {
     #[command(flatten)]
     model: ModelArguments,
+    #[command(flatten)]
+    count: CountArguments,
     /// How to print.
     #[arg(long, value_enum, default_value_t = Format::Human)]
     format: Format,
@@ -34,11 +40,12 @@ struct JsonHint<'a> {
 /// A config as an editor shows it.
 pub fn of_config(file: &Path) -> super::Result {
     let model = ModelArguments::of(file);
-    run(&Arguments { model, format: Format::Human })
+    run(&Arguments { model, count: CountArguments { count: None }, format: Format::Human })
 }
 
 pub fn run(arguments: &Arguments) -> super::Result {
     let Some((opened, options)) = arguments.model.open()? else { return Ok(ExitCode::FAILURE) };
+    let options = Options { count: arguments.count.count, ..options };
     let snapshot = match opened.configured {
         None => ide::Snapshot::new(opened.workspace, opened.file, options),
         Some(configured) => {

@@ -17,10 +17,14 @@ use std::{
 };
 
 use analysis::{Analysis, Model, Options};
-use clap::Args;
+use clap::{
+    Args,
+    builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
+};
 use layers::DType;
 
 use crate::{
+    count::{self, Count},
     files::{self, Opened},
     report,
 };
@@ -54,6 +58,19 @@ pub struct ModelChoice {
     pub ignore: Vec<String>,
     #[command(flatten)]
     pub architectures: Architectures,
+}
+
+/// Whose rules count the work.
+#[derive(Args, Clone, Copy)]
+pub struct CountArguments {
+    /// Whose rules count the work.
+    #[arg(long, value_parser = parse_count(), default_value = "taper")]
+    pub count: Count,
+}
+
+fn parse_count() -> impl TypedValueParser<Value = Count> {
+    let names = count::all().map(|(name, summary)| PossibleValue::new(name).help(summary));
+    PossibleValuesParser::new(names).map(|name| count::find(&name).flatten())
 }
 
 fn parse_setting(text: &str) -> std::result::Result<(String, String), String> {

@@ -6,13 +6,12 @@ mod table;
 use std::process::ExitCode;
 
 use analysis::{Model, Options};
-use clap::{
-    Args, ValueEnum,
-    builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
-};
-use layers::{Convention, Unit};
+use clap::{Args, ValueEnum};
 
-use crate::{commands::ModelArguments, report};
+use crate::{
+    commands::{CountArguments, ModelArguments},
+    report,
+};
 
 #[derive(Args)]
 pub struct Arguments {
@@ -20,9 +19,8 @@ pub struct Arguments {
     model: ModelArguments,
     #[command(flatten)]
     layout: Layout,
-    /// Whose rules count the work.
-    #[arg(long, value_parser = parse_count(), default_value = OWN)]
-    count: Count,
+    #[command(flatten)]
+    count: CountArguments,
     /// How to print.
     #[arg(long, value_enum, default_value_t = Format::Human)]
     format: Format,
@@ -65,25 +63,6 @@ pub enum Sort {
     Memory,
 }
 
-/// Another tool's rules, or ours.
-pub type Count = Option<&'static Convention>;
-
-/// What our own rules are called.
-pub const OWN: &str = "taper";
-
-/// Whether the rules give a figure of this unit; ours give both.
-fn gives(count: Count, unit: Unit) -> bool {
-    count.is_none_or(|convention| convention.gives(unit))
-}
-
-fn parse_count() -> impl TypedValueParser<Value = Count> {
-    let own = PossibleValue::new(OWN)
-        .help("Every floating-point operation, by the rules of docs/counting.md");
-    let others = layers::conventions().map(|one| PossibleValue::new(one.name).help(one.summary));
-    PossibleValuesParser::new([own].into_iter().chain(others))
-        .map(|name| layers::conventions().find(|one| one.name == name))
-}
-
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
     Human,
@@ -102,14 +81,13 @@ pub fn parse_depth(text: &str) -> Result<usize, String> {
 /// Every layer of a model, for an editor.
 pub fn layers(model: &Model) -> String {
     let layout = Layout { by: By::Tree, depth: usize::MAX, sort: None };
-    anstream::adapter::strip_str(&table::human(model, &layout, None)).to_string()
+    anstream::adapter::strip_str(&table::human(model, &layout)).to_string()
 }
 
 pub fn run(arguments: &Arguments) -> super::Result {
     let Some((opened, options)) = arguments.model.open()? else { return Ok(ExitCode::FAILURE) };
     let (workspace, file, source) = (opened.workspace, opened.file, opened.source);
-    let count = arguments.count;
-    let options = Options { count, ..options };
+    let options = Options { count: arguments.count.count, ..options };
     let analysis = analysis::analyse(&workspace, file, &options);
     if arguments.format != Format::Json {
         report::print(&workspace, &analysis.diagnostics);
@@ -117,19 +95,17 @@ pub fn run(arguments: &Arguments) -> super::Result {
     let model = arguments.model.choose(&analysis)?;
     match arguments.format {
         Format::Json => {
-            let summary = json::Summary::new(&workspace, &analysis, model, count);
+            let summary = json::Summary::new(&workspace, &analysis, model);
             anstream::println!("{}", serde_json::to_string_pretty(&summary)?);
         }
         Format::Human => {
-            anstream::print!("{}", table::human(model, &arguments.layout, count));
+            anstream::print!("{}", table::human(model, &arguments.layout));
             if let Some(source) = source {
                 anstream::println!("{source}");
             }
         }
-        Format::Csv => anstream::print!("{}", table::csv(model, &arguments.layout, count)),
-        Format::Markdown => {
-            anstream::print!("{}", table::markdown(model, &arguments.layout, count))
-        }
+        Format::Csv => anstream::print!("{}", table::csv(model, &arguments.layout)),
+        Format::Markdown => anstream::print!("{}", table::markdown(model, &arguments.layout)),
     }
     Ok(if analysis.has_errors() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

@@ -1,13 +1,16 @@
 //! What a user may set, under `taper.` in an editor. The comments here are the documentation: the
 //! table in docs/settings.md is made from them.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use analysis::{DATA_SHEETS, DataSheet};
-use ide::{BenchDevice, Display, Heat, HintParts, Units, Work};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use ide::{BenchDevice, Display, Heat, HintParts, Units};
+use layers::Unit;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
+
+use crate::count;
 
 /// All settings with their defaults.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
@@ -173,13 +176,35 @@ pub enum ByteUnit {
     Si,
 }
 
-/// Whose rules count the work.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Count {
-    /// Every floating-point operation, by the rules of docs/counting.md.
-    #[default]
-    Taper,
+/// Whose rules count the work: `"taper"`, or the name of another tool.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Count(count::Count);
+
+impl Serialize for Count {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(count::name(self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for Count {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Count, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        match count::find(&name) {
+            Some(count) => Ok(Count(count)),
+            None => Err(serde::de::Error::custom(format!("nothing counts as `{name}`"))),
+        }
+    }
+}
+
+impl JsonSchema for Count {
+    fn schema_name() -> Cow<'static, str> {
+        "Count".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let (names, summaries): (Vec<_>, Vec<_>) = count::all().unzip();
+        json_schema!({"type": "string", "enum": names, "enumDescriptions": summaries})
+    }
 }
 
 /// A size, or any value of a parameter as it is written.
@@ -289,7 +314,7 @@ impl Settings {
         });
         let dtype = self.dtype.as_ref().and_then(|dtype| layers::DType::parse(&dtype.0));
         let (set, ignore) = (set.collect(), self.ignore.clone());
-        analysis::Options { set, dtype, ignore, ..Default::default() }
+        analysis::Options { set, dtype, ignore, count: self.count.0, ..Default::default() }
     }
 
     /// How figures are shown.
@@ -297,8 +322,8 @@ impl Settings {
         let Hints { steps, items, values, shape, params, work, memory, share, time, minimum_share } =
             self.hints;
         let work = match work {
-            WorkUnit::Flops => Some(Work::Flops),
-            WorkUnit::Macs => Some(Work::Macs),
+            WorkUnit::Flops => Some(Unit::Flops),
+            WorkUnit::Macs => Some(Unit::Macs),
             WorkUnit::None => None,
         };
         let minimum_share = minimum_share.clamp(0.0, 100.0) / 100.0;

@@ -6,8 +6,7 @@ use analysis::{Analysis, Flowing, Model, Row, Seen, Workspace};
 use layers::{DType, Unit};
 use serde::Serialize;
 
-use super::{Count, OWN, gives};
-use crate::report;
+use crate::{count, report};
 
 /// The version of this contract.
 const FORMAT: u32 = 1;
@@ -94,25 +93,25 @@ struct Tensor {
 }
 
 impl Summary {
-    pub fn new(workspace: &Workspace, analysis: &Analysis, model: &Model, count: Count) -> Summary {
+    pub fn new(workspace: &Workspace, analysis: &Analysis, model: &Model) -> Summary {
         let mut layers = Vec::new();
         let mut uncounted: Vec<String> = Vec::new();
         model.rows(|row| {
             if row.totals.uncounted > 0 {
                 uncounted.push(row.step.kind().to_owned());
             }
-            layers.push(Layer::new(&row, count));
+            layers.push(Layer::new(model, &row));
             ControlFlow::Continue(())
         });
         uncounted.sort();
         uncounted.dedup();
         let (totals, weights) = (model.totals(), model.weight_bytes());
-        let seen = count.map(|_| Seen::of(model));
+        let seen = model.counted.map(|_| Seen::of(model));
         Summary {
             format: FORMAT,
             model: model.name.to_string(),
             file: workspace.path(analysis.file).to_owned(),
-            count: count.map_or(OWN, |convention| convention.name),
+            count: count::name(model.counted.map(|counted| counted.convention)),
             symbols: model
                 .symbols
                 .iter()
@@ -141,8 +140,8 @@ impl Summary {
                 param_bytes_by_dtype: by_dtype(&weights.params),
                 buffer_bytes: totals.buffer_bytes,
                 buffer_bytes_by_dtype: by_dtype(&weights.buffers),
-                macs: macs(count, totals),
-                flops: flops(count, totals),
+                macs: macs(model, totals),
+                flops: flops(model, totals),
                 activation_bytes: totals.activation_bytes,
                 peak_activation_bytes: model.peak_activation_bytes(),
                 cache_bytes: totals.cache_bytes,
@@ -158,12 +157,12 @@ impl Summary {
 }
 
 /// What a tool does not count is no number.
-fn macs(count: Count, totals: &analysis::Totals) -> Option<u128> {
-    gives(count, Unit::Macs).then_some(totals.macs)
+fn macs(model: &Model, totals: &analysis::Totals) -> Option<u128> {
+    model.gives(Unit::Macs).then_some(totals.macs)
 }
 
-fn flops(count: Count, totals: &analysis::Totals) -> Option<u128> {
-    gives(count, Unit::Flops).then_some(totals.flops)
+fn flops(model: &Model, totals: &analysis::Totals) -> Option<u128> {
+    model.gives(Unit::Flops).then_some(totals.flops)
 }
 
 fn by_dtype(bytes: &BTreeMap<DType, u128>) -> BTreeMap<String, u128> {
@@ -171,7 +170,7 @@ fn by_dtype(bytes: &BTreeMap<DType, u128>) -> BTreeMap<String, u128> {
 }
 
 impl Layer {
-    fn new(row: &Row<'_>, count: Count) -> Layer {
+    fn new(model: &Model, row: &Row<'_>) -> Layer {
         let step = row.step;
         let tensors = row.tensors();
         let of_kind = |is_buffer: bool| -> Vec<Tensor> {
@@ -190,8 +189,8 @@ impl Layer {
             inputs: step.inputs.iter().map(|tensor| tensor.ty.shape.to_vec()).collect(),
             outputs: step.outputs.iter().map(|tensor| tensor.ty.shape.to_vec()).collect(),
             params: row.totals.params,
-            macs: macs(count, &row.totals),
-            flops: flops(count, &row.totals),
+            macs: macs(model, &row.totals),
+            flops: flops(model, &row.totals),
             activation_bytes: row.totals.activation_bytes,
             tensors: of_kind(false),
             buffers: of_kind(true),

@@ -2,13 +2,13 @@
 
 use std::{ops::ControlFlow, sync::Arc};
 
-use analysis::{Model, Seen, Step, Totals, What};
+use analysis::{Counted, Model, Seen, Step, Totals, What};
 use comfy_table::{CellAlignment, Table, presets};
 use ide::{Units, dims, percent};
 
 use layers::Unit;
 
-use super::{By, Count, Layout, Sort, gives};
+use super::{By, Layout, Sort};
 
 /// A line of the table.
 struct Line {
@@ -19,10 +19,10 @@ struct Line {
 }
 
 /// The columns; of a tool that counts one of MACs and FLOPs, the other has no meaning.
-fn columns(count: Count, cells: [String; 8]) -> Vec<String> {
+fn columns(model: &Model, cells: [String; 8]) -> Vec<String> {
     let is_there = |column: usize| match column {
-        MACS => gives(count, Unit::Macs),
-        FLOPS => gives(count, Unit::Flops),
+        MACS => model.gives(Unit::Macs),
+        FLOPS => model.gives(Unit::Flops),
         _ => true,
     };
     let cells = cells.into_iter().enumerate();
@@ -34,33 +34,24 @@ const MACS: usize = 4;
 const FLOPS: usize = 5;
 const SHARE: &str = "share of ";
 
-fn header(count: Count) -> Vec<String> {
-    let share = format!("{SHARE}{}", unit(count));
+fn header(model: &Model) -> Vec<String> {
+    let share = format!("{SHARE}{}s", model.unit().name());
     let names = ["layer", "kind", "output", "params", "MACs", "FLOPs", &share, "activations"];
-    columns(count, names.map(str::to_owned))
-}
-
-/// What shares are of.
-fn unit(count: Count) -> &'static str {
-    if gives(count, Unit::Flops) { "FLOPs" } else { "MACs" }
-}
-
-fn work(count: Count, totals: &Totals) -> u128 {
-    if gives(count, Unit::Flops) { totals.flops } else { totals.macs }
+    columns(model, names.map(str::to_owned))
 }
 
 const UNITS: Units = Units { decimal_bytes: false, digits: 3 };
 
 /// The table with units, bars and the totals below it.
-pub fn human(model: &Model, layout: &Layout, count: Count) -> String {
+pub fn human(model: &Model, layout: &Layout) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
-    let header = header(count);
+    let header = header(model);
     table.set_header(&header);
-    let whole = work(count, model.totals());
+    let whole = model.totals().work(model.unit());
     for line in lines(model, layout) {
         let Totals { params, macs, flops, activation_bytes, .. } = line.totals;
-        let own = work(count, &line.totals);
+        let own = line.totals.work(model.unit());
         let nonzero = |value: u128, text: String| if value == 0 { String::new() } else { text };
         let cells = [
             line.name,
@@ -72,7 +63,7 @@ pub fn human(model: &Model, layout: &Layout, count: Count) -> String {
             nonzero(own, format!("{} {:>7}", bar(own, whole), percent(own, whole))),
             nonzero(activation_bytes, UNITS.bytes(activation_bytes)),
         ];
-        table.add_row(columns(count, cells));
+        table.add_row(columns(model, cells));
     }
     for (index, name) in header.iter().enumerate().skip(3) {
         if let Some(column) = table.column_mut(index).filter(|_| !name.starts_with(SHARE)) {
@@ -82,25 +73,25 @@ pub fn human(model: &Model, layout: &Layout, count: Count) -> String {
     let table = table.trim_fmt();
     let (header, rows) = table.split_once('\n').unwrap_or((&table, ""));
     let bold = anstyle::Style::new().bold();
-    format!("{}{header}{}\n{rows}\n\n{}", bold.render(), bold.render_reset(), footer(model, count))
+    format!("{}{header}{}\n{rows}\n\n{}", bold.render(), bold.render_reset(), footer(model))
 }
 
 /// The table in Markdown, with exact numbers.
-pub fn markdown(model: &Model, layout: &Layout, count: Count) -> String {
+pub fn markdown(model: &Model, layout: &Layout) -> String {
     let mut table = Table::new();
     table.load_style(presets::ASCII_MARKDOWN);
-    table.set_header(header(count));
+    table.set_header(header(model));
     for line in lines(model, layout) {
-        table.add_row(exact(&line, model.totals(), count));
+        table.add_row(exact(&line, model));
     }
     format!("{}\n", table.trim_fmt())
 }
 
 /// The table as comma-separated values, with exact numbers.
-pub fn csv(model: &Model, layout: &Layout, count: Count) -> String {
-    let mut out = header(count).join(",") + "\n";
+pub fn csv(model: &Model, layout: &Layout) -> String {
+    let mut out = header(model).join(",") + "\n";
     for line in lines(model, layout) {
-        let cells = exact(&line, model.totals(), count);
+        let cells = exact(&line, model);
         let quoted: Vec<String> = cells.iter().map(|cell| csv_cell(cell)).collect();
         out.push_str(&(quoted.join(",") + "\n"));
     }
@@ -115,7 +106,7 @@ fn csv_cell(cell: &str) -> String {
     }
 }
 
-fn exact(line: &Line, whole: &Totals, count: Count) -> Vec<String> {
+fn exact(line: &Line, model: &Model) -> Vec<String> {
     let Totals { params, macs, flops, activation_bytes, .. } = line.totals;
     let cells = [
         line.name.trim_start().to_owned(),
@@ -124,10 +115,10 @@ fn exact(line: &Line, whole: &Totals, count: Count) -> Vec<String> {
         params.to_string(),
         macs.to_string(),
         flops.to_string(),
-        percent(work(count, &line.totals), work(count, whole)),
+        percent(line.totals.work(model.unit()), model.totals().work(model.unit())),
         activation_bytes.to_string(),
     ];
-    columns(count, cells)
+    columns(model, cells)
 }
 
 fn lines(model: &Model, layout: &Layout) -> Vec<Line> {
@@ -267,7 +258,7 @@ fn bar(part: u128, whole: u128) -> String {
     format!("{bar}{}", " ".repeat(10usize.saturating_sub(bar.chars().count())))
 }
 
-fn footer(model: &Model, count: Count) -> String {
+fn footer(model: &Model) -> String {
     let totals = model.totals();
     let mut out = format!("{}", model.name);
     let sizes: Vec<String> =
@@ -292,10 +283,10 @@ fn footer(model: &Model, count: Count) -> String {
     let at_least = if totals.is_complete() { "" } else { "≥ " };
     let counted =
         |value: u128, unit: &str| format!("{at_least}{} ({value})", UNITS.count_of(value, unit));
-    if gives(count, Unit::Macs) {
+    if model.gives(Unit::Macs) {
         line("MACs", counted(totals.macs, "MAC"));
     }
-    if gives(count, Unit::Flops) {
+    if model.gives(Unit::Flops) {
         line("FLOPs", counted(totals.flops, "FLOP"));
     }
     line(
@@ -309,13 +300,12 @@ fn footer(model: &Model, count: Count) -> String {
     if totals.cache_bytes > 0 {
         line("cache", UNITS.bytes(totals.cache_bytes));
     }
-    if let Some(convention) = count {
+    if let Some(Counted { convention, .. }) = model.counted {
         let seen = Seen::of(model);
         line("counted as by", convention.summary.to_owned());
         line("parameters seen", format!("{} ({})", UNITS.count(seen.params), seen.params));
-        if !seen.skipped.is_empty() {
-            let each = seen.skipped.iter().map(|(kind, times)| format!("{kind} ×{times}"));
-            line("skipped", each.collect::<Vec<_>>().join(", "));
+        if let Some(skipped) = seen.skipped() {
+            line("skips", skipped);
         }
     }
     out
