@@ -6,8 +6,10 @@
 #![allow(clippy::panic)] // A test says which block is wrong.
 
 mod editors;
+#[path = "../files/mod.rs"]
+mod files;
 
-use std::{fmt::Write, path::Path, process::Command};
+use std::{collections::HashMap, fmt::Write, path::Path, process::Command};
 
 use analysis::{Code, Severity, Workspace};
 use expect_test::expect_file;
@@ -216,6 +218,95 @@ fn few_layers_are_not_built() {
         .map(|entry| entry.name)
         .collect();
     assert_eq!(unbuilt, ["GridSample", "RoIAlign"]);
+}
+
+/// The models of the tables of counting, by the names of their tools' figures.
+const COUNTED: [&str; 16] = [
+    "alexnet",
+    "vgg16",
+    "squeezenet1_1",
+    "resnet18",
+    "resnet50",
+    "densenet121",
+    "googlenet",
+    "inception_v3",
+    "mobilenet_v2",
+    "mobilenet_v3_large",
+    "mobilenet_v3_small",
+    "efficientnet_b0",
+    "convnext_tiny",
+    "vit_b_16",
+    "swin_t",
+    "unet",
+];
+
+/// What the tools say, from the tables of tests/golden, by model and tool: FLOPs before MACs.
+fn figures_of_tools() -> HashMap<(String, String), serde_json::Value> {
+    let mut found = HashMap::new();
+    for table in ["counts", "counts_thop_2019"] {
+        let text = std::fs::read_to_string(root().join(format!("tests/golden/{table}.json")));
+        let table: serde_json::Value = serde_json::from_str(&text.expect("a table")).expect("JSON");
+        for model in table["models"].as_array().expect("models") {
+            let tools = model["counts"][0].as_object().expect("tools");
+            for (tool, figures) in tools.iter().filter(|(_, figures)| figures[0].is_u64()) {
+                let name = model["model"].as_str().expect("a name").to_owned();
+                found.insert((name, tool.clone()), figures[0].clone());
+            }
+        }
+    }
+    found
+}
+
+/// Our figure of a model as a tool counts: FLOPs if it gives both.
+fn figure(model: &str, convention: &'static layers::Convention) -> u128 {
+    let folder = if model == "mobilenet_v3_small" { "tests/golden" } else { "examples" };
+    let path = format!("{folder}/{model}.taper");
+    let (workspace, file) = files::load(&path);
+    let options = analysis::Options { count: Some(convention), ..Default::default() };
+    let analysis = analysis::analyse(&workspace, file, &options);
+    let model = &analysis.models[0];
+    model.totals().work(model.unit())
+}
+
+/// Four conventions to a table, one model to a line.
+fn tables_of_tools() -> String {
+    let theirs = figures_of_tools();
+    let conventions: Vec<&'static layers::Convention> = layers::conventions().collect();
+    let mut out = String::new();
+    for some in conventions.chunks(5) {
+        out.push_str("\n| model |");
+        for convention in some {
+            write!(out, " `{}` |", convention.name).expect("to write");
+        }
+        write!(out, "\n| --- |{}\n", " --: |".repeat(some.len())).expect("to write");
+        for model in COUNTED {
+            write!(out, "| {model} |").expect("to write");
+            for convention in some {
+                let ours = figure(model, convention);
+                let theirs = theirs.get(&(model.to_owned(), convention.name.to_owned()));
+                let fails = theirs.is_none() && convention.name.starts_with("torchstat");
+                match theirs.map(|figure| figure.as_u64().map(u128::from) == Some(ours)) {
+                    _ if fails => out.push_str(" — |"),
+                    None => write!(out, " {} |", analysis::grouped(ours)).expect("to write"),
+                    Some(true) => {
+                        write!(out, " {} ✓ |", analysis::grouped(ours)).expect("to write")
+                    }
+                    Some(false) => panic!("{model}, {}: {ours}", convention.name),
+                }
+            }
+            out.push('\n');
+        }
+    }
+    out
+}
+
+#[test]
+fn the_tables_of_counting_are_current() {
+    let page = std::fs::read_to_string(root().join("docs/counting.md")).expect("the page");
+    let (before, rest) = page.split_once("<!-- tables -->\n").expect("a place");
+    let (_, after) = rest.split_once("<!-- /tables -->").expect("its end");
+    let page = format!("{before}<!-- tables -->\n{}\n<!-- /tables -->{after}", tables_of_tools());
+    expect_file!["../../docs/counting.md"].assert_eq(&page);
 }
 
 /// The figures of other tools that the page of counting quotes are what the program prints.

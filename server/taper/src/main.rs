@@ -49,6 +49,8 @@ enum Command {
     Hints(commands::hints::Arguments),
     /// Print a table of the model: layers, outputs, parameters, MACs, FLOPs, shares.
     Summary(commands::summary::Arguments),
+    /// Say why two tools give two numbers, or which of them gives a published one.
+    Why(commands::why::Arguments),
     /// Check files, and print what is wrong as rustc does.
     Check(commands::check::Arguments),
     /// Write files in the one layout.
@@ -77,6 +79,7 @@ fn main() -> ExitCode {
     let result = match cli.command {
         Command::Hints(arguments) => commands::hints::run(&arguments),
         Command::Summary(arguments) => commands::summary::run(&arguments),
+        Command::Why(arguments) => commands::why::run(&arguments),
         Command::Check(arguments) => commands::check::run(&arguments),
         Command::Fmt(arguments) => commands::fmt::run(&arguments),
         Command::Bench(arguments) => commands::bench::run(&arguments),

@@ -9,6 +9,7 @@ pub mod fmt;
 pub mod hints;
 pub mod inspect;
 pub mod summary;
+pub mod why;
 
 use std::{
     error::Error,
@@ -68,7 +69,7 @@ pub struct CountArguments {
     pub count: Count,
 }
 
-fn parse_count() -> impl TypedValueParser<Value = Count> {
+pub fn parse_count() -> impl TypedValueParser<Value = Count> {
     let names = count::all().map(|(name, summary)| PossibleValue::new(name).help(summary));
     PossibleValuesParser::new(names).map(|name| count::find(&name).flatten())
 }
