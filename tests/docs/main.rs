@@ -8,6 +8,7 @@
 mod editors;
 #[path = "../files/mod.rs"]
 mod files;
+mod published;
 
 use std::{collections::HashMap, fmt::Write, path::Path, process::Command};
 

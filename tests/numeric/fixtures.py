@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""Makes fixtures of tiny Hugging Face models: config, seeded random weights, an input and the output.
+"""Makes fixtures of tiny models of transformers and torchvision: seeded random weights, an input and the output.
 
-usage: fixtures.py [NAME…]     (needs torch and transformers: tests/peers/requirements.txt)
+usage: fixtures.py [NAME…]     (needs torch, torchvision and transformers: tests/peers/requirements.txt)
 """
 import pathlib
 import sys
 
 import torch
+import torchvision
 import transformers
 from safetensors.torch import save_file
 
@@ -46,6 +47,17 @@ def llava():
     return transformers.LlavaForConditionalGeneration(config)
 
 
+def swin():
+    """Its first stage has shifted windows, its second one is as large as a window."""
+    return torchvision.models.SwinTransformer(
+        patch_size=[4, 4], embed_dim=24, depths=[2, 2], num_heads=[2, 4], window_size=[4, 4], num_classes=10,
+        stochastic_depth_prob=0.0)
+
+
+def image(model):
+    return {"input0": torch.randn(2, 3, 32, 32)}
+
+
 def tokens(model):
     return {"input_ids": torch.randint(0, 255, (2, 12))}
 
@@ -61,6 +73,7 @@ MODELS = {
     "tiny_gpt_oss": (gpt_oss, tokens),
     "tiny_deepseek_v3_yarn": (deepseek_v3_yarn, tokens),
     "tiny_llava": (llava, images_among_tokens),
+    "small_swin": (swin, image),
 }
 
 
@@ -73,15 +86,20 @@ def main():
         with torch.no_grad():
             for parameter in model.parameters():
                 parameter.add_(0.1 * torch.randn_like(parameter))
-        model.eval().set_attn_implementation("eager")
+        model.eval()
         folder = FIXTURES / name
         folder.mkdir(exist_ok=True)
-        # With the names that checkpoints have, which are not always those of the modules.
-        model.save_pretrained(folder)
-        (folder / "generation_config.json").unlink()
         inputs = inputs(model)
         with torch.no_grad():
-            output = model(**inputs, use_cache=False).logits
+            if isinstance(model, transformers.PreTrainedModel):
+                model.set_attn_implementation("eager")
+                # With the names that checkpoints have, which are not always those of the modules.
+                model.save_pretrained(folder)
+                (folder / "generation_config.json").unlink()
+                output = model(**inputs, use_cache=False).logits
+            else:
+                save_file(model.state_dict(), folder / "model.safetensors")
+                output = model(*inputs.values())
         io = {f"case0.{name}": tensor for name, tensor in inputs.items()}
         save_file(io | {"case0.output": output.contiguous()}, folder / "io.safetensors")
         print(name, sum(value.numel() for value in model.parameters()), "elements")

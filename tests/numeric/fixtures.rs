@@ -22,6 +22,7 @@ const FIXTURES: &[(&str, &str, &str, &str)] = &[
     ),
     ("small_unet", "tests/numeric/models/small_unet.taper", "SmallUNet", "N _ H W"),
     ("small_vit", "examples/vit_b_16.taper", "ViTB16", "N _ _ _"),
+    ("small_swin", "examples/swin_t.taper", "SwinT", "N _ H W"),
     ("lstm_classifier", "tests/numeric/models/lstm_classifier.taper", "LSTMClassifier", "N T"),
     ("gru_tagger", "tests/numeric/models/gru_tagger.taper", "GRUTagger", "N T"),
     ("torch_encoder", "tests/numeric/models/torch_encoder.taper", "TorchEncoder", "N T"),
@@ -70,6 +71,15 @@ const SMALL_VIT: &[(&str, &str)] = &[
     ("num_classes", "10"),
 ];
 
+/// The sizes of the small Swin: windows are shifted in its first stage.
+const SMALL_SWIN: &[(&str, &str)] = &[
+    ("embed_dim", "24"),
+    ("depths", "[2, 2]"),
+    ("num_heads", "[2, 4]"),
+    ("window", "4"),
+    ("num_classes", "10"),
+];
+
 #[test]
 fn models_give_the_numbers_of_pytorch() {
     let (mut cases, mut activations, mut wrong) = (0, 0, Vec::new());
@@ -107,6 +117,7 @@ impl<'f> Fixture<'f> {
     ) -> Result<Fixture<'f>, String> {
         let settings = match name {
             "small_vit" => SMALL_VIT,
+            "small_swin" => SMALL_SWIN,
             "mobilenet_v3_small_w035" => NARROW_MOBILENET,
             _ => &[],
         };
