@@ -27,6 +27,8 @@ pub struct Options {
     pub dtype: Option<DType>,
     /// Kinds of layers whose work is not counted, such as `BatchNorm2d`.
     pub ignore: Vec<String>,
+    /// The only kinds of layers whose work is counted; all if there are none.
+    pub only: Vec<String>,
     /// Whose rules count the work; our own unless given.
     pub count: Option<&'static Convention>,
     /// The one model to analyse, with the arguments that a config gives it.
@@ -152,6 +154,7 @@ pub fn analyse(workspace: &Workspace, file: FileId, options: &Options) -> Analys
             .collect(),
         dtype: options.dtype,
         ignored: options.ignore.clone().into(),
+        only: options.only.clone().into(),
         count: options.count,
         latencies: options.latencies.clone().into(),
         size_expectations: size_expectations(workspace),

@@ -68,6 +68,7 @@ fn written_with(
         sizes: sizes.collect(),
         dtype: options.dtype,
         ignored: options.ignore.clone().into(),
+        only: options.only.clone().into(),
         count: options.count,
         builds: true,
         costs: true,

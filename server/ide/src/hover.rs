@@ -470,11 +470,20 @@ fn layer_markdown(units: Units, model: &Model, step: &Step, layer: &LayerUse) ->
     out.push_str(
         &cost_markdown(model, &step.cost()).unwrap_or_else(|overflow| format!("- {overflow}\n")),
     );
+    if model.counted.is_some() {
+        out.push_str(&own_markdown(&step.own_cost()));
+    }
     out.push_str(&format!("- activations: {}\n", units.bytes(step.totals.activation_bytes)));
     if step.totals.cache_bytes > 0 {
         out.push_str(&format!("- cache: {}\n", units.bytes(step.totals.cache_bytes)));
     }
     out
+}
+
+/// What Taper's own rules say where another tool's count.
+fn own_markdown(cost: &Cost) -> String {
+    let (Ok(macs), Ok(flops)) = (cost.macs(), cost.flops()) else { return String::new() };
+    format!("- by Taper's own rules: MACs: {} · FLOPs: {}\n", grouped(macs), grouped(flops))
 }
 
 /// MACs and FLOPs, each product with its formula and its numbers.

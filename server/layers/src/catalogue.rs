@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use rustc_hash::FxHashMap;
 
-use crate::{Arguments, Layer, Refusal, TensorType};
+use crate::{Arguments, Layer, Refusal, TensorType, operators::Operator};
 
 /// Makes a layer from its arguments and the types of its inputs.
 pub type Bind = fn(&Arguments, &[TensorType]) -> Result<Box<dyn Layer>, Refusal>;
@@ -169,6 +169,11 @@ pub fn find(name: &str) -> Option<&'static Entry> {
     static BY_NAME: LazyLock<FxHashMap<&'static str, &'static Entry>> =
         LazyLock::new(|| all().map(|entry| (entry.name, entry)).collect());
     BY_NAME.get(name).copied()
+}
+
+/// Whether a layer or an operation of expressions is called so in tables.
+pub fn is_kind(name: &str) -> bool {
+    find(name).is_some() || Operator::ALL.iter().any(|operator| operator.name() == name)
 }
 
 /// The layer that is called so in `torch.nn.functional`.

@@ -40,6 +40,17 @@ impl Operator {
         }
     }
 
+    /// All of them.
+    pub const ALL: [Operator; 7] = [
+        Operator::Add,
+        Operator::Sub,
+        Operator::Mul,
+        Operator::Div,
+        Operator::Pow,
+        Operator::Neg,
+        Operator::MatMul,
+    ];
+
     /// How it is written.
     pub fn symbol(self) -> &'static str {
         match self {

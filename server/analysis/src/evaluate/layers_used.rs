@@ -315,7 +315,10 @@ impl<'w> Run<'w> {
 
     /// Whether the work of layers of a kind counts.
     fn counts(&self, kind: &str) -> bool {
-        self.setting.costs && self.setting.ignored.iter().all(|ignored| ignored != kind)
+        let (ignored, only) = (&self.setting.ignored, &self.setting.only);
+        self.setting.costs
+            && ignored.iter().all(|ignored| ignored != kind)
+            && (only.is_empty() || only.iter().any(|only| only == kind))
     }
 
     /// The parameters and the sums of a layer.

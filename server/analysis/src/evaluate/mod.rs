@@ -57,6 +57,8 @@ pub(crate) struct Setting {
     pub dtype: Option<DType>,
     /// Kinds of layers whose work is not counted.
     pub ignored: Rc<[String]>,
+    /// The only kinds whose work counts; all if there are none.
+    pub only: Rc<[String]>,
     /// Whose rules count the work.
     pub count: Option<&'static Convention>,
     /// What was measured.

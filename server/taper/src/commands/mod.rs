@@ -54,9 +54,12 @@ pub struct ModelChoice {
     /// The dtype of weights and activations.
     #[arg(long, value_parser = parse_dtype)]
     pub dtype: Option<DType>,
-    /// A kind of layer whose work is not counted, such as BatchNorm2d.
-    #[arg(long, value_name = "KIND", value_parser = parse_layer)]
+    /// Kinds of layers whose work is not counted, such as BatchNorm2d,ReLU.
+    #[arg(long, value_name = "KIND", value_parser = parse_kind, value_delimiter = ',')]
     pub ignore: Vec<String>,
+    /// The only kinds of layers whose work is counted, such as Conv2d,Linear.
+    #[arg(long, value_name = "KIND", value_parser = parse_kind, value_delimiter = ',')]
+    pub only: Vec<String>,
     #[command(flatten)]
     pub architectures: Architectures,
 }
@@ -88,10 +91,10 @@ fn parse_dtype(text: &str) -> std::result::Result<DType, String> {
     DType::parse(text).ok_or_else(|| format!("there are {}", names.join(", ")))
 }
 
-fn parse_layer(text: &str) -> std::result::Result<String, String> {
-    match layers::find(text) {
-        Some(_) => Ok(text.to_owned()),
-        None => Err(format!("no layer is called `{text}`; docs/layers.md lists them")),
+fn parse_kind(text: &str) -> std::result::Result<String, String> {
+    match layers::is_kind(text) {
+        true => Ok(text.to_owned()),
+        false => Err(format!("no layer is called `{text}`; docs/layers.md lists them")),
     }
 }
 
@@ -107,8 +110,8 @@ impl ModelArguments {
     /// A file as it is, with nothing set.
     pub fn of(file: &Path) -> ModelArguments {
         let architectures = Architectures { architectures: Vec::new() };
-        let (set, ignore) = (Vec::new(), Vec::new());
-        let choice = ModelChoice { model: None, set, dtype: None, ignore, architectures };
+        let (set, ignore, only) = (Vec::new(), Vec::new(), Vec::new());
+        let choice = ModelChoice { model: None, set, dtype: None, ignore, only, architectures };
         ModelArguments { file: file.to_owned(), choice }
     }
 
@@ -128,8 +131,8 @@ impl ModelArguments {
 
 impl ModelChoice {
     pub fn options(&self) -> Options {
-        let (set, ignore) = (self.set.clone(), self.ignore.clone());
-        Options { set, dtype: self.dtype, ignore, ..Options::default() }
+        let (set, ignore, only) = (self.set.clone(), self.ignore.clone(), self.only.clone());
+        Options { set, dtype: self.dtype, ignore, only, ..Options::default() }
     }
 
     /// Opens a file, with how to analyse it. Why a config has no model is printed.

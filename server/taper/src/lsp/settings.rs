@@ -31,6 +31,8 @@ pub struct Settings {
     pub count: Count,
     /// Kinds of layers whose work is not counted, such as `["BatchNorm2d", "ReLU"]`.
     pub ignore: Vec<String>,
+    /// The only kinds of layers whose work is counted, such as `["Conv2d", "Linear"]`; all if there are none.
+    pub only: Vec<String>,
     /// Sizes of symbols and values of parameters to show, such as `{"N": 8, "T": 2048}`; each where a
     /// model has it.
     pub sizes: BTreeMap<String, Size>,
@@ -269,11 +271,13 @@ impl Settings {
     /// What has the right form and cannot be meant.
     fn check(&self) -> Vec<String> {
         let mut wrong = Vec::new();
-        for kind in self.ignore.iter().filter(|kind| layers::find(kind).is_none()) {
+        let named = [("ignore", &self.ignore), ("only", &self.only)];
+        let named = named.into_iter().flat_map(|(key, kinds)| kinds.iter().map(move |kind| (key, kind)));
+        for (key, kind) in named.filter(|(_, kind)| !layers::is_kind(kind)) {
             let nearest = layers::nearest(kind, layers::all().map(|entry| entry.name));
             let hint = nearest.map_or(String::new(), |name| format!("; did you mean `{name}`?"));
             wrong.push(format!(
-                "the setting `taper.ignore` names `{kind}`, which is no layer{hint}"
+                "the setting `taper.{key}` names `{kind}`, which is no layer{hint}"
             ));
         }
         let shares = [
@@ -313,8 +317,8 @@ impl Settings {
             (name.clone(), value)
         });
         let dtype = self.dtype.as_ref().and_then(|dtype| layers::DType::parse(&dtype.0));
-        let (set, ignore) = (set.collect(), self.ignore.clone());
-        analysis::Options { set, dtype, ignore, count: self.count.0, ..Default::default() }
+        let (set, ignore, only) = (set.collect(), self.ignore.clone(), self.only.clone());
+        analysis::Options { set, dtype, ignore, only, count: self.count.0, ..Default::default() }
     }
 
     /// How figures are shown.
