@@ -175,6 +175,20 @@ fn the_pictures_are_current() {
         "--depth",
         "4",
     ]));
+    expect_file!["../../docs/images/sweep.svg"].assert_eq(&picture(&[
+        "sweep",
+        "examples/alexnet.taper",
+        "--over",
+        "H,W=128:512:96",
+        "--device",
+        "h100",
+    ]));
+    expect_file!["../../docs/images/diff.svg"].assert_eq(&picture(&[
+        "diff",
+        "examples/depthwise.taper",
+        "--to-model",
+        "Depthwise",
+    ]));
     expect_file!["../../docs/images/error.svg"]
         .assert_eq(&picture(&["check", "tests/docs/error.taper"]));
 }

@@ -51,6 +51,23 @@ fn millions(number: u128) -> String {
     format!("{:.2}", number as f64 / 1e6)
 }
 
+/// The depthwise variant of a convolution with batch normalisation and ReLU.
+#[test]
+fn the_depthwise_variant() {
+    let macs = |tool: &str, model: &str| {
+        let analysis = analyse("examples/depthwise.taper", &[], tool);
+        analysis.model(model).expect("a model").totals().macs
+    };
+    let (places, norm) = (112 * 112 * 128, 4 * 112 * 112 * 128);
+    assert_eq!(macs("thop", "Plain"), places * 64 * 9 + norm);
+    assert_eq!(macs("thop", "Depthwise"), places * 9 + norm);
+    let page = std::fs::read_to_string(files::root().join("docs/comparing.md")).expect("the page");
+    for model in ["Plain", "Depthwise"] {
+        assert!(page.contains(&analysis::grouped(macs("thop", model))), "{model}");
+    }
+    assert!(page.contains("3710034752"));
+}
+
 /// ResNet-34 was printed with 3.6 G, and every convention says 3.66 to 3.68: cut, where the 21.8 M
 /// parameters beside it are rounded. MobileNetV3's 5.4 M are cut, its 0.2 G rounded.
 #[test]

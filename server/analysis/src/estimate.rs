@@ -202,7 +202,12 @@ pub fn estimate(model: &Model, ceilings: &Ceilings) -> Vec<EstimatedLayer> {
     let mut layers = Vec::new();
     model.rows(|row| {
         if matches!(row.step.what, What::Layer(_)) && !row.idle {
-            let (flops, bytes) = (row.totals.flops, row.step.traffic());
+            // A device does the work whatever a tool counts. What does not fit was reported.
+            let flops = match model.counted {
+                None => row.totals.flops,
+                Some(_) => row.step.own_cost().flops().unwrap_or(u128::MAX),
+            };
+            let bytes = row.step.traffic();
             let (seconds, is_memory_bound) = ceilings.least(flops as f64, bytes as f64);
             layers.push(EstimatedLayer {
                 path: row.path,

@@ -4,6 +4,7 @@
 //! not known here.
 
 mod analyse;
+mod changes;
 mod codes;
 mod configured;
 mod diagnostics;
@@ -25,6 +26,7 @@ mod workspace;
 mod written;
 
 pub use analyse::{Analysis, Latency, Options, analyse};
+pub use changes::{Change, Leaf, changes};
 pub use codes::Code;
 pub use configured::{Configured, ConfiguredArgument};
 pub use diagnostics::{Diagnostic, Fix, Severity};

@@ -7,6 +7,7 @@ mod count;
 mod files;
 mod lsp;
 mod report;
+mod revision;
 mod worker;
 
 use std::process::ExitCode;
@@ -51,6 +52,10 @@ enum Command {
     Summary(commands::summary::Arguments),
     /// Say why two tools give two numbers, or which of them gives a published one.
     Why(commands::why::Arguments),
+    /// Say what a model costs at several sizes or settings.
+    Sweep(commands::sweep::Arguments),
+    /// Compare two models, layer by layer: files, settings, or a file with what it was in git.
+    Diff(commands::diff::Arguments),
     /// Check files, and print what is wrong as rustc does.
     Check(commands::check::Arguments),
     /// Write files in the one layout.
@@ -80,6 +85,8 @@ fn main() -> ExitCode {
         Command::Hints(arguments) => commands::hints::run(&arguments),
         Command::Summary(arguments) => commands::summary::run(&arguments),
         Command::Why(arguments) => commands::why::run(&arguments),
+        Command::Sweep(arguments) => commands::sweep::run(&arguments),
+        Command::Diff(arguments) => commands::diff::run(&arguments),
         Command::Check(arguments) => commands::check::run(&arguments),
         Command::Fmt(arguments) => commands::fmt::run(&arguments),
         Command::Bench(arguments) => commands::bench::run(&arguments),

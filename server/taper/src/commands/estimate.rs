@@ -77,7 +77,7 @@ pub fn run(arguments: &Arguments) -> super::Result {
 }
 
 /// The name of a device, and what it does at best.
-fn limits(device: &str, dtype: layers::DType) -> Result<(String, Ceilings), String> {
+pub fn limits(device: &str, dtype: layers::DType) -> Result<(String, Ceilings), String> {
     if device == "cpu" {
         let measured = bench::ceilings("cpu", dtype)?;
         return Ok(("this CPU (its limits measured now)".to_owned(), measured));

@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod check;
+pub mod diff;
 pub mod estimate;
 pub mod explain;
 pub mod fits;
@@ -9,6 +10,7 @@ pub mod fmt;
 pub mod hints;
 pub mod inspect;
 pub mod summary;
+pub mod sweep;
 pub mod why;
 
 use std::{
@@ -77,7 +79,7 @@ pub fn parse_count() -> impl TypedValueParser<Value = Count> {
     PossibleValuesParser::new(names).map(|name| count::find(&name).flatten())
 }
 
-fn parse_setting(text: &str) -> std::result::Result<(String, String), String> {
+pub fn parse_setting(text: &str) -> std::result::Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => {
             Ok((name.trim().to_owned(), value.trim().to_owned()))

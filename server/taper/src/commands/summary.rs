@@ -3,6 +3,8 @@
 mod json;
 mod table;
 
+pub use table::bar;
+
 use std::process::ExitCode;
 
 use analysis::{Model, Options};

@@ -272,13 +272,13 @@ impl Settings {
     fn check(&self) -> Vec<String> {
         let mut wrong = Vec::new();
         let named = [("ignore", &self.ignore), ("only", &self.only)];
-        let named = named.into_iter().flat_map(|(key, kinds)| kinds.iter().map(move |kind| (key, kind)));
+        let named =
+            named.into_iter().flat_map(|(key, kinds)| kinds.iter().map(move |kind| (key, kind)));
         for (key, kind) in named.filter(|(_, kind)| !layers::is_kind(kind)) {
             let nearest = layers::nearest(kind, layers::all().map(|entry| entry.name));
             let hint = nearest.map_or(String::new(), |name| format!("; did you mean `{name}`?"));
-            wrong.push(format!(
-                "the setting `taper.{key}` names `{kind}`, which is no layer{hint}"
-            ));
+            wrong
+                .push(format!("the setting `taper.{key}` names `{kind}`, which is no layer{hint}"));
         }
         let shares = [
             ("heat.threshold", self.heat.threshold),

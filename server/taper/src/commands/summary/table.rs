@@ -250,7 +250,7 @@ fn summed(model: &Model, key: impl Fn(&Step, Option<&str>) -> Option<String>) ->
 }
 
 /// A bar of ten characters, in eighths.
-fn bar(part: u128, whole: u128) -> String {
+pub fn bar(part: u128, whole: u128) -> String {
     const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
     let share = if whole == 0 { 0.0 } else { part as f64 / whole as f64 };
     let eighths = (share * 80.0).round() as usize;

@@ -1,0 +1,286 @@
+//! `taper sweep`: what a model costs at several sizes or settings.
+
+use std::process::ExitCode;
+
+use analysis::{Analysis, Ceilings, Code, Model, Options, Severity};
+use clap::{Args, ValueEnum};
+use comfy_table::{CellAlignment, Table, presets};
+use ide::{Units, duration};
+use layers::Unit;
+use serde::Serialize;
+
+use crate::commands::{CountArguments, ModelArguments, estimate, summary::bar};
+
+#[derive(Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    model: ModelArguments,
+    #[command(flatten)]
+    count: CountArguments,
+    /// What varies: symbols or parameters, and their values: `N=1,2,4`, `H,W=128:512:64`,
+    /// `width=0.5,1.0`. Of several all combinations are shown.
+    #[arg(long, value_name = "NAMES=VALUES", required = true, value_parser = parse_over)]
+    over: Vec<Over>,
+    /// The device whose data sheet gives the least time, as in `taper estimate`.
+    #[arg(long)]
+    device: Option<String>,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    format: Format,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Human,
+    Json,
+    Csv,
+    Markdown,
+}
+
+/// Names that take each of the values, all the same one.
+#[derive(Clone, Debug, PartialEq)]
+struct Over {
+    names: Vec<String>,
+    values: Vec<String>,
+}
+
+/// The most values that a range may have.
+const MOST: u64 = 1000;
+
+fn parse_over(text: &str) -> Result<Over, String> {
+    let form = || format!("`{text}` is not of the form N=1,2,4 or H,W=128:512:64");
+    let (names, values) = text.split_once('=').ok_or_else(form)?;
+    let names: Vec<String> = names.split(',').map(|name| name.trim().to_owned()).collect();
+    if names.iter().any(String::is_empty) || values.trim().is_empty() {
+        return Err(form());
+    }
+    let range: Option<Vec<u64>> = values.split(':').map(|part| part.trim().parse().ok()).collect();
+    let values = match range.as_deref() {
+        Some([first, last, rest @ ..]) if rest.len() < 2 => {
+            let step = rest.first().copied().unwrap_or(1);
+            if step == 0 || first > last || (last - first) / step >= MOST {
+                return Err(format!("`{values}` is no range of at most {MOST} values"));
+            }
+            (*first..=*last).step_by(step as usize).map(|value| value.to_string()).collect()
+        }
+        _ => list(values),
+    };
+    Ok(Over { names, values })
+}
+
+/// What stands between commas that no bracket holds.
+fn list(text: &str) -> Vec<String> {
+    let mut items = vec![String::new()];
+    let mut depth = 0;
+    for c in text.chars() {
+        depth += i32::from("[({".contains(c)) - i32::from("])}".contains(c));
+        match (c, items.last_mut()) {
+            (',', _) if depth == 0 => items.push(String::new()),
+            (c, Some(item)) => item.push(c),
+            (_, None) => {}
+        }
+    }
+    items.into_iter().map(|item| item.trim().to_owned()).collect()
+}
+
+/// What a model costs with some settings.
+#[derive(Serialize)]
+struct Line {
+    set: Vec<(String, String)>,
+    /// Why there is no such model.
+    error: Option<String>,
+    params: u128,
+    macs: Option<u128>,
+    flops: Option<u128>,
+    weight_bytes: u128,
+    peak_activation_bytes: u128,
+    cache_bytes: u128,
+    /// The least time by a data sheet.
+    estimated_seconds: Option<f64>,
+}
+
+pub fn run(arguments: &Arguments) -> super::Result {
+    let Some((opened, options)) = arguments.model.open()? else { return Ok(ExitCode::FAILURE) };
+    let mut lines = Vec::new();
+    for varied in combinations(&arguments.over) {
+        let set = options.set.iter().cloned().chain(varied.iter().cloned()).collect();
+        let analyse = |count| {
+            let options = Options { set, count, ..options.clone() };
+            analysis::analyse(&opened.workspace, opened.file, &options)
+        };
+        let analysis = analyse(arguments.count.count);
+        let mut choice = arguments.model.choice.clone();
+        choice.set.extend(varied.iter().cloned());
+        let model = choice.choose(&analysis)?;
+        let ceilings = match &arguments.device {
+            Some(device) => Some(estimate::limits(device, model.dtype())?.1),
+            None => None,
+        };
+        let mut line = Line::new(varied, model, ceilings);
+        line.error = why_not(&analysis);
+        lines.push(line);
+    }
+    match arguments.format {
+        Format::Json => anstream::println!("{}", serde_json::to_string_pretty(&lines)?),
+        Format::Human => anstream::println!("{}", table(&lines, arguments, true)),
+        Format::Markdown => anstream::println!("{}", table(&lines, arguments, false)),
+        Format::Csv => anstream::print!("{}", csv(&lines)),
+    }
+    let fails = lines.iter().all(|line| line.error.is_some());
+    Ok(if fails { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Why there is no such model. What it is expected to be at other settings is no reason.
+fn why_not(analysis: &Analysis) -> Option<String> {
+    let expected = [Code::Expectation, Code::Promise];
+    let mut errors = analysis.diagnostics.iter().filter(|one| one.severity == Severity::Error);
+    errors.find(|error| !expected.contains(&error.code)).map(|error| error.message.clone())
+}
+
+/// All settings: the last names vary fastest.
+fn combinations(over: &[Over]) -> Vec<Vec<(String, String)>> {
+    let mut all = vec![Vec::new()];
+    for Over { names, values } in over {
+        let with = |set: &Vec<(String, String)>| -> Vec<Vec<(String, String)>> {
+            let each = values.iter().map(|value| {
+                let more = names.iter().map(|name| (name.clone(), value.clone()));
+                set.iter().cloned().chain(more).collect()
+            });
+            each.collect()
+        };
+        all = all.iter().flat_map(with).collect();
+    }
+    all
+}
+
+impl Line {
+    fn new(set: Vec<(String, String)>, model: &Model, ceilings: Option<Ceilings>) -> Line {
+        let totals = model.totals();
+        let of = |unit| model.gives(unit).then(|| totals.work(unit));
+        let seconds = |ceilings: Ceilings| {
+            analysis::estimate(model, &ceilings).iter().map(|layer| layer.seconds).sum()
+        };
+        Line {
+            set,
+            error: None,
+            params: totals.params,
+            macs: of(Unit::Macs),
+            flops: of(Unit::Flops),
+            weight_bytes: model.weight_bytes().total(),
+            peak_activation_bytes: model.peak_activation_bytes(),
+            cache_bytes: totals.cache_bytes,
+            estimated_seconds: ceilings.map(seconds),
+        }
+    }
+
+    /// What the chart shows.
+    fn work(&self) -> u128 {
+        self.flops.or(self.macs).unwrap_or(0)
+    }
+
+    fn settings(&self) -> String {
+        let each = self.set.iter().map(|(name, value)| format!("{name} = {value}"));
+        each.collect::<Vec<_>>().join(", ")
+    }
+}
+
+const UNITS: Units = Units { decimal_bytes: false, digits: 3 };
+
+/// The lines; with a chart of the work beside them, or in Markdown with exact numbers.
+fn table(lines: &[Line], arguments: &Arguments, is_human: bool) -> String {
+    let count = |value: u128| match is_human {
+        true => UNITS.count(value),
+        false => value.to_string(),
+    };
+    let bytes = |value: u128| match is_human {
+        true => UNITS.bytes(value),
+        false => value.to_string(),
+    };
+    let good: Vec<&Line> = lines.iter().filter(|line| line.error.is_none()).collect();
+    let most = good.iter().map(|line| line.work()).max().unwrap_or(0);
+    let shown = [
+        ("params", true),
+        ("MACs", good.iter().any(|line| line.macs.is_some())),
+        ("FLOPs", good.iter().any(|line| line.flops.is_some())),
+        ("", is_human),
+        ("weights", true),
+        ("peak activations", true),
+        ("cache", good.iter().any(|line| line.cache_bytes > 0)),
+        ("at least", arguments.device.is_some()),
+    ];
+    let cells = |cells: [String; 8]| -> Vec<String> {
+        cells.into_iter().zip(shown).filter(|(_, (_, is))| *is).map(|(cell, _)| cell).collect()
+    };
+    let mut table = Table::new();
+    table.load_style(if is_human { presets::NOTHING } else { presets::ASCII_MARKDOWN });
+    let names = shown.map(|(name, _)| match (name, &arguments.device) {
+        ("at least", Some(device)) => format!("at least on {device}"),
+        _ => name.to_owned(),
+    });
+    table.set_header([vec!["set".to_owned()], cells(names)].concat());
+    for line in &good {
+        let figures = cells([
+            count(line.params),
+            line.macs.map(count).unwrap_or_default(),
+            line.flops.map(count).unwrap_or_default(),
+            bar(line.work(), most),
+            bytes(line.weight_bytes),
+            bytes(line.peak_activation_bytes),
+            bytes(line.cache_bytes),
+            line.estimated_seconds.map(duration).unwrap_or_default(),
+        ]);
+        table.add_row([vec![line.settings()], figures].concat());
+    }
+    for (index, (name, _)) in shown.iter().filter(|(_, is)| *is).enumerate() {
+        if let Some(column) = table.column_mut(index + 1).filter(|_| !name.is_empty()) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    let mut out = table.trim_fmt();
+    for (line, error) in lines.iter().filter_map(|line| Some((line, line.error.as_ref()?))) {
+        out.push_str(&format!("\n\nNo model at {}: {error}.", line.settings()));
+    }
+    out
+}
+
+fn csv(lines: &[Line]) -> String {
+    let mut out = String::from(
+        "set,params,macs,flops,weight_bytes,peak_activation_bytes,cache_bytes,estimated_seconds\n",
+    );
+    for line in lines.iter().filter(|line| line.error.is_none()) {
+        let number = |value: Option<u128>| value.map_or(String::new(), |value| value.to_string());
+        let cells = [
+            format!("\"{}\"", line.settings().replace('"', "\"\"")),
+            line.params.to_string(),
+            number(line.macs),
+            number(line.flops),
+            line.weight_bytes.to_string(),
+            line.peak_activation_bytes.to_string(),
+            line.cache_bytes.to_string(),
+            line.estimated_seconds.map_or(String::new(), |seconds| seconds.to_string()),
+        ];
+        out.push_str(&(cells.join(",") + "\n"));
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn values(text: &str) -> Vec<String> {
+        parse_over(text).expect("values").values
+    }
+
+    #[test]
+    fn values_are_lists_and_ranges() {
+        assert_eq!(values("N=1, 2,8"), ["1", "2", "8"]);
+        assert_eq!(values("H,W=128:320:64"), ["128", "192", "256", "320"]);
+        assert_eq!(values("n=2:4"), ["2", "3", "4"]);
+        assert_eq!(values("depths=[1, 2],[3, 4]"), ["[1, 2]", "[3, 4]"]);
+        assert_eq!(parse_over("H,W=1").expect("names").names, ["H", "W"]);
+        for wrong in ["N", "=1", "N=", "N=4:1", "N=1:9:0", "N=1:99999"] {
+            assert!(parse_over(wrong).is_err(), "{wrong}");
+        }
+    }
+}

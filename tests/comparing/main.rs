@@ -1,0 +1,155 @@
+//! The commands that compare: `taper diff`, `sweep` and `why`, as a user runs them.
+
+#![allow(clippy::panic, clippy::unwrap_used)] // A test says what it compares.
+
+use std::{path::Path, process::Command};
+
+use serde_json::Value;
+
+fn root() -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// What the program prints, and whether it succeeds.
+fn taper(folder: &Path, arguments: &[&str]) -> (String, String, bool) {
+    let output = Command::new(env!("CARGO_BIN_EXE_taper"))
+        .args(arguments)
+        .current_dir(folder)
+        .output()
+        .expect("the program");
+    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+    (text(output.stdout), text(output.stderr), output.status.success())
+}
+
+fn json(folder: &Path, arguments: &[&str]) -> Value {
+    let (out, errors, succeeds) = taper(folder, &[arguments, &["--format", "json"]].concat());
+    assert!(succeeds, "{errors}");
+    serde_json::from_str(&out).expect("JSON")
+}
+
+fn git(folder: &Path, arguments: &[&str]) {
+    let identity = ["-c", "user.name=A", "-c", "user.email=a@example.com"];
+    let output = Command::new("git").args(identity).args(arguments).current_dir(folder).output();
+    let output = output.expect("git");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn a_file_and_what_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    std::fs::create_dir(folder.path().join("models")).unwrap();
+    write("models/head.taper", "block Head { Linear(10) }");
+    let model = |body: &str| {
+        format!("use \"head.taper\"\nmodel M {{ input x: f32[N = 1, 8]; {body}; head: Head }}")
+    };
+    write("models/m.taper", &model("a: Linear(4); b: ReLU"));
+    git(folder.path(), &["init", "-q"]);
+    git(folder.path(), &["add", "-A"]);
+    git(folder.path(), &["commit", "-q", "-m", "first"]);
+    // The block that the file used then is that of then.
+    write("models/head.taper", "block Head { Linear(20) }");
+    write("models/m.taper", &model("a: Linear(6); c: GELU"));
+
+    let found = json(folder.path(), &["diff", "models/m.taper", "--git", "HEAD"]);
+    let layers = found["layers"].as_array().unwrap();
+    let lines: Vec<String> = layers
+        .iter()
+        .map(|layer| {
+            let of = |side: &Value| side["totals"]["params"].as_str().map(str::to_owned);
+            format!("{} {:?} {:?}", layer["path"], of(&layer["before"]), of(&layer["after"]))
+        })
+        .collect();
+    assert_eq!(
+        lines,
+        [
+            r#""a" Some("36") Some("54")"#,
+            r#""b" Some("0") None"#,
+            r#""c" None Some("0")"#,
+            r#""head.0" Some("50") Some("140")"#,
+        ]
+    );
+    assert_eq!(found["before"]["totals"]["params"], "86");
+    assert_eq!(found["after"]["totals"]["params"], "194");
+    assert_eq!(found["before"]["name"], "M in HEAD:models/m.taper");
+
+    for (arguments, expected) in [
+        (["models/m.taper", "--git", "nowhere"], "git knows no revision `nowhere`"),
+        (["models/new.taper", "--git", "HEAD"], "models/new.taper was not there at HEAD"),
+    ] {
+        write("models/new.taper", &model("a: ReLU"));
+        let (_, errors, succeeds) = taper(folder.path(), &[&["diff"], &arguments[..]].concat());
+        assert!(!succeeds && errors.contains(expected), "{errors}");
+    }
+}
+
+#[test]
+fn two_settings_of_one_file() {
+    let same = ["diff", "examples/alexnet.taper", "--to-set"];
+    let found = json(&root(), &[&same[..], &["N=2"]].concat());
+    let macs = |side: &str| found[side]["totals"]["macs"].as_str().unwrap().parse::<u64>().unwrap();
+    assert_eq!(2 * macs("before"), macs("after"));
+    assert!(found["after"]["name"].as_str().unwrap().ends_with("at N = 2"), "{found}");
+    let (out, ..) = taper(&root(), &[&same[..], &["N=1"]].concat());
+    assert!(out.contains("No layer differs."), "{out}");
+    let (out, ..) = taper(&root(), &[&same[..], &["N=2", "--format", "github"]].concat());
+    assert!(out.starts_with("<!-- taper diff -->\n"), "{out}");
+    assert!(out.contains("<details><summary>22 layers differ</summary>"), "{out}");
+}
+
+#[test]
+fn several_sizes() {
+    let over = ["sweep", "examples/alexnet.taper", "--over", "N=1,3", "--over", "H,W=32,224"];
+    let lines = json(&root(), &over);
+    let lines = lines.as_array().unwrap();
+    assert_eq!(lines.len(), 4);
+    // The last names vary fastest; what is too small is no model.
+    assert_eq!(lines[0]["error"], "the kernel covers 3, but its input has only 1");
+    assert_eq!(lines[1]["macs"], 714_188_480);
+    assert_eq!(lines[3]["macs"], 3 * 714_188_480u64);
+    let (_, errors, succeeds) =
+        taper(&root(), &["sweep", "examples/alexnet.taper", "--over", "Q=1"]);
+    assert!(!succeeds && errors.contains("no symbol or parameter `Q`"), "{errors}");
+}
+
+#[test]
+fn two_tools() {
+    let why = ["why", "examples/alexnet.taper"];
+    let count = ["--count", "thop-2020", "--count", "fvcore"];
+    let (out, ..) = taper(&root(), &[&why[..], &count].concat());
+    assert!(out.contains("+494,208 MAC  difference"), "{out}");
+    assert!(out.contains("Conv2d ×5: thop-2020 bias 484,992; fvcore nothing"), "{out}");
+    assert!(out.contains("fvcore skips: MaxPool2d ×3, ReLU ×7"), "{out}");
+    let (out, ..) = taper(&root(), &[&why[..], &["--figure", "5665.76M"]].concat());
+    assert!(out.contains("5,665,759,103 MACs at N = 2, H = 448, W = 448: thop\n"), "{out}");
+    let (out, ..) = taper(&root(), &[&why[..], &["--figure", "999.99M"]].concat());
+    assert!(out.starts_with("999.99M: nobody says this of AlexNet"), "{out}");
+    let (_, errors, succeeds) = taper(&root(), &why);
+    assert!(!succeeds && errors.contains("`taper why` compares two"), "{errors}");
+}
+
+/// For every pair of tools the terms add up to the difference.
+#[test]
+fn the_terms_are_the_difference() {
+    for path in ["alexnet", "resnet50", "convnext_tiny", "swin_t", "text_classifier"] {
+        let text = std::fs::read_to_string(root().join(format!("examples/{path}.taper"))).unwrap();
+        let mut workspace = analysis::Workspace::default();
+        let file = workspace.insert("m.taper", syntax::parse(&text));
+        let counts = std::iter::once(None).chain(layers::conventions().map(Some));
+        let analyses: Vec<analysis::Analysis> = counts
+            .map(|count| {
+                let options = analysis::Options { count, ..Default::default() };
+                analysis::analyse(&workspace, file, &options)
+            })
+            .collect();
+        for left in &analyses {
+            for right in &analyses {
+                let (left, right) = (&left.models[0], &right.models[0]);
+                let found = analysis::Differences::of(left, right);
+                let terms: i128 = found.parts.iter().map(analysis::Difference::net).sum();
+                let names = (left.counted, right.counted);
+                assert_eq!(terms, found.left as i128 - found.right as i128, "{path} {names:?}");
+            }
+        }
+    }
+}
