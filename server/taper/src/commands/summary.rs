@@ -1,5 +1,6 @@
 //! `taper summary`: the model as a table.
 
+mod html;
 mod json;
 mod table;
 
@@ -71,6 +72,8 @@ enum Format {
     Json,
     Csv,
     Markdown,
+    /// A report with a treemap and a roofline chart, in one file for a browser.
+    Html,
 }
 
 pub fn parse_depth(text: &str) -> Result<usize, String> {
@@ -106,6 +109,7 @@ pub fn run(arguments: &Arguments) -> super::Result {
                 anstream::println!("{source}");
             }
         }
+        Format::Html => anstream::print!("{}", html::page(model)?),
         Format::Csv => anstream::print!("{}", table::csv(model, &arguments.layout)),
         Format::Markdown => anstream::print!("{}", table::markdown(model, &arguments.layout)),
     }
