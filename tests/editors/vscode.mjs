@@ -288,6 +288,18 @@ await check('the summary opens', async () => {
   await command('View: Close All Editors');
 });
 
+await check('the report opens', async () => {
+  await open('net.taper', 5, 3);
+  await command('Taper: Show Report');
+  await until('a treemap and a roofline chart', async () => {
+    for (const frame of page.frames()) {
+      if ((await frame.locator('#treemap svg, #roofline svg').count()) === 2) return true;
+    }
+    return false;
+  });
+  await command('View: Close All Editors');
+});
+
 await check('a benchmark on the CPU ends as a hint', async () => {
   await open('net.taper', 7, 7);
   await line('stem', 'params');

@@ -50,6 +50,35 @@ fn shard(name: &str, size: usize) -> Vec<u8> {
     bytes
 }
 
+/// The report is a file for a browser, also where the client reads the server's documents itself.
+#[test]
+fn the_report_of_a_model() {
+    let text = "model Net { input x: f32[N = 1, 8]; Linear(4) }";
+    let project = Project::new(&[("net.taper", text)]);
+    let mut client = start(&project, true);
+    let uri = project.uri("net.taper");
+    client.open(&uri, text);
+    let start = json!({ "line": 0, "character": 7 });
+    let params = json!({
+        "textDocument": { "uri": uri }, "range": { "start": start, "end": start },
+        "context": { "diagnostics": [] },
+    });
+    let actions = client.request("textDocument/codeAction", params);
+    let actions = actions.as_array().expect("actions");
+    let title = "Show the report of `Net`";
+    let action = actions.iter().find(|action| action["title"] == title).expect("the report");
+    let command = &action["command"];
+    let params = json!({ "command": command["command"], "arguments": command["arguments"] });
+    client.request("workspace/executeCommand", params);
+    let asked = client.wait_until_asked("window/showDocument");
+    assert_eq!(asked["params"]["external"], true);
+    let address = asked["params"]["uri"].as_str().expect("an address");
+    let path = address.strip_prefix("file://").expect("a file");
+    assert!(path.ends_with("/net.taper/Net.html"), "{path}");
+    let page = std::fs::read_to_string(path).expect("the report");
+    assert!(page.starts_with("<!doctype html>") && page.contains("\"path\":\"0\""), "{path}");
+}
+
 #[test]
 fn the_layers_of_a_config() {
     let project = Project::new(&[("config.json", LLAMA)]);

@@ -6,6 +6,7 @@ import * as vscode from 'vscode';
 import { LanguageClient, type LanguageClientOptions, type ServerOptions, State } from 'vscode-languageclient/node';
 import { CheckpointEditor } from './checkpoint';
 import { Progress } from './progress';
+import { showDocument } from './report';
 import { StatusBar } from './status';
 import { SUMMARY, Summaries } from './summary';
 
@@ -25,6 +26,7 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
     context.subscriptions.push(vscode.commands.registerCommand(name, run));
   register('taper.restart', () => restart(context));
   register('taper.showLayers', () => runLens('Show the layers of', SHOW));
+  register('taper.showReport', showReport);
   register('taper.runBenchmark', () => runLens('Benchmark', BENCHMARK));
   register('taper.showSummary', () => {
     const document = vscode.window.activeTextEditor?.document;
@@ -87,6 +89,7 @@ function clientOptions(): LanguageClientOptions {
         if (isModel(document)) await next(document);
       },
       handleWorkDoneProgress: progress.handle,
+      window: { showDocument },
     },
   };
 }
@@ -151,6 +154,16 @@ async function pick(
   }));
   const chosen = items.length === 1 ? items[0] : await vscode.window.showQuickPick(items, { placeHolder: what });
   return chosen?.lens;
+}
+
+/** Opens the report of this document's model: it has the address of its layers, of another kind. */
+async function showReport(): Promise<void> {
+  const lens = await pick('Show the report of', SHOW, vscode.window.activeTextEditor?.document.uri);
+  const address: unknown = lens?.command?.arguments?.[0];
+  if (typeof address === 'string') {
+    const report = address.replace(/^taper:\/\/layers/, 'taper://report').replace(/\.txt$/, '.html');
+    await vscode.commands.executeCommand(SHOW, report);
+  }
 }
 
 /** The table of the layers of this document's model beside that of another document's. */

@@ -22,6 +22,8 @@ pub struct Lens {
 pub enum Click {
     /// It opens the layers of a model.
     Layers(SmolStr),
+    /// The report of a model, in a browser.
+    Report(SmolStr),
     /// It measures.
     Benchmark(Benchmark),
 }

@@ -5,7 +5,7 @@ use smol_str::SmolStr;
 use syntax::{TextSize, ast};
 
 use super::{Action, ActionKind};
-use crate::Snapshot;
+use crate::{Click, Snapshot};
 
 /// What is to be measured, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,9 +27,14 @@ pub struct BenchDevice {
     pub disabled: Option<String>,
 }
 
-/// Measuring what stands at an offset, on each device.
+/// Measuring what stands at an offset, on each device; and the model's report.
 pub(super) fn benchmarks(snapshot: &Snapshot, offset: TextSize) -> Vec<Action> {
     let Some(found) = Found::at(snapshot, offset) else { return Vec::new() };
+    let name = &found.model.name;
+    let report = Action {
+        click: Some(Click::Report(name.clone())),
+        ..Action::new(format!("Show the report of `{name}`"), ActionKind::Other, Vec::new())
+    };
     let devices = &snapshot.display.devices;
     let all = devices.iter().flat_map(|device| found.scopes.iter().map(move |it| (device, it)));
     all.map(|(device, (what, scope))| {
@@ -41,10 +46,11 @@ pub(super) fn benchmarks(snapshot: &Snapshot, offset: TextSize) -> Vec<Action> {
         };
         Action {
             disabled: device.disabled.clone(),
-            benchmark: Some(benchmark),
+            click: Some(Click::Benchmark(benchmark)),
             ..Action::new(title, ActionKind::Other, Vec::new())
         }
     })
+    .chain([report])
     .collect()
 }
 
@@ -120,13 +126,13 @@ mod tests {
             BenchDevice { id: "cuda:0".to_owned(), disabled: Some("no GPU".to_owned()) },
         ];
         let snapshot = snapshot.shown(Display { devices, ..Display::default() });
-        let actions = benchmarks(&snapshot, offset).into_iter().map(|action| {
-            let benchmark = action.benchmark.expect("a benchmark");
+        let actions = benchmarks(&snapshot, offset).into_iter().filter_map(|action| {
+            let Some(Click::Benchmark(benchmark)) = action.click else { return None };
             let scope = benchmark.scope.unwrap_or_default();
-            match action.disabled {
+            Some(match action.disabled {
                 Some(reason) => format!("{} [{scope}]: {reason}", action.title),
                 None => format!("{} [{scope}]", action.title),
-            }
+            })
         });
         actions.collect()
     }

@@ -10,7 +10,7 @@ pub use benchmark::{BenchDevice, Benchmark};
 use analysis::{Place, Severity, What};
 use syntax::{Kind, SyntaxNode, TextRange, TextSize, ast};
 
-use crate::{Edit, Snapshot, dims, lines::step_lines};
+use crate::{Click, Edit, Snapshot, dims, lines::step_lines};
 
 /// What an action is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,8 +36,8 @@ pub struct Action {
     pub is_preferred: bool,
     /// Why it cannot be done now.
     pub disabled: Option<String>,
-    /// What it measures.
-    pub benchmark: Option<Benchmark>,
+    /// What it does instead of edits.
+    pub click: Option<Click>,
 }
 
 impl Action {
@@ -48,7 +48,7 @@ impl Action {
             edits,
             is_preferred: false,
             disabled: None,
-            benchmark: None,
+            click: None,
         }
     }
 }

@@ -8,7 +8,7 @@ pub use table::bar;
 
 use std::process::ExitCode;
 
-use analysis::{Model, Options};
+use analysis::{Model, Options, Totals};
 use clap::{Args, ValueEnum};
 
 use crate::{
@@ -41,6 +41,9 @@ struct Layout {
     /// The largest first, by this column.
     #[arg(long, value_enum)]
     sort: Option<Sort>,
+    /// How many lines are shown.
+    #[arg(long)]
+    top: Option<usize>,
 }
 
 /// What a line of the table is.
@@ -66,6 +69,18 @@ pub enum Sort {
     Memory,
 }
 
+impl Sort {
+    /// The column in sums.
+    fn of(self, totals: &Totals) -> u128 {
+        match self {
+            Sort::Params => totals.params,
+            Sort::Macs => totals.macs,
+            Sort::Flops => totals.flops,
+            Sort::Memory => totals.activation_bytes,
+        }
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
     Human,
@@ -85,8 +100,13 @@ pub fn parse_depth(text: &str) -> Result<usize, String> {
 
 /// Every layer of a model, for an editor.
 pub fn layers(model: &Model) -> String {
-    let layout = Layout { by: By::Tree, depth: usize::MAX, sort: None };
+    let layout = Layout { by: By::Tree, depth: usize::MAX, sort: None, top: None };
     anstream::adapter::strip_str(&table::human(model, &layout)).to_string()
+}
+
+/// The report of a model, for an editor.
+pub fn report(model: &Model) -> serde_json::Result<String> {
+    html::page(model)
 }
 
 pub fn run(arguments: &Arguments) -> super::Result {
@@ -109,7 +129,7 @@ pub fn run(arguments: &Arguments) -> super::Result {
                 anstream::println!("{source}");
             }
         }
-        Format::Html => anstream::print!("{}", html::page(model)?),
+        Format::Html => anstream::print!("{}", self::report(model)?),
         Format::Csv => anstream::print!("{}", table::csv(model, &arguments.layout)),
         Format::Markdown => anstream::print!("{}", table::markdown(model, &arguments.layout)),
     }

@@ -322,13 +322,13 @@ impl MainLoop {
         let (client, runtime, world) =
             (self.client.clone(), self.runtime.clone(), self.world.clone());
         self.spawn(move || {
-            let address = view.address(&world);
+            let (address, is_external) = (view.address(&world), view.is_external());
             runtime.spawn(async move {
                 match address {
                     Ok(uri) => {
                         let show = lsp::ShowDocumentParams {
                             uri,
-                            external: Some(false),
+                            external: Some(is_external),
                             take_focus: Some(true),
                             selection: None,
                         };

@@ -39,6 +39,8 @@ pub const SCHEME: &str = "taper";
 pub enum View {
     /// The table of a model of a document.
     Layers { path: String, model: String },
+    /// The report of a model of a document, for a browser.
+    Report { path: String, model: String },
     /// The tensors of a checkpoint by module.
     Tensors { path: String },
     /// A file of the library.
@@ -56,6 +58,7 @@ impl View {
     pub fn uri(&self) -> Option<Url> {
         let (kind, path) = match self {
             View::Layers { path, model } => ("layers", format!("{}/{model}.txt", encoded(path)?)),
+            View::Report { path, model } => ("report", format!("{}/{model}.html", encoded(path)?)),
             View::Tensors { path } => ("tensors", format!("{}.txt", encoded(path)?)),
             View::Library { path } => ("library", format!("/{path}")),
         };
@@ -72,6 +75,10 @@ impl View {
                 let (path, model) = uri.path().strip_suffix(".txt")?.rsplit_once('/')?;
                 View::Layers { path: decoded(path)?, model: model.to_owned() }
             }
+            "report" => {
+                let (path, model) = uri.path().strip_suffix(".html")?.rsplit_once('/')?;
+                View::Report { path: decoded(path)?, model: model.to_owned() }
+            }
             "tensors" => View::Tensors { path: decoded(uri.path().strip_suffix(".txt")?)? },
             "library" => View::Library { path: uri.path().trim_start_matches('/').to_owned() },
             _ => return None,
@@ -86,6 +93,14 @@ impl View {
                     snapshot.analysis().model(model).map(summary::layers)
                 });
                 found.flatten().ok_or_else(|| format!("{path} has no model `{model}` now"))
+            }
+            View::Report { path, model } => {
+                let found = world.with_snapshot(path, |snapshot| {
+                    snapshot.analysis().model(model).map(summary::report)
+                });
+                let page =
+                    found.flatten().ok_or_else(|| format!("{path} has no model `{model}` now"))?;
+                page.map_err(|error| error.to_string())
             }
             View::Tensors { path } => {
                 let open = uri(path).and_then(|uri| world.documents.get(&uri));
@@ -102,10 +117,15 @@ impl View {
         }
     }
 
+    /// It is opened by another program than the editor.
+    pub fn is_external(&self) -> bool {
+        matches!(self, View::Report { .. })
+    }
+
     /// What the client can open: its address, or a file with its text.
     pub fn address(&self, world: &World) -> Result<Url, String> {
         let own = self.uri().ok_or("this has no address")?;
-        if world.client.reads_content {
+        if world.client.reads_content && !self.is_external() {
             return Ok(own);
         }
         let file = |view: &View, below: &Path| {
@@ -150,6 +170,10 @@ mod tests {
             (
                 View::Layers { path: path(), model: "Llama".to_owned() },
                 "taper://layers/models/my%20llama/config.json/Llama.txt",
+            ),
+            (
+                View::Report { path: path(), model: "Llama".to_owned() },
+                "taper://report/models/my%20llama/config.json/Llama.html",
             ),
             (View::Tensors { path: path() }, "taper://tensors/models/my%20llama/config.json.txt"),
             (

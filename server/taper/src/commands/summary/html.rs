@@ -146,6 +146,7 @@ fn footer(model: &Model) -> String {
     let Some(Counted { convention, .. }) = model.counted else {
         return format!("taper {version}");
     };
-    let skipped = Seen::of(model).skipped().map_or(String::new(), |kinds| format!(" · skips {kinds}"));
+    let skipped =
+        Seen::of(model).skipped().map_or(String::new(), |kinds| format!(" · skips {kinds}"));
     format!("taper {version} · counted as by {}{skipped}", convention.summary)
 }

@@ -8,7 +8,7 @@ use ide::{Units, dims, percent};
 
 use layers::Unit;
 
-use super::{By, Layout, Sort};
+use super::{By, Layout};
 
 /// A line of the table.
 struct Line {
@@ -16,13 +16,17 @@ struct Line {
     kind: String,
     output: String,
     totals: Totals,
+    /// The share of all lines down to this one in what they are sorted by.
+    together: String,
 }
 
 /// The columns; of a tool that counts one of MACs and FLOPs, the other has no meaning.
-fn columns(model: &Model, cells: [String; 8]) -> Vec<String> {
+fn columns(model: &Model, layout: &Layout, cells: [String; 9]) -> Vec<String> {
     let is_there = |column: usize| match column {
         MACS => model.gives(Unit::Macs),
         FLOPS => model.gives(Unit::Flops),
+        // In a tree a line holds those below it.
+        TOGETHER => layout.sort.is_some() && layout.by != By::Tree,
         _ => true,
     };
     let cells = cells.into_iter().enumerate();
@@ -32,12 +36,14 @@ fn columns(model: &Model, cells: [String; 8]) -> Vec<String> {
 /// Where they stand among the columns.
 const MACS: usize = 4;
 const FLOPS: usize = 5;
+const TOGETHER: usize = 7;
 const SHARE: &str = "share of ";
 
-fn header(model: &Model) -> Vec<String> {
+fn header(model: &Model, layout: &Layout) -> Vec<String> {
     let share = format!("{SHARE}{}s", model.unit().name());
-    let names = ["layer", "kind", "output", "params", "MACs", "FLOPs", &share, "activations"];
-    columns(model, names.map(str::to_owned))
+    let names =
+        ["layer", "kind", "output", "params", "MACs", "FLOPs", &share, "together", "activations"];
+    columns(model, layout, names.map(str::to_owned))
 }
 
 const UNITS: Units = Units { decimal_bytes: false, digits: 3 };
@@ -46,7 +52,7 @@ const UNITS: Units = Units { decimal_bytes: false, digits: 3 };
 pub fn human(model: &Model, layout: &Layout) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
-    let header = header(model);
+    let header = header(model, layout);
     table.set_header(&header);
     let whole = model.totals().work(model.unit());
     for line in lines(model, layout) {
@@ -61,9 +67,10 @@ pub fn human(model: &Model, layout: &Layout) -> String {
             nonzero(macs, UNITS.count(macs)),
             nonzero(flops, UNITS.count(flops)),
             nonzero(own, format!("{} {:>7}", bar(own, whole), percent(own, whole))),
+            line.together,
             nonzero(activation_bytes, UNITS.bytes(activation_bytes)),
         ];
-        table.add_row(columns(model, cells));
+        table.add_row(columns(model, layout, cells));
     }
     for (index, name) in header.iter().enumerate().skip(3) {
         if let Some(column) = table.column_mut(index).filter(|_| !name.starts_with(SHARE)) {
@@ -80,18 +87,18 @@ pub fn human(model: &Model, layout: &Layout) -> String {
 pub fn markdown(model: &Model, layout: &Layout) -> String {
     let mut table = Table::new();
     table.load_style(presets::ASCII_MARKDOWN);
-    table.set_header(header(model));
+    table.set_header(header(model, layout));
     for line in lines(model, layout) {
-        table.add_row(exact(&line, model));
+        table.add_row(exact(&line, model, layout));
     }
     format!("{}\n", table.trim_fmt())
 }
 
 /// The table as comma-separated values, with exact numbers.
 pub fn csv(model: &Model, layout: &Layout) -> String {
-    let mut out = header(model).join(",") + "\n";
+    let mut out = header(model, layout).join(",") + "\n";
     for line in lines(model, layout) {
-        let cells = exact(&line, model);
+        let cells = exact(&line, model, layout);
         let quoted: Vec<String> = cells.iter().map(|cell| csv_cell(cell)).collect();
         out.push_str(&(quoted.join(",") + "\n"));
     }
@@ -106,7 +113,7 @@ fn csv_cell(cell: &str) -> String {
     }
 }
 
-fn exact(line: &Line, model: &Model) -> Vec<String> {
+fn exact(line: &Line, model: &Model, layout: &Layout) -> Vec<String> {
     let Totals { params, macs, flops, activation_bytes, .. } = line.totals;
     let cells = [
         line.name.trim_start().to_owned(),
@@ -116,9 +123,10 @@ fn exact(line: &Line, model: &Model) -> Vec<String> {
         macs.to_string(),
         flops.to_string(),
         percent(line.totals.work(model.unit()), model.totals().work(model.unit())),
+        line.together.clone(),
         activation_bytes.to_string(),
     ];
-    columns(model, cells)
+    columns(model, layout, cells)
 }
 
 fn lines(model: &Model, layout: &Layout) -> Vec<Line> {
@@ -133,18 +141,18 @@ fn lines(model: &Model, layout: &Layout) -> Vec<Line> {
         By::Block => summed(model, |_, block| block.map(str::to_owned)),
     };
     if let Some(sort) = layout.sort {
-        lines.sort_by_key(|line| {
-            std::cmp::Reverse(match sort {
-                Sort::Params => line.totals.params,
-                Sort::Macs => line.totals.macs,
-                Sort::Flops => line.totals.flops,
-                Sort::Memory => line.totals.activation_bytes,
-            })
-        });
+        lines.sort_by_key(|line| std::cmp::Reverse(sort.of(&line.totals)));
+        let whole = sort.of(model.totals());
+        let mut sum = 0u128;
+        for line in &mut lines {
+            sum = sum.saturating_add(sort.of(&line.totals));
+            line.together = percent(sum, whole);
+        }
         if layout.by == By::Tree {
             lines.iter_mut().for_each(|line| line.name = line.name.trim_start().to_owned());
         }
     }
+    lines.truncate(layout.top.unwrap_or(usize::MAX));
     lines
 }
 
@@ -190,6 +198,7 @@ fn tree_line(model: &Model, step: &Step, copies: &[Arc<Step>], depth: usize) -> 
         kind,
         output: output(model, step),
         totals: multiplied(&step.totals, times),
+        together: String::new(),
     }
 }
 
@@ -221,6 +230,7 @@ fn by_layer(model: &Model) -> Vec<Line> {
             kind: row.step.kind().to_owned(),
             output: output(model, row.step),
             totals: row.totals,
+            together: String::new(),
         });
         ControlFlow::Continue(())
     });
@@ -236,7 +246,16 @@ fn summed(model: &Model, key: impl Fn(&Step, Option<&str>) -> Option<String>) ->
         };
         let index = lines.iter().position(|(line, _)| line.name == key).unwrap_or_else(|| {
             let (kind, output) = Default::default();
-            lines.push((Line { name: key, kind, output, totals: Totals::default() }, 0));
+            lines.push((
+                Line {
+                    name: key,
+                    kind,
+                    output,
+                    totals: Totals::default(),
+                    together: String::new(),
+                },
+                0,
+            ));
             lines.len() - 1
         });
         let (line, leaves) = &mut lines[index];

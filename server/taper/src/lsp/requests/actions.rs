@@ -45,11 +45,9 @@ fn convert(context: Context<'_>, action: ide::Action, diagnostics: &[Diagnostic]
     for edit in &action.edits {
         edits.add(context.world, &context.snapshot().workspace, edit.place, &edit.text);
     }
-    let does_edit = action.disabled.is_none() && action.benchmark.is_none();
-    let command = action
-        .benchmark
-        .as_ref()
-        .map(|benchmark| Command { title: action.title.clone(), ..run(context, benchmark) });
+    let does_edit = action.disabled.is_none() && action.click.is_none();
+    let command = action.click.as_ref().and_then(|click| clicked(context, click));
+    let command = command.map(|command| Command { title: action.title.clone(), ..command });
     let solved = (action.kind == ActionKind::QuickFix).then(|| diagnostics.to_vec());
     CodeAction {
         title: action.title,
@@ -74,16 +72,24 @@ pub fn code_lenses(context: Context<'_>, _: CodeLensParams) -> Option<Vec<CodeLe
         return Some(vec![code_lens(context, lens, click)]);
     }
     let lenses = ide::lenses(context.snapshot()).into_iter().map(|lens| {
-        let click = match &lens.click {
-            Some(Click::Layers(model)) => {
-                show(context, &View::Layers { path: path(), model: model.to_string() })
-            }
-            Some(Click::Benchmark(benchmark)) => Some(run(context, benchmark)),
-            None => None,
-        };
+        let click = lens.click.as_ref().and_then(|click| clicked(context, click));
         code_lens(context, lens, click)
     });
     Some(lenses.collect())
+}
+
+/// The command of a click, where the client can do it.
+fn clicked(context: Context<'_>, click: &Click) -> Option<Command> {
+    let path = || context.document.path.clone();
+    match click {
+        Click::Layers(model) => {
+            show(context, &View::Layers { path: path(), model: model.to_string() })
+        }
+        Click::Report(model) => {
+            show(context, &View::Report { path: path(), model: model.to_string() })
+        }
+        Click::Benchmark(benchmark) => Some(run(context, benchmark)),
+    }
 }
 
 /// The command that shows a document, where the client can.
