@@ -435,3 +435,53 @@ fn attention(model: &Model) -> (u128, u128) {
 fn number(value: &Value) -> Option<u128> {
     value.as_u64().map(u128::from)
 }
+
+/// What PyTorch keeps for the backward pass on a GPU, and the FLOPs of both passes (tests/peers/training.py
+/// --device cuda, on an H200).
+#[test]
+fn training() {
+    for (name, theirs) in read("training").as_object().expect("models") {
+        let (workspace, file) = files::load(&path_of(name));
+        let set = vec![("N".to_owned(), theirs["batch"].to_string())];
+        let options =
+            analysis::Options { set, count: Some(by_name("torch")), ..Default::default() };
+        let analysis = analysis::analyse(&workspace, file, &options);
+        let model = &analysis.models[0];
+        let ours = analysis::Training::of(model, analysis::Recomputation::None).expect("a sum");
+        // Attention in f32 rounds the number of its sums up to 32, and keeps two seeds: 12 times.
+        let of_kernels = if name == "vit_b_16" { 12 * (2 * 12 * (224 - 197) * 4 + 16) } else { 0 };
+        assert_eq!(Some(ours.kept_bytes + of_kernels), number(&theirs["kept"]), "{name}: kept");
+        let flops = model.totals().flops + 2 * ours.backward_macs;
+        // FlopCounterMode counts the gradients of grouped weights as often as there are groups
+        // (pytorch pull request 183405). All but the image's gradient is as much as forward.
+        let theirs = match name.as_str() {
+            "mobilenet_v2" => Some(3 * model.totals().flops - 2 * 2 * 32 * 112 * 112 * 27),
+            _ => number(&theirs["flops"]),
+        };
+        assert_eq!(Some(flops), theirs, "{name}: FLOPs");
+    }
+}
+
+/// Computed again, blocks keep what goes into them, and one of them at a time what is inside.
+#[test]
+fn training_with_recomputation() {
+    let mut workspace = analysis::Workspace::default();
+    let text = "block B { a: Linear(64, bias=false); GELU; b: Linear(16, bias=false) }
+model M { input x: f32[N = 4, 16]; first: Linear(16, bias=false); repeat 3 { B } }";
+    let file = workspace.insert("m.taper", syntax::parse(text));
+    let analysis = analysis::analyse(&workspace, file, &Default::default());
+    let of =
+        |recomputation| analysis::Training::of(&analysis.models[0], recomputation).expect("a sum");
+    let (small, large) = (4 * 16 * 4u128, 4 * 64 * 4u128);
+    let all = of(analysis::Recomputation::None);
+    // The input, what goes into each block, and its two wide tensors.
+    assert_eq!(all.kept_bytes, small + 3 * (small + 2 * large));
+    assert_eq!(all.recomputed_flops, 0);
+    let again = of(analysis::Recomputation::Blocks);
+    assert_eq!(again.kept_bytes, small + 3 * small + 2 * large);
+    assert_eq!(again.recomputed_flops, 3 * (2 * 2 * 4 * 16 * 64 + 4 * 64));
+    // No gradient of the input: one product less.
+    let forward = analysis.models[0].totals().macs;
+    assert_eq!(all.backward_macs, 2 * forward - 4 * 16 * 16);
+    assert_eq!(again.backward_macs, all.backward_macs);
+}

@@ -21,6 +21,7 @@ mod promise;
 mod quantization;
 mod rows;
 mod seen;
+mod training;
 mod weights;
 mod workspace;
 mod written;
@@ -40,6 +41,7 @@ pub use model::{Dim, Model, PartUse, Use, WeightBytes};
 pub use quantization::{Quantization, Stored};
 pub use rows::{Located, Row, Visited};
 pub use seen::Seen;
+pub use training::{Recomputation, Training};
 pub use workspace::{FileId, NodeRef, Place, Workspace};
 pub use written::{
     Counted, Expert, Export, Flowing, Inner, LayerUse, Part, Segments, Source, Stated, Step,

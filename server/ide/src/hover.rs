@@ -1,8 +1,8 @@
 //! Hover: what a name or a layer is, what it costs and why.
 
 use analysis::{
-    DataSheet, DefinitionKind, LayerUse, Model, NodeRef, PartUse, Seen, Step, Totals, Use, What,
-    grouped,
+    DataSheet, DefinitionKind, LayerUse, Model, NodeRef, PartUse, Recomputation, Seen, Step,
+    Totals, Training, Use, What, grouped,
 };
 use layers::{Cost, Entry, Overflow, Unit};
 use syntax::{Kind, SyntaxNode, TextRange, TextSize, ast};
@@ -221,6 +221,7 @@ fn item_markdown(snapshot: &Snapshot, reference: NodeRef, item: ast::Item<'_>) -
         out.push_str(&growth_markdown(snapshot, model, None));
         out.push_str(&measured_markdown(snapshot, model));
         out.push_str(&counted_markdown(model));
+        out.push_str(&training_markdown(units, model));
         if let Some(sheet) = snapshot.display.estimate.filter(|_| model.counted.is_none()) {
             let layers = analysis::estimate(model, &sheet.ceilings(model.dtype()));
             let seconds = layers.iter().map(|layer| layer.seconds).sum();
@@ -230,6 +231,19 @@ fn item_markdown(snapshot: &Snapshot, reference: NodeRef, item: ast::Item<'_>) -
         out.push_str(&part_uses_markdown(model, uses));
     }
     out
+}
+
+/// What a step of training computes and keeps, by our own rules.
+fn training_markdown(units: Units, model: &Model) -> String {
+    let is_own = model.counted.is_none() && model.totals().is_complete();
+    let training = Training::of(model, Recomputation::None).ok().filter(|_| is_own);
+    let Some(training) = training else { return String::new() };
+    let flops = model.totals().flops.saturating_add(training.backward_flops);
+    format!(
+        "- a step of training: {}, {} kept for the backward pass\n",
+        units.count_of(flops, "FLOP"),
+        units.bytes(training.kept_bytes)
+    )
 }
 
 /// Whose rules count the model, and what they pass over.

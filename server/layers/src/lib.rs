@@ -33,6 +33,7 @@ mod layer;
 mod module;
 mod refusal;
 mod shape;
+mod training;
 mod window;
 
 pub mod operators;
@@ -78,3 +79,4 @@ pub use layer::{Buffer, Layer};
 pub use module::Module;
 pub use refusal::{At, Reason, Refusal};
 pub use shape::{MAX_DIMS, MAX_SIZE, Overflow, Shape, TensorType, product};
+pub use training::{Backward, Inputs as KeptInputs, Kept, backward, kept};

@@ -8,6 +8,7 @@ mod files;
 mod lsp;
 mod report;
 mod revision;
+mod training;
 mod worker;
 
 use std::process::ExitCode;

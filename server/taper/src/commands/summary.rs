@@ -14,6 +14,7 @@ use clap::{Args, ValueEnum};
 use crate::{
     commands::{CountArguments, ModelArguments},
     report,
+    training::{self, Need},
 };
 
 #[derive(Args)]
@@ -24,6 +25,8 @@ pub struct Arguments {
     layout: Layout,
     #[command(flatten)]
     count: CountArguments,
+    #[command(flatten)]
+    training: training::Arguments,
     /// How to print.
     #[arg(long, value_enum, default_value_t = Format::Human)]
     format: Format,
@@ -118,13 +121,22 @@ pub fn run(arguments: &Arguments) -> super::Result {
         report::print(&workspace, &analysis.diagnostics);
     }
     let model = arguments.model.choose(&analysis)?;
+    // What a tool counts is not what a device does.
+    let need = match arguments.training.training.filter(|_| model.counted.is_none()) {
+        Some(optimizer) => {
+            let need = Need::of(model, optimizer, arguments.training);
+            Some(need.map_err(|overflow| overflow.to_string())?)
+        }
+        None => None,
+    };
     match arguments.format {
         Format::Json => {
-            let summary = json::Summary::new(&workspace, &analysis, model);
+            let summary = json::Summary::new(&workspace, &analysis, model, need);
             anstream::println!("{}", serde_json::to_string_pretty(&summary)?);
         }
         Format::Human => {
             anstream::print!("{}", table::human(model, &arguments.layout));
+            anstream::print!("{}", need.map_or(String::new(), |need| table::training(&need)));
             if let Some(source) = source {
                 anstream::println!("{source}");
             }

@@ -6,7 +6,7 @@ use analysis::{Analysis, Flowing, Model, Row, Seen, Workspace};
 use layers::{DType, Unit};
 use serde::Serialize;
 
-use crate::{count, report};
+use crate::{count, report, training::Need};
 
 /// The version of this contract.
 const FORMAT: u32 = 1;
@@ -17,6 +17,9 @@ pub struct Summary {
     model: String,
     file: String,
     count: &'static str,
+    /// What training needs, if that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    training: Option<Need>,
     symbols: BTreeMap<String, u64>,
     arguments: BTreeMap<String, serde_json::Value>,
     uncounted: Vec<String>,
@@ -93,7 +96,12 @@ struct Tensor {
 }
 
 impl Summary {
-    pub fn new(workspace: &Workspace, analysis: &Analysis, model: &Model) -> Summary {
+    pub fn new(
+        workspace: &Workspace,
+        analysis: &Analysis,
+        model: &Model,
+        training: Option<Need>,
+    ) -> Summary {
         let mut layers = Vec::new();
         let mut uncounted: Vec<String> = Vec::new();
         model.rows(|row| {
@@ -112,6 +120,7 @@ impl Summary {
             model: model.name.to_string(),
             file: workspace.path(analysis.file).to_owned(),
             count: count::name(model.counted.map(|counted| counted.convention)),
+            training,
             symbols: model
                 .symbols
                 .iter()

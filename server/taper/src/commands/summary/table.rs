@@ -9,6 +9,7 @@ use ide::{Units, dims, percent};
 use layers::Unit;
 
 use super::{By, Layout};
+use crate::training::Need;
 
 /// A line of the table.
 struct Line {
@@ -275,6 +276,30 @@ pub fn bar(part: u128, whole: u128) -> String {
     let eighths = (share * 80.0).round() as usize;
     let bar = format!("{}{}", "█".repeat(eighths / 8), EIGHTHS[eighths % 8]);
     format!("{bar}{}", " ".repeat(10usize.saturating_sub(bar.chars().count())))
+}
+
+/// What training needs, below the totals.
+pub fn training(need: &Need) -> String {
+    let mut out = String::from("Training\n");
+    let mut line = |name: &str, value: String| out.push_str(&format!("  {name:<18}{value}\n"));
+    let held = [
+        ("weights", need.weight_bytes),
+        ("master copy", need.master_bytes),
+        ("gradients", need.gradient_bytes),
+        ("optimizer states", need.state_bytes),
+        ("kept for backward", need.kept_bytes),
+    ];
+    for (name, bytes) in held.into_iter().filter(|(_, bytes)| *bytes > 0) {
+        line(name, UNITS.bytes(bytes));
+    }
+    line(
+        "together",
+        format!("{} at most, without workspaces of kernels", UNITS.bytes(need.bytes())),
+    );
+    let times = need.flops() as f64 / (need.forward_flops as f64).max(1.0);
+    let flops = UNITS.count_of(need.flops(), "FLOP");
+    line("a step", format!("{flops} ({}, {times:.2} × forward)", need.flops()));
+    out
 }
 
 fn footer(model: &Model) -> String {
