@@ -175,6 +175,14 @@ fn the_pictures_are_current() {
         "--depth",
         "4",
     ]));
+    expect_file!["../../docs/images/charts.svg"].assert_eq(&picture(&[
+        "summary",
+        "examples/mobilenet_v2.taper",
+        "--by",
+        "kind",
+        "--charts",
+        "h100",
+    ]));
     expect_file!["../../docs/images/sweep.svg"].assert_eq(&picture(&[
         "sweep",
         "examples/alexnet.taper",

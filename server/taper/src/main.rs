@@ -57,6 +57,8 @@ enum Command {
     Sweep(commands::sweep::Arguments),
     /// Compare two models, layer by layer: files, settings, or a file with what it was in git.
     Diff(commands::diff::Arguments),
+    /// Copy an architecture of the library to a file to edit.
+    New(commands::new::Arguments),
     /// Check files, and print what is wrong as rustc does.
     Check(commands::check::Arguments),
     /// Write files in the one layout.
@@ -88,6 +90,7 @@ fn main() -> ExitCode {
         Command::Why(arguments) => commands::why::run(&arguments),
         Command::Sweep(arguments) => commands::sweep::run(&arguments),
         Command::Diff(arguments) => commands::diff::run(&arguments),
+        Command::New(arguments) => commands::new::run(&arguments),
         Command::Check(arguments) => commands::check::run(&arguments),
         Command::Fmt(arguments) => commands::fmt::run(&arguments),
         Command::Bench(arguments) => commands::bench::run(&arguments),

@@ -9,6 +9,7 @@ pub mod fits;
 pub mod fmt;
 pub mod hints;
 pub mod inspect;
+pub mod new;
 pub mod summary;
 pub mod sweep;
 pub mod why;

@@ -1,5 +1,6 @@
 //! `taper summary`: the model as a table.
 
+mod charts;
 mod html;
 mod json;
 mod table;
@@ -12,7 +13,7 @@ use analysis::{Model, Options, Totals};
 use clap::{Args, ValueEnum};
 
 use crate::{
-    commands::{CountArguments, ModelArguments},
+    commands::{CountArguments, ModelArguments, estimate},
     report,
     training::{self, Need},
 };
@@ -27,6 +28,9 @@ pub struct Arguments {
     count: CountArguments,
     #[command(flatten)]
     training: training::Arguments,
+    /// A treemap of the work, and what bounds each layer on a device: `--charts h100`.
+    #[arg(long, value_name = "DEVICE", num_args = 0..=1, default_missing_value = "h100")]
+    charts: Option<String>,
     /// How to print.
     #[arg(long, value_enum, default_value_t = Format::Human)]
     format: Format,
@@ -137,6 +141,10 @@ pub fn run(arguments: &Arguments) -> super::Result {
         Format::Human => {
             anstream::print!("{}", table::human(model, &arguments.layout));
             anstream::print!("{}", need.map_or(String::new(), |need| table::training(&need)));
+            if let Some(device) = &arguments.charts {
+                let (name, ceilings) = estimate::limits(device, model.dtype())?;
+                anstream::print!("\n{}", charts::charts(model, &name, ceilings));
+            }
             if let Some(source) = source {
                 anstream::println!("{source}");
             }
