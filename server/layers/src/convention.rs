@@ -167,6 +167,18 @@ impl Convention {
     }
 }
 
+/// What most tools have in common.
+const MACS: Convention = Convention {
+    name: "",
+    summary: "",
+    gives: &[Unit::Macs],
+    parameters: Parameters::All,
+    sum: Sum::AllCalls,
+    per_item: false,
+    block: None,
+    rows: &[],
+};
+
 /// The class of a layer. transformers' activations are those of torch.nn, or classes of its own that took
 /// a function before any tool could patch it.
 fn class_of<'k>(kind: &'k str, arguments: Option<&Arguments>) -> &'k str {

@@ -4,7 +4,7 @@
 use super::{
     ADAPTIVE_AVERAGES, ADAPTIVE_MAXIMA, AVERAGE_POOLS, BATCH_NORMS, CELLS, CONVOLUTIONS,
     Calls::{All, Functions, Modules},
-    Convention, INSTANCE_NORMS, MAX_POOLS, Parameters, RECURRENT, Row, Sum, TRANSPOSED, UPSAMPLES,
+    Convention, INSTANCE_NORMS, MACS, MAX_POOLS, RECURRENT, Row, TRANSPOSED, UPSAMPLES,
     rule::{Attention, Convolution, Recurrent, Rule},
 };
 use crate::Unit;
@@ -17,10 +17,6 @@ pub(super) static CONVENTION: Convention = Convention {
     name: "calflops",
     summary: "calflops 0.3.2: FLOPs and MACs of functions; no bias of a Linear, no fused attention, 1 for an element of a pool or an activation",
     gives: &[Unit::Macs, Unit::Flops],
-    parameters: Parameters::All,
-    sum: Sum::AllCalls,
-    per_item: false,
-    block: None,
     rows: &[&[
         Row(All, CONVOLUTIONS, Rule::Convolution(Convolution::Symmetric)),
         Row(All, TRANSPOSED, Rule::Convolution(Convolution::DividedTwice)),
@@ -45,4 +41,5 @@ pub(super) static CONVENTION: Convention = Convention {
         Row(Modules, RECURRENT, RNN),
         Row(Modules, CELLS, RNN),
     ]],
+    ..MACS
 };

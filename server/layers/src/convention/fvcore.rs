@@ -4,21 +4,15 @@
 use super::{
     BATCH_NORMS, CELLS, CONVOLUTIONS,
     Calls::All,
-    Convention, INSTANCE_NORMS, Parameters, Row, Sum, TRANSPOSED, UPSAMPLES,
+    Convention, INSTANCE_NORMS, MACS, Row, TRANSPOSED, UPSAMPLES,
     rule::{Attention, Rule},
 };
-use crate::Unit;
 
 const NORM: Rule = Rule::Normalization { plain: 4, weighted: 5 };
 
 pub(super) static CONVENTION: Convention = Convention {
     name: "fvcore",
     summary: "fvcore 0.1.5.post20221221: MACs of convolutions, matrix products and norms, without biases; no attention, pools or activations",
-    gives: &[Unit::Macs],
-    parameters: Parameters::All,
-    sum: Sum::AllCalls,
-    per_item: false,
-    block: None,
     rows: &[&[
         Row(All, CONVOLUTIONS, Rule::ProductsOfNumberedPadding),
         Row(All, TRANSPOSED, Rule::Products { bias: false }),
@@ -34,4 +28,5 @@ pub(super) static CONVENTION: Convention = Convention {
         Row(All, &["Interpolate"], Rule::UpsampledImage { nearest: 1, bilinear: 4 }),
         Row(All, &["GridSample"], Rule::Outputs(4)),
     ]],
+    ..MACS
 };

@@ -4,10 +4,9 @@
 use super::{
     ADAPTIVE_AVERAGES, ADAPTIVE_MAXIMA, AVERAGE_POOLS, BATCH_NORMS, CELLS, CONVOLUTIONS,
     Calls::{All, Functions, Modules},
-    Convention, INSTANCE_NORMS, MAX_POOLS, Parameters, RECURRENT, Row, Sum, TRANSPOSED, UPSAMPLES,
+    Convention, INSTANCE_NORMS, MACS, MAX_POOLS, RECURRENT, Row, TRANSPOSED, UPSAMPLES,
     rule::{Attention, Convolution, Recurrent, Rule},
 };
-use crate::Unit;
 
 const NORM: Rule = Rule::Normalization { plain: 1, weighted: 2 };
 
@@ -52,31 +51,20 @@ pub(super) static CONVENTIONS: [Convention; 3] = [
     Convention {
         name: "ptflops",
         summary: "ptflops 0.7.5, backend pytorch: MACs of modules by the batch, and of functions, so that activations and pools count twice",
-        gives: &[Unit::Macs],
-        parameters: Parameters::All,
-        sum: Sum::AllCalls,
         per_item: true,
-        block: None,
         rows: &[MODULES, FUNCTIONS],
+        ..MACS
     },
     Convention {
         name: "ptflops-modules",
         summary: "ptflops 0.7.5 with count_functional=False, or before 0.7.0: MACs of modules by the batch",
-        gives: &[Unit::Macs],
-        parameters: Parameters::All,
-        sum: Sum::AllCalls,
         per_item: true,
-        block: None,
         rows: &[MODULES],
+        ..MACS
     },
     Convention {
         name: "ptflops-aten",
         summary: "ptflops 0.7.5, backend aten: MACs of convolutions and matrix products with their biases, no attention",
-        gives: &[Unit::Macs],
-        parameters: Parameters::All,
-        sum: Sum::AllCalls,
-        per_item: false,
-        block: None,
         rows: &[&[
             Row(All, CONVOLUTIONS, Rule::Products { bias: true }),
             Row(All, TRANSPOSED, Rule::Products { bias: true }),
@@ -90,5 +78,6 @@ pub(super) static CONVENTIONS: [Convention; 3] = [
                 Rule::Attention(Attention::Projections { bias: true }),
             ),
         ]],
+        ..MACS
     },
 ];

@@ -4,10 +4,10 @@
 use super::{
     ADAPTIVE_AVERAGES, ADAPTIVE_MAXIMA, AVERAGE_POOLS, BATCH_NORMS, CELLS, CONVOLUTIONS,
     Calls::Modules,
-    Convention, INSTANCE_NORMS, MAX_POOLS, Parameters, RECURRENT, Row, Sum, TRANSPOSED, UPSAMPLES,
+    Convention, INSTANCE_NORMS, MACS, MAX_POOLS, Parameters, RECURRENT, Row, Sum, TRANSPOSED,
+    UPSAMPLES,
     rule::{Convolution, Division, Recurrent, Rule, Window},
 };
-use crate::Unit;
 
 /// Two for an element, and twice that with weights.
 const NORM: Rule = Rule::Normalization { plain: 2, weighted: 4 };
@@ -16,11 +16,7 @@ pub(super) static CONVENTIONS: [Convention; 3] = [
     Convention {
         name: "thop",
         summary: "thop 0.1.1.post2209072238: MACs of modules; no bias of a convolution, 4 for an element of a norm",
-        gives: &[Unit::Macs],
         parameters: Parameters::OfKnownModules,
-        sum: Sum::AllCalls,
-        per_item: false,
-        block: None,
         rows: &[&[
             Row(Modules, CONVOLUTIONS, Rule::Convolution(Convolution::Products)),
             Row(Modules, TRANSPOSED, Rule::Convolution(Convolution::Products)),
@@ -43,15 +39,12 @@ pub(super) static CONVENTIONS: [Convention; 3] = [
                 Rule::Zero,
             ),
         ]],
+        ..MACS
     },
     Convention {
         name: "thop-2020",
         summary: "thop 0.0.31.post2005241907: MACs of modules; a bias of a convolution counts, 2 for an element of a norm",
-        gives: &[Unit::Macs],
         parameters: Parameters::OfKnownModules,
-        sum: Sum::AllCalls,
-        per_item: false,
-        block: None,
         rows: &[&[
             Row(Modules, CONVOLUTIONS, Rule::Convolution(Convolution::WithBias)),
             Row(Modules, TRANSPOSED, Rule::Convolution(Convolution::WithBias)),
@@ -68,15 +61,13 @@ pub(super) static CONVENTIONS: [Convention; 3] = [
             Row(Modules, ADAPTIVE_MAXIMA, Rule::Zero),
             Row(Modules, &["ReLU", "ReLU6", "Dropout", "ZeroPad2d"], Rule::Zero),
         ]],
+        ..MACS
     },
     Convention {
         name: "thop-2019",
         summary: "thop 0.0.22 to 0.0.23.post1907011323: MACs of the last call of each module, summed in float32; a bias for each input channel, activations and pools count",
-        gives: &[Unit::Macs],
         parameters: Parameters::OfLeaves,
         sum: Sum::LastCallsInSinglePrecision,
-        per_item: false,
-        block: None,
         rows: &[&[
             Row(Modules, CONVOLUTIONS, Rule::Convolution(Convolution::WithBiasPerChannel)),
             Row(Modules, &["ConvTranspose2d"], Rule::Convolution(Convolution::WithBias)),
@@ -89,5 +80,6 @@ pub(super) static CONVENTIONS: [Convention; 3] = [
             Row(Modules, &["Linear"], Rule::Linear { sums: 1, bias: false }),
             Row(Modules, &["Dropout"], Rule::Zero),
         ]],
+        ..MACS
     },
 ];

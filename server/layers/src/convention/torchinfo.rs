@@ -1,18 +1,13 @@
 //! [torchinfo](https://github.com/TylerYep/torchinfo) 1.8.0: `layer_info.py`, `calculate_macs`.
 
 use super::{
-    BATCH_NORMS, CELLS, CONVOLUTIONS, Calls::Modules, Convention, INSTANCE_NORMS, Parameters,
-    RECURRENT, Row, Sum, TRANSPOSED, rule::Rule,
+    BATCH_NORMS, CELLS, CONVOLUTIONS, Calls::Modules, Convention, INSTANCE_NORMS, MACS, RECURRENT,
+    Row, TRANSPOSED, rule::Rule,
 };
-use crate::Unit;
 
 pub(super) static CONVENTION: Convention = Convention {
     name: "torchinfo",
     summary: "torchinfo 1.8.0: mult-adds of modules by their parameters; a Linear as if each item had one row, an Embedding all its rows",
-    gives: &[Unit::Macs],
-    parameters: Parameters::All,
-    sum: Sum::AllCalls,
-    per_item: false,
     block: Some(Rule::Parameters),
     rows: &[&[
         Row(Modules, CONVOLUTIONS, Rule::Parameters),
@@ -25,4 +20,5 @@ pub(super) static CONVENTION: Convention = Convention {
         Row(Modules, RECURRENT, Rule::Parameters),
         Row(Modules, CELLS, Rule::Parameters),
     ]],
+    ..MACS
 };

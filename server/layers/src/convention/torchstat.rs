@@ -3,7 +3,7 @@
 
 use super::{
     Calls::Modules,
-    Convention, Parameters, Row, Sum,
+    Convention, MACS, Parameters, Row, Sum,
     rule::{Convolution, Rule, Window},
 };
 use crate::Unit;
@@ -12,11 +12,9 @@ pub(super) static CONVENTIONS: [Convention; 2] = [
     Convention {
         name: "torchstat",
         summary: "torchstat 0.0.7, column Flops: MACs of modules with the bias of a convolution, 1 for an element of an activation or a pool",
-        gives: &[Unit::Macs],
         parameters: Parameters::OfLeaves,
         sum: Sum::LastCalls,
         per_item: true,
-        block: None,
         rows: &[&[
             Row(Modules, &["Conv2d"], Rule::Convolution(Convolution::WithBias)),
             Row(Modules, &["BatchNorm2d"], Rule::Normalization { plain: 1, weighted: 2 }),
@@ -25,6 +23,7 @@ pub(super) static CONVENTIONS: [Convention; 2] = [
             Row(Modules, &["Upsample"], Rule::OutputsOfOneChannel),
             Row(Modules, &["Linear"], Rule::Linear { sums: 0, bias: false }),
         ]],
+        ..MACS
     },
     Convention {
         name: "torchstat-madd",
@@ -33,7 +32,6 @@ pub(super) static CONVENTIONS: [Convention; 2] = [
         parameters: Parameters::OfLeaves,
         sum: Sum::LastCalls,
         per_item: true,
-        block: None,
         rows: &[&[
             Row(
                 Modules,
@@ -52,5 +50,6 @@ pub(super) static CONVENTIONS: [Convention; 2] = [
             Row(Modules, &["Linear"], Rule::Flops(&Rule::Linear { sums: 1, bias: false })),
             Row(Modules, &["Bilinear"], Rule::Flops(&Rule::Bilinear)),
         ]],
+        ..MACS
     },
 ];
