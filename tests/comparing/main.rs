@@ -128,6 +128,23 @@ fn two_tools() {
     assert!(!succeeds && errors.contains("`taper why` compares two"), "{errors}");
 }
 
+/// The report asks for nothing that is not in it.
+#[test]
+fn a_report_is_one_file() {
+    let (page, ..) = taper(&root(), &["summary", "examples/alexnet.taper", "--format", "html"]);
+    assert!(page.starts_with("<!doctype html>"));
+    for asked in ["<script src", "<link", "<img", "@import", "url(http"] {
+        assert!(!page.contains(asked), "{asked}");
+    }
+    let data =
+        page.split("const report = ").nth(1).and_then(|rest| rest.split(";</script>").next());
+    let report: Value = serde_json::from_str(data.expect("the data")).expect("JSON");
+    let layers = report["layers"].as_array().expect("layers");
+    let sum: f64 = layers.iter().map(|layer| layer["work"].as_f64().unwrap()).sum();
+    assert_eq!(sum, 1_430_168_424.0);
+    assert_eq!(report["totals"][0], serde_json::json!(["parameters", "61.1 M", "61,100,840"]));
+}
+
 /// For every pair of tools the terms add up to the difference.
 #[test]
 fn the_terms_are_the_difference() {

@@ -405,6 +405,22 @@ mod tests {
         );
     }
 
+    /// A tool that counts MACs has no FLOPs, whatever the user wants to see.
+    #[test]
+    fn as_another_tool_counts() {
+        let own = snapshot(TEXT);
+        let thop = layers::conventions().find(|one| one.name == "thop");
+        let options = analysis::Options { count: thop, ..Default::default() };
+        let snapshot = Snapshot::new(own.workspace.clone(), own.file(), options);
+        let labels: Vec<String> = hints(&snapshot, None).into_iter().map(|one| one.label).collect();
+        assert!(labels.contains(&"60 params · 48 MAC".to_owned()), "{labels:?}");
+        assert!(labels.iter().all(|label| !label.contains("FLOP")), "{labels:?}");
+        let lens = crate::lenses(&snapshot).pop().expect("a lens");
+        assert!(lens.title.starts_with("60 params · 48 MAC · "), "{}", lens.title);
+        let hover = crate::hover(&snapshot, TextSize::new(60)).map(|hover| hover.markdown);
+        assert!(hover.is_none_or(|text| !text.contains("FLOPs: ") || text.contains("own rules")));
+    }
+
     #[test]
     fn a_hint_has_details() {
         let snapshot = snapshot(TEXT);
