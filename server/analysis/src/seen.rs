@@ -57,7 +57,8 @@ fn sums_parameters(parameters: Parameters, row: &Row<'_>) -> bool {
     let is_layer = matches!(row.step.what, What::Layer(_));
     match parameters {
         Parameters::OfKnownModules => is_layer && row.step.is_seen() && !row.idle,
-        Parameters::OfLeaves => is_layer && !row.idle,
+        Parameters::OfLeaves => is_layer,
+        Parameters::OfCalledLeaves => is_layer && !row.idle,
         Parameters::All => true,
     }
 }

@@ -59,6 +59,8 @@ pub enum Parameters {
     OfKnownModules,
     /// Those of modules that have none inside.
     OfLeaves,
+    /// Those of the same, if they are called.
+    OfCalledLeaves,
     /// All.
     All,
 }

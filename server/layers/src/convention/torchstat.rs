@@ -12,7 +12,7 @@ pub(super) static CONVENTIONS: [Convention; 2] = [
     Convention {
         name: "torchstat",
         summary: "torchstat 0.0.7, column Flops: MACs of modules with the bias of a convolution, 1 for an element of an activation or a pool",
-        parameters: Parameters::OfLeaves,
+        parameters: Parameters::OfCalledLeaves,
         sum: Sum::LastCalls,
         per_item: true,
         rows: &[&[
@@ -29,7 +29,7 @@ pub(super) static CONVENTIONS: [Convention; 2] = [
         name: "torchstat-madd",
         summary: "torchstat 0.0.7, column MAdd: FLOPs of one item's modules, products and the sums between them",
         gives: &[Unit::Flops],
-        parameters: Parameters::OfLeaves,
+        parameters: Parameters::OfCalledLeaves,
         sum: Sum::LastCalls,
         per_item: true,
         rows: &[&[

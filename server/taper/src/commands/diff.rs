@@ -5,7 +5,7 @@ use std::{
     process::ExitCode,
 };
 
-use analysis::{Analysis, Change, Model, Options, Totals};
+use analysis::{Analysis, Change, Model, Options, Severity, Totals};
 use clap::{Args, ValueEnum};
 use comfy_table::{CellAlignment, Table, TableStyle, presets};
 use ide::Units;
@@ -13,7 +13,7 @@ use layers::Unit;
 use serde_json::json;
 
 use crate::{
-    commands::{CountArguments, ModelChoice, parse_setting, summary::parse_depth},
+    commands::{CountArguments, ModelChoice, mistakes, parse_setting, summary::parse_depth},
     files::Opened,
     report,
     revision::Revision,
@@ -103,9 +103,11 @@ pub fn run(arguments: &Arguments) -> super::Result {
     let after = Side::open(other, second, arguments, other.display().to_string())?;
     let (Some(before), Some(after)) = (before, after) else { return Ok(ExitCode::FAILURE) };
     // What was wrong then is past.
-    let mut now = [&before, &after].into_iter().skip(usize::from(revision.is_some()));
-    for side in now.clone() {
-        report::print(&side.opened.workspace, &side.analysis.diagnostics);
+    let mut fails = false;
+    for side in [&before, &after].into_iter().skip(usize::from(revision.is_some())) {
+        let mistakes = mistakes(&side.analysis);
+        fails |= mistakes.iter().any(|mistake| mistake.severity == Severity::Error);
+        report::print(&side.opened.workspace, &mistakes);
     }
     let (old, new) = (before.model()?, after.model()?);
     let names = (described(&before, old, new), described(&after, new, old));
@@ -116,7 +118,6 @@ pub fn run(arguments: &Arguments) -> super::Result {
         Format::Github => anstream::print!("{}", found.markdown(arguments.top, true)),
         Format::Json => anstream::println!("{}", serde_json::to_string_pretty(&found.json())?),
     }
-    let fails = now.any(|side| side.analysis.has_errors());
     Ok(if fails { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 

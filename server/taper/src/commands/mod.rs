@@ -20,7 +20,7 @@ use std::{
     process::ExitCode,
 };
 
-use analysis::{Analysis, Model, Options};
+use analysis::{Analysis, Code, Diagnostic, Model, Options};
 use clap::{
     Args,
     builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
@@ -65,6 +65,13 @@ pub struct ModelChoice {
     pub only: Vec<String>,
     #[command(flatten)]
     pub architectures: Architectures,
+}
+
+/// What is wrong with a model, but for what its file expects of it: at other sizes that is something else.
+pub fn mistakes(analysis: &Analysis) -> Vec<Diagnostic> {
+    let expected = [Code::Expectation, Code::Promise];
+    let wrong = analysis.diagnostics.iter().filter(|found| !expected.contains(&found.code));
+    wrong.cloned().collect()
 }
 
 /// Whose rules count the work.

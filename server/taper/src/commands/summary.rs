@@ -125,8 +125,12 @@ pub fn run(arguments: &Arguments) -> super::Result {
         report::print(&workspace, &analysis.diagnostics);
     }
     let model = arguments.model.choose(&analysis)?;
-    // What a tool counts is not what a device does.
-    let need = match arguments.training.training.filter(|_| model.counted.is_none()) {
+    let need = match arguments.training.training {
+        Some(_) if model.counted.is_some() => {
+            return Err(
+                "what training needs is counted by Taper's own rules: leave --count out".into()
+            );
+        }
         Some(optimizer) => {
             let need = Need::of(model, optimizer, arguments.training);
             Some(need.map_err(|overflow| overflow.to_string())?)

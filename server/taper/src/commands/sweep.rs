@@ -2,14 +2,14 @@
 
 use std::process::ExitCode;
 
-use analysis::{Analysis, Ceilings, Code, Model, Options, Severity};
+use analysis::{Ceilings, Model, Options, Severity};
 use clap::{Args, ValueEnum};
 use comfy_table::{CellAlignment, Table, presets};
 use ide::{Units, duration};
 use layers::Unit;
 use serde::Serialize;
 
-use crate::commands::{CountArguments, ModelArguments, estimate, summary::bar};
+use crate::commands::{CountArguments, ModelArguments, estimate, mistakes, summary::bar};
 
 #[derive(Args)]
 pub struct Arguments {
@@ -117,7 +117,9 @@ pub fn run(arguments: &Arguments) -> super::Result {
             None => None,
         };
         let mut line = Line::new(varied, model, ceilings);
-        line.error = why_not(&analysis);
+        let mut errors = mistakes(&analysis).into_iter();
+        let error = errors.find(|error| error.severity == Severity::Error);
+        line.error = error.map(|error| error.message);
         lines.push(line);
     }
     match arguments.format {
@@ -128,13 +130,6 @@ pub fn run(arguments: &Arguments) -> super::Result {
     }
     let fails = lines.iter().all(|line| line.error.is_some());
     Ok(if fails { ExitCode::FAILURE } else { ExitCode::SUCCESS })
-}
-
-/// Why there is no such model. What it is expected to be at other settings is no reason.
-fn why_not(analysis: &Analysis) -> Option<String> {
-    let expected = [Code::Expectation, Code::Promise];
-    let mut errors = analysis.diagnostics.iter().filter(|one| one.severity == Severity::Error);
-    errors.find(|error| !expected.contains(&error.code)).map(|error| error.message.clone())
 }
 
 /// All settings: the last names vary fastest.
