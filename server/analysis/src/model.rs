@@ -119,6 +119,12 @@ impl Model {
         &self.totals
     }
 
+    /// The sizes shown, in words: `N = 1, H = 224`.
+    pub fn sizes(&self) -> String {
+        let each = self.symbols.iter().map(|symbol| format!("{} = {}", symbol.name, symbol.size));
+        each.collect::<Vec<_>>().join(", ")
+    }
+
     /// Whether there is a figure of this unit: by the rules of a tool there may be none.
     pub fn gives(&self, unit: Unit) -> bool {
         self.counted.is_none_or(|counted| counted.convention.gives(unit))

@@ -377,6 +377,20 @@ fn a_module_that_is_called_again() {
     assert_eq!(macs("thop"), 0);
 }
 
+/// What does not fit is told, whoever counts.
+#[test]
+fn another_tools_counts_may_not_fit() {
+    let mut workspace = Workspace::default();
+    let text = "model M { input x: f32[N = 1, 1099511627776, L = 1099511627776, 1099511627776]
+        Conv2d(1099511627776, 3, padding=1); ReLU; Softmax(dim=1); MaxPool2d(3); LayerNorm; AdaptiveAvgPool2d(7) }";
+    let file = workspace.insert("m.taper", syntax::parse(text));
+    for count in std::iter::once(None).chain(layers::conventions().map(Some)) {
+        let analysis =
+            analysis::analyse(&workspace, file, &Options { count, ..Options::default() });
+        assert!(analysis.has_errors(), "{count:?}");
+    }
+}
+
 #[test]
 fn an_error_in_a_block_says_where_it_is_used() {
     let analysis =

@@ -210,13 +210,8 @@ fn item_markdown(snapshot: &Snapshot, reference: NodeRef, item: ast::Item<'_>) -
             "- peak activations: {}\n",
             units.bytes(model.peak_activation_bytes())
         ));
-        let symbols: Vec<String> = model
-            .symbols
-            .iter()
-            .map(|symbol| format!("{} = {}", symbol.name, symbol.size))
-            .collect();
-        if !symbols.is_empty() {
-            out.push_str(&format!("- shown at {}\n", symbols.join(", ")));
+        if !model.symbols.is_empty() {
+            out.push_str(&format!("- shown at {}\n", model.sizes()));
         }
         out.push_str(&growth_markdown(snapshot, model, None));
         out.push_str(&measured_markdown(snapshot, model));

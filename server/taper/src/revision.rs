@@ -11,9 +11,12 @@ use tempfile::TempDir;
 
 /// Files as they were at a revision.
 pub struct Revision {
-    folder: TempDir,
+    /// They are there as long as this is.
+    _folder: TempDir,
     /// Where the file that was asked for lies.
     pub file: PathBuf,
+    /// Its path in the repository.
+    pub path: String,
 }
 
 impl Revision {
@@ -48,16 +51,11 @@ impl Revision {
         with_index(&root, &index, ["read-tree", commit.trim()], &[])?;
         with_index(&root, &index, ["checkout-index", "-z", "--stdin", &prefix], &wanted)?;
         let file = folder.path().join(inside);
+        let path = inside.display().to_string();
         match file.exists() {
-            true => Ok(Revision { folder, file }),
-            false => Err(format!("{} was not there at {revision}", inside.display())),
+            true => Ok(Revision { _folder: folder, file, path }),
+            false => Err(format!("{path} was not there at {revision}")),
         }
-    }
-
-    /// A path in the folder, as it is in the repository.
-    pub fn shown(&self, path: &str) -> String {
-        let folder = format!("{}/", self.folder.path().display());
-        path.strip_prefix(&folder).unwrap_or(path).to_owned()
     }
 }
 

@@ -81,9 +81,7 @@ impl<'w> Run<'w> {
                 return Value::Unknown;
             }
         };
-        if !self.check_given(frame, node, &*layer, entry, &given)
-            || functional && !self.check_all_given(frame, node, &*layer, entry, &given)
-        {
+        if !self.check_given(frame, node, &*layer, entry, &given, functional) {
             return Value::Unknown;
         }
         let used = Use {
@@ -176,7 +174,8 @@ impl<'w> Run<'w> {
         }
     }
 
-    /// Each given tensor must be a parameter of the layer, and have its shape.
+    /// Each given tensor must be a parameter of the layer, and have its shape. A function has none of its own,
+    /// so each of them must be given; the run that builds says so for all.
     fn check_given(
         &mut self,
         frame: &Frame,
@@ -184,8 +183,10 @@ impl<'w> Run<'w> {
         layer: &dyn Layer,
         entry: &Entry,
         given: &[(String, Tensor)],
+        functional: bool,
     ) -> bool {
-        if given.is_empty() {
+        let takes_all = functional && self.setting.builds;
+        if given.is_empty() && !takes_all {
             return true;
         }
         let parameters = match layers::parameters(layer, frame.dtype) {
@@ -221,33 +222,20 @@ impl<'w> Run<'w> {
                 return false;
             }
         }
+        let is_missing = |name: &&str| given.iter().all(|(given, _)| given != name);
+        let names = parameters.iter().map(|parameter| parameter.name.as_str());
+        let missing: Vec<&str> = names.filter(is_missing).collect();
+        if let Some(first) = missing.first().filter(|_| takes_all) {
+            let message = format!(
+                "`F.{}` has no parameters of its own: give it `{}` (`{first}=`), or use `{}`",
+                entry.function.unwrap_or(entry.name),
+                missing.join("` and `"),
+                entry.name,
+            );
+            self.error(Code::MissingArgument, node, message);
+            return false;
+        }
         true
-    }
-
-    /// A function has no parameters of its own: they are given.
-    fn check_all_given(
-        &mut self,
-        frame: &Frame,
-        node: NodeRef,
-        layer: &dyn Layer,
-        entry: &Entry,
-        given: &[(String, Tensor)],
-    ) -> bool {
-        let parameters = layers::parameters(layer, frame.dtype).unwrap_or_default();
-        let missing: Vec<&str> = parameters
-            .iter()
-            .map(|parameter| parameter.name.as_str())
-            .filter(|name| given.iter().all(|(given, _)| given != name))
-            .collect();
-        let Some(first) = missing.first() else { return true };
-        let message = format!(
-            "`F.{}` has no parameters of its own: give it `{}` (`{first}=`), or use `{}`",
-            entry.function.unwrap_or(entry.name),
-            missing.join("` and `"),
-            entry.name,
-        );
-        self.error(Code::MissingArgument, node, message);
-        false
     }
 
     /// Makes the step of a layer.

@@ -109,9 +109,10 @@ fn of_step(model: &Model, step: &Step) -> Option<(String, Option<String>)> {
 
 /// `bf16, N = 1`
 fn conditions(model: &Model) -> String {
-    let sizes = model.symbols.iter().map(|symbol| format!("{} = {}", symbol.name, symbol.size));
-    let dtype = std::iter::once(model.dtype().to_string());
-    dtype.chain(sizes).collect::<Vec<_>>().join(", ")
+    match model.symbols.is_empty() {
+        true => model.dtype().to_string(),
+        false => format!("{}, {}", model.dtype(), model.sizes()),
+    }
 }
 
 #[cfg(test)]

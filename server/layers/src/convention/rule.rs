@@ -48,7 +48,7 @@ pub(super) enum Rule {
     SizeOrInputs,
     /// The elements of the input by the product of the scales.
     Scaled,
-    /// For each step and item what `per_step` says.
+    /// For each step and item the products of the gates and more.
     Recurrent(Recurrent),
     /// The products of cells, and the biases that a fused kernel does not hide.
     RecurrentProducts { bias: bool },
@@ -159,7 +159,7 @@ impl Rule {
                 let plain = if own { 4 } else { 1 };
                 each(&inputs, plain + u128::from(call.has_weight()))
             }
-            Rule::Convolution(convolution) => call.convolution(convolution, input, output),
+            Rule::Convolution(convolution) => call.convolution(convolution, input, output)?,
             Rule::Linear { sums, bias } => {
                 let features = u128::from(input.shape.last().copied().unwrap_or(0));
                 let sums = sums * features.saturating_sub(1);
@@ -177,8 +177,8 @@ impl Rule {
             Rule::AdaptiveMaximum => {
                 free.macs_of("windows", &[("windows", call.adaptive(Division::Floor, 0)?)])
             }
-            Rule::SoftmaxRows => softmax(input.shape.numel()?, call.size_along("dim", input)),
-            Rule::SoftmaxOfAll => softmax(input.shape.numel()?, input.shape.numel()?),
+            Rule::SoftmaxRows => softmax(input.shape.numel()?, call.size_along("dim", input))?,
+            Rule::SoftmaxOfAll => softmax(input.shape.numel()?, input.shape.numel()?)?,
             Rule::Upsample { nearest } => each(
                 &outputs,
                 match call.mode().as_str() {
@@ -229,10 +229,15 @@ impl Rule {
 }
 
 /// For each row of `n` elements `3 n - 1`.
-fn softmax(numel: u128, along: u128) -> Cost {
+fn softmax(numel: u128, along: u128) -> Result<Cost, Overflow> {
     let rows = numel.checked_div(along).unwrap_or(0);
-    let each = (3 * along).saturating_sub(1);
-    Cost::free().macs_of("rows", &[("rows", rows), ("3 n - 1", each)])
+    let each = along.checked_mul(3).ok_or(Overflow)?.saturating_sub(1);
+    Ok(Cost::free().macs_of("rows", &[("rows", rows), ("3 n - 1", each)]))
+}
+
+fn product(factors: &[(&'static str, u128)]) -> Result<u128, Overflow> {
+    let mut sizes = factors.iter().map(|(_, size)| *size);
+    sizes.try_fold(1u128, |product, size| product.checked_mul(size).ok_or(Overflow))
 }
 
 /// What torchinfo counts: the elements of a parameter, for a convolution once for each position and item;
@@ -314,7 +319,12 @@ impl Call<'_> {
         dimension.map_or(1, |dimension| input.shape[dimension].into())
     }
 
-    fn convolution(&self, rule: Convolution, input: &TensorType, output: &TensorType) -> Cost {
+    fn convolution(
+        &self,
+        rule: Convolution,
+        input: &TensorType,
+        output: &TensorType,
+    ) -> Result<Cost, Overflow> {
         let axes = self.axes();
         let channels = |ty: &TensorType| {
             let dimension = ty.shape.len().checked_sub(axes + 1);
@@ -332,7 +342,7 @@ impl Call<'_> {
         };
         let spatial = |ty: &TensorType, name| sizes(name, ty.shape.get(2..).unwrap_or(&[]));
         let batch = ("N", u128::from(input.shape.first().copied().unwrap_or(1)));
-        match rule {
+        Ok(match rule {
             Convolution::Products => {
                 let second = u128::from(input.shape.get(1).copied().unwrap_or(0));
                 with(&outputs, &[("C_in / groups", second / groups)])
@@ -343,10 +353,9 @@ impl Call<'_> {
             }
             Convolution::WithBiasPerChannel => {
                 // The whole is divided by the groups, and not the channels.
-                let window: u128 = kernel.iter().map(|(_, size)| size).product();
-                let window = window + u128::from(biased);
-                let all = outputs.iter().map(|(_, size)| size).product::<u128>();
-                let all = all.saturating_mul(window).saturating_mul(in_channels) / groups;
+                let window = product(&kernel)?.checked_add(biased.into()).ok_or(Overflow)?;
+                let all = product(&outputs)?.checked_mul(window).ok_or(Overflow)?;
+                let all = all.checked_mul(in_channels).ok_or(Overflow)? / groups;
                 free.macs_of("products and biases", &[("output, kernel and C_in / groups", all)])
             }
             Convolution::AsBatched => {
@@ -374,14 +383,14 @@ impl Call<'_> {
                 if biased { cost.flops_of("bias", &biases) } else { cost }
             }
             Convolution::WithSums => {
-                let window: u128 = kernel.iter().map(|(_, size)| size).product();
-                let window = window * (in_channels / groups);
-                let each = (2 * window + u128::from(biased)).saturating_sub(1);
+                let window = product(&kernel)?.checked_mul(in_channels / groups);
+                let twice = window.and_then(|window| window.checked_mul(2)).ok_or(Overflow)?;
+                let each = twice.saturating_sub(u128::from(!biased));
                 let positions = spatial(if is_transposed { input } else { output }, "position");
                 let all = [vec![batch, ("C_out", out_channels)], positions, vec![("each", each)]];
                 free.macs_of("products and sums", &all.concat())
             }
-        }
+        })
     }
 
     /// The sizes after a plain convolution with the paddings halved, as if none were uneven.

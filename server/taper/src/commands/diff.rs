@@ -93,10 +93,7 @@ pub fn run(arguments: &Arguments) -> super::Result {
     second.model = arguments.to_model.clone().or(second.model);
     second.set.extend(arguments.to_set.iter().cloned());
     let (path, name) = match (&revision, &arguments.git) {
-        (Some(old), Some(revision)) => {
-            let path = old.shown(&old.file.to_string_lossy());
-            (old.file.as_path(), format!("{revision}:{path}"))
-        }
+        (Some(old), Some(revision)) => (old.file.as_path(), format!("{revision}:{}", old.path)),
         _ => (file.as_path(), file.display().to_string()),
     };
     let before = Side::open(path, arguments.choice.clone(), arguments, name)?;

@@ -61,13 +61,11 @@ pub fn run(arguments: &Arguments) -> super::Result {
             anstream::println!("{}", serde_json::to_string_pretty(&value)?);
         }
         Format::Human => {
-            let sizes = model.symbols.iter().map(|one| format!("{} = {}", one.name, one.size));
-            let sizes: Vec<String> = sizes.collect();
             anstream::println!("{}\n", table(layers, arguments.top, seconds));
             anstream::println!(
                 "An estimate, not a measurement: {} at {}, {}, on {name}, takes at least {}.",
                 model.name,
-                sizes.join(", "),
+                model.sizes(),
                 model.dtype(),
                 duration(seconds)
             );

@@ -112,7 +112,7 @@ fn shown(
         bold.render(),
         models.0.name,
         bold.render_reset(),
-        at(models.0)
+        models.0.sizes()
     );
     let width = grouped(found.left.max(found.right)).len().max(12) + 1;
     for (name, figure, model) in [(names.0, found.left, models.0), (names.1, found.right, models.1)]
@@ -178,11 +178,6 @@ fn signed(number: i128) -> String {
     format!("{sign}{}", grouped(number.unsigned_abs()))
 }
 
-fn at(model: &Model) -> String {
-    let sizes = model.symbols.iter().map(|symbol| format!("{} = {}", symbol.name, symbol.size));
-    sizes.collect::<Vec<_>>().join(", ")
-}
-
 const BATCHES: [u64; 6] = [1, 2, 4, 8, 16, 32];
 const IMAGES: [u64; 16] =
     [32, 64, 96, 128, 160, 192, 224, 240, 256, 299, 320, 384, 448, 512, 640, 1024];
@@ -221,7 +216,7 @@ fn say_who(
             let changes = changes.filter(|(one, other)| one.size != other.size).count();
             for (what, value) in figures(other) {
                 if let Some(note) = figure.says(value) {
-                    let at = at(other) + note;
+                    let at = other.sizes() + note;
                     matches.push(Match { count: *count, what, value, at, changes });
                 }
             }
@@ -289,7 +284,7 @@ fn who(matches: &[Match], figure: &Figure, model: &Model, tried: usize) -> Strin
             figure.text,
             model.name,
             count::all().count(),
-            at(model)
+            model.sizes()
         );
         return out;
     }

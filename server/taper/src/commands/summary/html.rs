@@ -78,9 +78,7 @@ pub fn page(model: &Model) -> Result<String, serde_json::Error> {
 }
 
 fn at(model: &Model) -> String {
-    let sizes = model.symbols.iter().map(|symbol| format!("{} = {}", symbol.name, symbol.size));
-    let sizes: Vec<String> = sizes.collect();
-    if sizes.is_empty() { String::new() } else { format!("at {}", sizes.join(", ")) }
+    if model.symbols.is_empty() { String::new() } else { format!("at {}", model.sizes()) }
 }
 
 fn totals(model: &Model) -> Vec<(&'static str, String, String)> {

@@ -305,10 +305,8 @@ pub fn training(need: &Need) -> String {
 fn footer(model: &Model) -> String {
     let totals = model.totals();
     let mut out = format!("{}", model.name);
-    let sizes: Vec<String> =
-        model.symbols.iter().map(|symbol| format!("{} = {}", symbol.name, symbol.size)).collect();
-    if !sizes.is_empty() {
-        out.push_str(&format!(" at {}", sizes.join(", ")));
+    if !model.symbols.is_empty() {
+        out.push_str(&format!(" at {}", model.sizes()));
     }
     out.push('\n');
     let mut line = |name: &str, value: String| out.push_str(&format!("  {name:<18}{value}\n"));
