@@ -219,6 +219,11 @@ impl Model {
         self.part_uses.get(&item).map_or(&[], Vec::as_slice)
     }
 
+    /// The other sizes of its symbols at which it holds.
+    pub fn other_sizes(&self) -> &[Vec<u64>] {
+        &self.samples.sizes
+    }
+
     /// The sizes of an output of a step, by the symbols that they follow.
     pub fn output_dims(&self, step: &Step, output: usize) -> Vec<Dim> {
         let shown = step.outputs.get(output).map(|output| &output.ty);

@@ -59,6 +59,8 @@ enum Command {
     Diff(commands::diff::Arguments),
     /// Copy an architecture of the library to a file to edit.
     New(commands::new::Arguments),
+    /// Write a model as source in another language: PyTorch.
+    Export(commands::export::Arguments),
     /// Check files, and print what is wrong as rustc does.
     Check(commands::check::Arguments),
     /// Write files in the one layout.
@@ -91,6 +93,7 @@ fn main() -> ExitCode {
         Command::Sweep(arguments) => commands::sweep::run(&arguments),
         Command::Diff(arguments) => commands::diff::run(&arguments),
         Command::New(arguments) => commands::new::run(&arguments),
+        Command::Export(arguments) => commands::export::run(&arguments),
         Command::Check(arguments) => commands::check::run(&arguments),
         Command::Fmt(arguments) => commands::fmt::run(&arguments),
         Command::Bench(arguments) => commands::bench::run(&arguments),

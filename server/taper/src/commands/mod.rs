@@ -5,6 +5,7 @@ pub mod check;
 pub mod diff;
 pub mod estimate;
 pub mod explain;
+pub mod export;
 pub mod fits;
 pub mod fmt;
 pub mod hints;

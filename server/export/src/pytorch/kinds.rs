@@ -1,0 +1,1024 @@
+//! What each layer is in PyTorch: a module, a function, or both.
+
+use analysis::LayerUse;
+use layers::{
+    Arg, Param, Shape,
+    operators::{Arithmetic, Index, IndexItem, Operator},
+};
+
+use crate::{
+    dims::{self, Known},
+    sizes::AtSizes,
+    template::Template,
+    unit::{LayerStep, layer_of},
+};
+
+/// How a module is called, and what it gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Style {
+    /// `x = module(x)`
+    Direct,
+    /// `x = module(query, key, value, need_weights=False)[0]`, of one source three times the same.
+    Attention,
+    /// `y, state = module(x, state)`
+    Recurrent,
+    /// `y, (h, c) = module(x, (h, c))`
+    Lstm,
+    /// `h, c = module(x, (h, c))`
+    LstmCell,
+}
+
+/// A module as it is made.
+pub(crate) struct Module {
+    pub constructor: Template,
+    pub style: Style,
+    /// A helper that it needs.
+    pub helper: Option<&'static str>,
+}
+
+/// Gives the expression of a whole number that follows the input's sizes.
+pub(crate) type SizeOf<'s> = dyn FnMut(&AtSizes<i64>) -> Option<Template> + 's;
+
+/// A layer with its arguments at all sizes.
+struct Used<'m> {
+    step: LayerStep<'m>,
+    used: &'m LayerUse,
+    given: Vec<(&'static str, AtSizes<Arg>)>,
+}
+
+impl<'m> Used<'m> {
+    fn of(step: &LayerStep<'m>) -> Option<Used<'m>> {
+        let used = layer_of(step.shown())?;
+        let arguments = |step: &'m analysis::Step| -> Vec<(&'static str, Arg)> {
+            let used = layer_of(step).and_then(|used| used.arguments.as_ref());
+            used.map_or_else(Vec::new, |arguments| {
+                arguments.shown().map(|(name, value)| (name, value.clone())).collect()
+            })
+        };
+        let all: Vec<Vec<(&'static str, Arg)>> =
+            step.0.iter().map(|step| arguments(step)).collect();
+        let given = all[0].iter().enumerate().map(|(index, (name, _))| {
+            (*name, AtSizes(all.iter().map(|arguments| arguments[index].1.clone()).collect()))
+        });
+        Some(Used { step: step.clone(), used, given: given.collect() })
+    }
+
+    fn input(&self, index: usize) -> &'m Shape {
+        &self.step.shown().inputs[index].ty.shape
+    }
+
+    fn get(&self, name: &str) -> Option<&AtSizes<Arg>> {
+        self.given.iter().find(|(given, _)| *given == name).map(|(_, value)| value)
+    }
+
+    fn shown(&self, name: &str) -> Option<&Arg> {
+        self.get(name).map(AtSizes::shown)
+    }
+
+    fn is_on(&self, name: &str) -> bool {
+        self.shown(name) == Some(&Arg::Bool(true))
+    }
+
+    fn is_constant(&self) -> bool {
+        self.given.iter().all(|(_, value)| value.is_constant())
+    }
+
+    /// Drops arguments that need not be given.
+    fn leave_defaults_out(&mut self) {
+        let params = self.params();
+        let default = |name: &str| params.iter().find(|param| param.name == name)?.default;
+        self.given.retain(|(name, value)| {
+            let written = value.shown().to_string();
+            !value.is_constant() || default(name) != Some(&written)
+        });
+    }
+
+    fn params(&self) -> &'static [Param] {
+        self.used.entry.map_or(&[], |entry| entry.params)
+    }
+
+    /// The arguments, but for some, as Python has them: those that must be given by their places.
+    fn arguments(&self, without: &[&str], size_of: &mut SizeOf<'_>) -> Option<Vec<Template>> {
+        let mut written = Vec::new();
+        let mut by_name = false;
+        for param in self.params().iter().filter(|param| !without.contains(&param.name)) {
+            let Some(value) = self.get(param.name) else {
+                by_name = true;
+                continue;
+            };
+            by_name |= param.default.is_some();
+            let value = literal(param.name, value, size_of)?;
+            let mut argument = Template::default();
+            if by_name {
+                argument.push(&format!("{}=", param.name));
+            }
+            argument.append(value);
+            written.push(argument);
+        }
+        Some(written)
+    }
+}
+
+/// No number may follow the input's sizes.
+fn constant(_: &AtSizes<i64>) -> Option<Template> {
+    None
+}
+
+/// A value as Python has it. Numbers that follow the input's sizes are expressions of them.
+fn literal(name: &str, value: &AtSizes<Arg>, size_of: &mut SizeOf<'_>) -> Option<Template> {
+    if value.is_constant() {
+        return Some(Template::hole(name, python(value.shown())));
+    }
+    match value.shown() {
+        Arg::List(items) => {
+            let items = (0..items.len()).map(|index| {
+                let item = value.map(|list| match list {
+                    Arg::List(items) => items[index].clone(),
+                    other => other.clone(),
+                });
+                literal(name, &item, size_of)
+            });
+            let items = items.collect::<Option<Vec<_>>>()?;
+            let mut text = Template::text("(");
+            let ends_with_comma = items.len() == 1;
+            text.append(Template::joined(items, ", "));
+            text.push(if ends_with_comma { ",)" } else { ")" });
+            Some(text)
+        }
+        Arg::Int(_) => size_of(&whole(value)?),
+        // A number such as 224.0 follows a size as 224 does.
+        Arg::Float(_) => size_of(&whole(value)?),
+        _ => None,
+    }
+}
+
+fn whole(value: &AtSizes<Arg>) -> Option<AtSizes<i64>> {
+    let all: Option<smallvec::SmallVec<_>> = value
+        .0
+        .iter()
+        .map(|value| match value {
+            Arg::Int(value) => Some(*value),
+            Arg::Float(value) if value.fract() == 0.0 => Some(*value as i64),
+            _ => None,
+        })
+        .collect();
+    all.map(AtSizes)
+}
+
+/// A value in Python's words.
+pub(crate) fn python(value: &Arg) -> String {
+    match value {
+        Arg::None => "None".to_owned(),
+        Arg::Bool(true) => "True".to_owned(),
+        Arg::Bool(false) => "False".to_owned(),
+        Arg::Int(value) => value.to_string(),
+        Arg::Float(value) => float(*value),
+        Arg::Text(text) => format!("{text:?}"),
+        Arg::List(items) => {
+            let items: Vec<String> = items.iter().map(python).collect();
+            let comma = if items.len() == 1 { "," } else { "" };
+            format!("({}{comma})", items.join(", "))
+        }
+    }
+}
+
+pub(crate) fn float(value: f64) -> String {
+    match value {
+        value if value == f64::INFINITY => "math.inf".to_owned(),
+        value if value == f64::NEG_INFINITY => "-math.inf".to_owned(),
+        value if value.is_nan() => "math.nan".to_owned(),
+        value => format!("{value:?}"),
+    }
+}
+
+/// A shape as Python has it.
+fn shape(sizes: &[u64]) -> String {
+    python(&Arg::List(sizes.iter().map(|size| Arg::Int(*size as i64)).collect()))
+}
+
+/// Modules of `torch.nn` that take no size of their input.
+const SIZELESS: &[&str] = &[
+    "EmbeddingBag",
+    "Embedding",
+    "Identity",
+    "LocalResponseNorm",
+    "ReLU",
+    "ReLU6",
+    "LeakyReLU",
+    "ELU",
+    "CELU",
+    "GELU",
+    "SiLU",
+    "Sigmoid",
+    "Tanh",
+    "Mish",
+    "Hardswish",
+    "Hardsigmoid",
+    "Softplus",
+    "SELU",
+    "Hardtanh",
+    "Softsign",
+    "LogSigmoid",
+    "Tanhshrink",
+    "Hardshrink",
+    "Softshrink",
+    "Threshold",
+    "RReLU",
+    "PReLU",
+    "GLU",
+    "Softmax",
+    "LogSoftmax",
+    "Softmin",
+    "Softmax2d",
+    "MaxPool1d",
+    "MaxPool2d",
+    "MaxPool3d",
+    "AvgPool1d",
+    "AvgPool2d",
+    "AvgPool3d",
+    "AdaptiveAvgPool1d",
+    "AdaptiveAvgPool2d",
+    "AdaptiveAvgPool3d",
+    "AdaptiveMaxPool1d",
+    "AdaptiveMaxPool2d",
+    "AdaptiveMaxPool3d",
+    "Flatten",
+    "Unflatten",
+    "ZeroPad1d",
+    "ZeroPad2d",
+    "ZeroPad3d",
+    "ConstantPad1d",
+    "ConstantPad2d",
+    "ConstantPad3d",
+    "ReflectionPad1d",
+    "ReflectionPad2d",
+    "ReflectionPad3d",
+    "ReplicationPad1d",
+    "ReplicationPad2d",
+    "ReplicationPad3d",
+    "CircularPad1d",
+    "CircularPad2d",
+    "CircularPad3d",
+    "PixelShuffle",
+    "PixelUnshuffle",
+    "ChannelShuffle",
+    "Unfold",
+    "Fold",
+    "Upsample",
+    "UpsamplingNearest2d",
+    "UpsamplingBilinear2d",
+    "Dropout",
+    "Dropout1d",
+    "Dropout2d",
+    "AlphaDropout",
+];
+
+/// What activations of configs are as modules; the others are functions.
+const NAMED_ACTIVATIONS: &[(&str, &str)] = &[
+    ("relu", "nn.ReLU()"),
+    ("relu6", "nn.ReLU6()"),
+    ("leaky_relu", "nn.LeakyReLU()"),
+    ("gelu", "nn.GELU()"),
+    ("gelu_python", "nn.GELU()"),
+    ("gelu_new", "nn.GELU(approximate=\"tanh\")"),
+    ("gelu_fast", "nn.GELU(approximate=\"tanh\")"),
+    ("gelu_accurate", "nn.GELU(approximate=\"tanh\")"),
+    ("gelu_python_tanh", "nn.GELU(approximate=\"tanh\")"),
+    ("gelu_pytorch_tanh", "nn.GELU(approximate=\"tanh\")"),
+    ("silu", "nn.SiLU()"),
+    ("swish", "nn.SiLU()"),
+    ("sigmoid", "nn.Sigmoid()"),
+    ("tanh", "nn.Tanh()"),
+    ("mish", "nn.Mish()"),
+    ("linear", "nn.Identity()"),
+];
+
+/// The layer as a module; `None` if it is none in PyTorch, or if its arguments follow the input's sizes.
+pub(crate) fn module(step: &LayerStep<'_>) -> Option<Module> {
+    let used = Used::of(step)?;
+    if used.used.entry.is_none() || !(used.is_constant() || !used.used.parameters.is_empty()) {
+        return None;
+    }
+    let kind = used.used.kind;
+    let direct =
+        |constructor: Template| Some(Module { constructor, style: Style::Direct, helper: None });
+    if kind == "Activation" {
+        let Some(Arg::Text(name)) = used.shown("name") else { return None };
+        let (_, text) = NAMED_ACTIVATIONS.iter().find(|(known, _)| known == name)?;
+        return direct(Template::text(*text));
+    }
+    if SIZELESS.contains(&kind) {
+        return direct(constructor(&used, &format!("nn.{kind}"), &[], &[]));
+    }
+    let from_end =
+        |index: usize| used.input(0).len().checked_sub(index).map(|dim| used.input(0)[dim]);
+    let last = || from_end(1);
+    let channels = |axes: usize| from_end(axes + 1);
+    let of = |name: &'static str, size: Option<u64>| {
+        let size = size?.to_string();
+        direct(constructor(&used, &format!("nn.{kind}"), &[(name, size)], &[]))
+    };
+    match kind {
+        "Conv1d" | "ConvTranspose1d" => of("in_channels", channels(1)),
+        "Conv2d" | "ConvTranspose2d" => of("in_channels", channels(2)),
+        "Conv3d" | "ConvTranspose3d" => of("in_channels", channels(3)),
+        "Linear" => of("in_features", last()),
+        "Bilinear" => {
+            let sizes = [0, 1].map(|index| used.input(index).last().copied().unwrap_or(0));
+            let leading =
+                [("in1_features", sizes[0].to_string()), ("in2_features", sizes[1].to_string())];
+            direct(constructor(&used, "nn.Bilinear", &leading, &[]))
+        }
+        "BatchNorm1d" | "BatchNorm2d" | "BatchNorm3d" | "SyncBatchNorm" => {
+            of("num_features", used.input(0).get(1).copied())
+        }
+        "InstanceNorm1d" => of("num_features", channels(1)),
+        "InstanceNorm2d" => of("num_features", channels(2)),
+        "InstanceNorm3d" => of("num_features", channels(3)),
+        "FrozenBatchNorm2d" => {
+            let size = used.input(0).get(1)?.to_string();
+            let name = "torchvision.ops.FrozenBatchNorm2d";
+            direct(constructor(&used, name, &[("num_features", size)], &[]))
+        }
+        "GroupNorm" => {
+            let mut text = Template::text("nn.GroupNorm(");
+            let mut arguments = used.arguments(&[], &mut constant)?;
+            let size = used.input(0).get(1)?.to_string();
+            arguments.insert(1.min(arguments.len()), Template::hole("num_channels", size));
+            text.append(Template::joined(arguments, ", "));
+            text.push(")");
+            direct(text)
+        }
+        "LayerNorm" => direct(constructor(&used, "nn.LayerNorm", &[normalized(&used)?], &["dims"])),
+        "RMSNorm" if used.shown("offset").is_none_or(|offset| is_zero(offset)) => {
+            direct(constructor(&used, "nn.RMSNorm", &[normalized(&used)?], &["dims", "offset"]))
+        }
+        "RMSNorm" => Some(Module {
+            constructor: constructor(&used, "OffsetRMSNorm", &[normalized(&used)?], &["dims"]),
+            style: Style::Direct,
+            helper: Some("OffsetRMSNorm"),
+        }),
+        "StochasticDepth" => {
+            let mut text = Template::text("torchvision.ops.StochasticDepth(");
+            text.append(literal("p", used.get("p")?, &mut constant)?);
+            text.push(", ");
+            let mode = used.shown("mode").map_or("\"row\"".to_owned(), python);
+            text.push(&format!("{mode})"));
+            direct(text)
+        }
+        "RNN" | "GRU" | "RNNCell" | "GRUCell" | "LSTM" | "LSTMCell" => {
+            let size = last()?.to_string();
+            let style = match kind {
+                "LSTM" => Style::Lstm,
+                "LSTMCell" => Style::LstmCell,
+                "RNNCell" | "GRUCell" => Style::Direct,
+                _ => Style::Recurrent,
+            };
+            let constructor =
+                constructor(&used, &format!("nn.{kind}"), &[("input_size", size)], &[]);
+            Some(Module { constructor, style, helper: None })
+        }
+        "MultiheadAttention" => {
+            let mut text = Template::text("nn.MultiheadAttention(");
+            let mut arguments = used.arguments(&["kdim", "vdim"], &mut constant)?;
+            arguments.insert(0, Template::hole("embed_dim", last()?.to_string()));
+            for (index, name) in [(1, "kdim"), (2, "vdim")] {
+                let width = step.shown().inputs.get(index).and_then(|input| input.ty.shape.last());
+                if let Some(width) = width.filter(|width| Some(**width) != last()) {
+                    let mut argument = Template::text(format!("{name}="));
+                    argument.append(Template::hole(name, width.to_string()));
+                    arguments.push(argument);
+                }
+            }
+            text.append(Template::joined(arguments, ", "));
+            text.push(")");
+            Some(Module { constructor: text, style: Style::Attention, helper: None })
+        }
+        _ => None,
+    }
+}
+
+fn is_zero(value: &Arg) -> bool {
+    matches!(value, Arg::Float(value) if *value == 0.0) || *value == Arg::Int(0)
+}
+
+/// `nn.Linear(64, 128, bias=False)`: the sizes of the input come first.
+fn constructor(
+    used: &Used<'_>,
+    name: &str,
+    leading: &[(&'static str, String)],
+    without: &[&str],
+) -> Template {
+    let mut text = Template::text(format!("{name}("));
+    let mut arguments: Vec<Template> =
+        leading.iter().map(|(name, value)| Template::hole(name, value.clone())).collect();
+    // Modules with parameters have the same ones at all sizes, so the shown arguments are those of all.
+    let mut size_of = |values: &AtSizes<i64>| Some(Template::text(values.shown().to_string()));
+    arguments.extend(used.arguments(without, &mut size_of).unwrap_or_default());
+    text.append(Template::joined(arguments, ", "));
+    text.push(")");
+    text
+}
+
+/// The sizes over which a layer normalises.
+fn normalized(used: &Used<'_>) -> Option<(&'static str, String)> {
+    Some(("normalized_shape", normalized_sizes(used)?))
+}
+
+fn normalized_sizes(used: &Used<'_>) -> Option<String> {
+    let dims = match used.shown("dims") {
+        Some(Arg::Int(dims)) => usize::try_from(*dims).ok()?,
+        _ => 1,
+    };
+    let sizes = used.input(0);
+    let sizes = &sizes[sizes.len().checked_sub(dims)?..];
+    Some(if let [one] = sizes { one.to_string() } else { shape(sizes) })
+}
+
+/// Whether it is a module; else it is called as a function.
+pub(crate) fn is_module(step: &LayerStep<'_>) -> bool {
+    module(step).is_some() || layer_of(step.shown()).is_some_and(|used| !used.parameters.is_empty())
+}
+
+/// How it is called if it is a module.
+pub(crate) fn style(step: &LayerStep<'_>) -> Style {
+    module(step).map_or(Style::Direct, |module| module.style)
+}
+
+/// Whether it takes one tensor, gives one, and can stand in `nn.Sequential`.
+pub(crate) fn is_direct(step: &LayerStep<'_>) -> bool {
+    match module(step) {
+        Some(module) => module.style == Style::Direct,
+        None => in_sequence(step).is_some(),
+    }
+}
+
+/// A function of one tensor as a step of `nn.Sequential`, if it needs nothing else.
+pub(crate) fn in_sequence(step: &LayerStep<'_>) -> Option<Function> {
+    let [input] = &step.shown().inputs[..] else { return None };
+    let known: Vec<Known> = (0..input.ty.shape.len())
+        .map(|dim| Known {
+            text: format!("x.size({dim})"),
+            source: 0,
+            values: step.map(|step| step.inputs[0].ty.shape[dim]),
+        })
+        .collect();
+    let mut size_of = |values: &AtSizes<i64>| {
+        dims::expression(values, &known).map(|found| Template::text(found.text))
+    };
+    let operand = Written { text: Template::text("x"), is_compound: false };
+    function(step, &[operand], &[], &mut size_of).ok()
+}
+
+/// An expression, and whether it needs brackets beside an operator or a dot.
+#[derive(Debug, Clone)]
+pub(crate) struct Written {
+    pub text: Template,
+    pub is_compound: bool,
+}
+
+impl Written {
+    /// With brackets if it needs them.
+    fn bracketed(&self) -> Template {
+        if !self.is_compound {
+            return self.text.clone();
+        }
+        let mut text = Template::text("(");
+        text.append(self.text.clone());
+        text.push(")");
+        text
+    }
+}
+
+/// A function as it is called.
+pub(crate) struct Function {
+    pub text: Template,
+    /// It is an operator, so it needs brackets in another one.
+    pub is_compound: bool,
+    /// A helper that it needs.
+    pub helper: Option<&'static str>,
+}
+
+/// The layer as a function of its operands; `given` are the tensors that are its parameters.
+///
+/// # Errors
+/// Why it is none.
+pub(crate) fn function(
+    step: &LayerStep<'_>,
+    operands: &[Written],
+    given: &[(String, Template)],
+    size_of: &mut SizeOf<'_>,
+) -> Result<Function, String> {
+    let nothing = || "PyTorch has nothing of its kind".to_owned();
+    let mut used = Used::of(step).ok_or_else(nothing)?;
+    used.leave_defaults_out();
+    let layer: &dyn std::any::Any = &*used.used.layer;
+    if let Some(arithmetic) = layer.downcast_ref::<Arithmetic>() {
+        return arithmetic_text(step, arithmetic, operands, size_of).ok_or_else(varies);
+    }
+    if let Some(index) = layer.downcast_ref::<Index>() {
+        return index_text(step, index, operands, size_of).ok_or_else(varies);
+    }
+    let owns = !used.used.parameters.is_empty();
+    if owns && given.is_empty() {
+        return Err("it owns parameters, which a function does not".to_owned());
+    }
+    let call = if given.is_empty() {
+        named_call(&used, operands, size_of)
+    } else {
+        call_with_parameters(&used, operands, given, size_of)
+    };
+    call.unwrap_or_else(|| Err(varies()))
+}
+
+fn varies() -> String {
+    "an argument follows the sizes of the input in a way that has no expression here; write it with sizes of \
+     the step's own input, or set the sizes that are meant"
+        .to_owned()
+}
+
+type Found = Option<Result<Function, String>>;
+
+fn plain(text: Template) -> Found {
+    Some(Ok(Function { text, is_compound: false, helper: None }))
+}
+
+/// `name(operands, arguments)`
+fn called(name: &str, operands: &[Written], arguments: Vec<Template>) -> Template {
+    let mut text = Template::text(format!("{name}("));
+    let all = operands.iter().map(|one| one.text.clone()).chain(arguments);
+    text.append(Template::joined(all, ", "));
+    text.push(")");
+    text
+}
+
+/// `x.name(arguments)`
+fn method(name: &str, operand: &Written, arguments: Vec<Template>) -> Template {
+    let mut text = operand.bracketed();
+    text.push(&format!(".{name}("));
+    text.append(Template::joined(arguments, ", "));
+    text.push(")");
+    text
+}
+
+/// Helpers take what is not given as Taper's layer does.
+fn helped(name: &'static str, operands: &[Written], arguments: Vec<Template>) -> Found {
+    let text = called(name, operands, arguments);
+    Some(Ok(Function { text, is_compound: false, helper: Some(name) }))
+}
+
+/// Layers whose parameters are tensors that are given: functions of `torch.nn.functional`.
+fn call_with_parameters(
+    used: &Used<'_>,
+    operands: &[Written],
+    given: &[(String, Template)],
+    size_of: &mut SizeOf<'_>,
+) -> Found {
+    let tensor = |name: &str| given.iter().find(|(given, _)| given == name).map(|(_, text)| text);
+    let or_none = |name: &str| tensor(name).cloned().unwrap_or_else(|| Template::text("None"));
+    let mut arguments: Vec<Template> = Vec::new();
+    let by_place = |arguments: &mut Vec<Template>, names: &[&str]| {
+        // Those at the end that are not given need not be said.
+        let last = names.iter().rposition(|name| tensor(name).is_some()).map_or(0, |last| last + 1);
+        arguments.extend(names[..last].iter().map(|name| or_none(name)));
+    };
+    let size = |arguments: &mut Vec<Template>| {
+        let name = "normalized_shape";
+        if let Some(sizes) = normalized_sizes(used) {
+            let sizes = if sizes.starts_with('(') { sizes } else { format!("({sizes},)") };
+            arguments.push(Template::hole(name, sizes));
+        }
+    };
+    let kind = used.used.kind;
+    let name = match kind {
+        "Linear" => {
+            by_place(&mut arguments, &["weight", "bias"]);
+            "F.linear"
+        }
+        "Conv1d" | "Conv2d" | "Conv3d" | "ConvTranspose1d" | "ConvTranspose2d"
+        | "ConvTranspose3d" => {
+            by_place(&mut arguments, &["weight", "bias"]);
+            let without = ["out_channels", "kernel_size", "bias", "padding_mode"];
+            arguments.extend(used.arguments(&without, size_of)?);
+            match kind {
+                "Conv1d" => "F.conv1d",
+                "Conv2d" => "F.conv2d",
+                "Conv3d" => "F.conv3d",
+                "ConvTranspose1d" => "F.conv_transpose1d",
+                "ConvTranspose2d" => "F.conv_transpose2d",
+                _ => "F.conv_transpose3d",
+            }
+        }
+        "LayerNorm" => {
+            size(&mut arguments);
+            by_place(&mut arguments, &["weight", "bias"]);
+            arguments.extend(used.arguments(&["dims", "elementwise_affine", "bias"], size_of)?);
+            "F.layer_norm"
+        }
+        "RMSNorm" if used.shown("offset").is_none_or(is_zero) => {
+            size(&mut arguments);
+            by_place(&mut arguments, &["weight"]);
+            arguments.extend(used.arguments(&["dims", "elementwise_affine", "offset"], size_of)?);
+            "F.rms_norm"
+        }
+        "GroupNorm" => {
+            arguments.push(literal("num_groups", used.get("num_groups")?, size_of)?);
+            by_place(&mut arguments, &["weight", "bias"]);
+            arguments.extend(used.arguments(&["num_groups", "affine"], size_of)?);
+            "F.group_norm"
+        }
+        "BatchNorm1d" | "BatchNorm2d" | "BatchNorm3d" => {
+            by_place(&mut arguments, &["running_mean", "running_var", "weight", "bias"]);
+            let without = ["affine", "track_running_stats", "momentum"];
+            arguments.extend(used.arguments(&without, size_of)?);
+            "F.batch_norm"
+        }
+        "Embedding" => {
+            by_place(&mut arguments, &["weight"]);
+            "F.embedding"
+        }
+        "PReLU" => {
+            by_place(&mut arguments, &["weight"]);
+            "F.prelu"
+        }
+        _ => return Some(Err("PyTorch has no function that takes its parameters".to_owned())),
+    };
+    plain(called(name, operands, arguments))
+}
+
+/// Layers without parameters.
+fn named_call(used: &Used<'_>, operands: &[Written], size_of: &mut SizeOf<'_>) -> Found {
+    let kind = used.used.kind;
+    let first = operands.first();
+    let all = |used: &Used<'_>, size_of: &mut SizeOf<'_>| used.arguments(&[], size_of);
+    match kind {
+        "Identity" | "KvCache" if used.shown("past").is_none_or(is_zero) => {
+            plain(first?.text.clone())
+        }
+        "KvCache" => helped("with_cache", operands, all(used, size_of)?),
+        "Reshape" | "Permute" | "Expand" | "Repeat" => {
+            let (name, argument) = match kind {
+                "Reshape" => ("reshape", "shape"),
+                "Permute" => ("permute", "dims"),
+                "Expand" => ("expand", "sizes"),
+                _ => ("repeat", "sizes"),
+            };
+            plain(method(name, first?, items(used.get(argument)?, size_of)?))
+        }
+        "Flatten" => {
+            let mut arguments = all(used, size_of)?;
+            // `Tensor.flatten` begins at 0, `nn.Flatten` at 1.
+            if used.get("start_dim").is_none() {
+                arguments.insert(0, Template::text("1"));
+            }
+            plain(method("flatten", first?, arguments))
+        }
+        "Unflatten" => plain(method("unflatten", first?, all(used, size_of)?)),
+        "Transpose" => plain(method("transpose", first?, all(used, size_of)?)),
+        "Squeeze" => plain(method("squeeze", first?, all(used, size_of)?)),
+        "Unsqueeze" => plain(method("unsqueeze", first?, all(used, size_of)?)),
+        "RepeatInterleave" => plain(method("repeat_interleave", first?, all(used, size_of)?)),
+        "Chunk" => plain(method("chunk", first?, all(used, size_of)?)),
+        "Split" => plain(method("split", first?, split_arguments(used, size_of)?)),
+        "Roll" => plain(method("roll", first?, all(used, size_of)?)),
+        "Cat" | "Stack" => {
+            let mut list = Template::text("[");
+            list.append(Template::joined(operands.iter().map(|one| one.text.clone()), ", "));
+            list.push("]");
+            let list = Written { text: list, is_compound: false };
+            let name = if kind == "Cat" { "torch.cat" } else { "torch.stack" };
+            plain(called(name, &[list], all(used, size_of)?))
+        }
+        "Pad" => {
+            let pad = items(used.get("pad")?, size_of)?;
+            let mut amounts = Template::text("(");
+            amounts.append(Template::joined(pad, ", "));
+            amounts.push(")");
+            let mut arguments = vec![amounts];
+            arguments.extend(used.arguments(&["pad"], size_of)?);
+            plain(called("F.pad", operands, arguments))
+        }
+        "Exp" | "Log" | "Sqrt" | "Rsqrt" | "Abs" | "Sin" | "Cos" => {
+            plain(method(&kind.to_ascii_lowercase(), first?, Vec::new()))
+        }
+        "Pow" => plain(method("pow", first?, all(used, size_of)?)),
+        "Clamp" => plain(method("clamp", first?, all(used, size_of)?)),
+        "Mean" | "Sum" => plain(method(&kind.to_ascii_lowercase(), first?, all(used, size_of)?)),
+        "Max" | "Min" => {
+            let name = if kind == "Max" { "amax" } else { "amin" };
+            plain(method(name, first?, all(used, size_of)?))
+        }
+        "ArgMax" => plain(method("argmax", first?, all(used, size_of)?)),
+        "CumSum" => plain(method("cumsum", first?, all(used, size_of)?)),
+        "TopK" => plain(method("topk", first?, used.arguments(&["sorted"], size_of)?)),
+        "Norm" => {
+            plain(called("torch.linalg.vector_norm", operands, norm_arguments(used, size_of)?))
+        }
+        "Arange" => {
+            let end = literal("end", used.get("end")?, size_of)?;
+            let device = device_of(operands);
+            let mut text = Template::text("torch.arange(");
+            text.append(end);
+            text.push(&format!("{device})"));
+            plain(text)
+        }
+        "Where" => {
+            // A condition of numbers holds where they are not 0.
+            let is_bool = used.step.shown().inputs[0].ty.dtype == layers::DType::Bool;
+            let mut operands = operands.to_vec();
+            if !is_bool {
+                let mut condition = operands.first()?.bracketed();
+                condition.push(" != 0");
+                operands[0] = Written { text: condition, is_compound: true };
+            }
+            plain(called("torch.where", &operands, Vec::new()))
+        }
+        "Gather" => {
+            let [input, index] = operands else { return None };
+            let mut arguments = all(used, size_of)?;
+            arguments.push(index.text.clone());
+            plain(method("gather", input, arguments))
+        }
+        "OneHot" => plain(called("F.one_hot", operands, all(used, size_of)?)),
+        "Einsum" => {
+            let Arg::Text(equation) = used.shown("equation")? else { return None };
+            let equation = Written {
+                text: Template::text(format!("{:?}", short_equation(equation)?)),
+                is_compound: false,
+            };
+            let operands = [&[equation], operands].concat();
+            plain(called("torch.einsum", &operands, Vec::new()))
+        }
+        "Activation" => {
+            let Arg::Text(name) = used.shown("name")? else { return None };
+            match name.as_str() {
+                "relu2" => {
+                    let relu = called("F.relu", operands, Vec::new());
+                    let relu = Written { text: relu, is_compound: false };
+                    plain(method("square", &relu, Vec::new()))
+                }
+                "quick_gelu" => helped("quick_gelu", operands, Vec::new()),
+                name => {
+                    let (_, made) = NAMED_ACTIVATIONS.iter().find(|(known, _)| *known == name)?;
+                    plain(called(made, operands, Vec::new()))
+                }
+            }
+        }
+        "ScaledDotProductAttention" => attention(used, operands, size_of),
+        "RotaryEmbedding" => {
+            let helper = "rotary_embedding";
+            if matches!(used.shown("rope_type"), Some(Arg::Text(kind)) if !matches!(kind.as_str(), "default" | "linear" | "llama3" | "yarn"))
+            {
+                return Some(Err("these rotary angles depend on the sequence".to_owned()));
+            }
+            helped(helper, operands, all(used, size_of)?)
+        }
+        "RelativePositionBuckets" => {
+            let mut arguments = all(used, size_of)?;
+            let device = device_of(operands);
+            if !device.is_empty() {
+                arguments.push(Template::text(device.trim_start_matches(", ").to_owned()));
+            }
+            helped("relative_position_buckets", &[], arguments)
+        }
+        "SelectiveScan" => helped("selective_scan", operands, all(used, size_of)?),
+        "WeightedSum" => helped("weighted_sum", operands, Vec::new()),
+        "DepthToSpace" => helped("depth_to_space", operands, all(used, size_of)?),
+        "SpaceToDepth" => helped("space_to_depth", operands, all(used, size_of)?),
+        "ChannelShuffle" => plain(called("F.channel_shuffle", operands, all(used, size_of)?)),
+        "RoIAlign" => plain(called("torchvision.ops.roi_align", operands, all(used, size_of)?)),
+        "Dropout" | "Dropout1d" | "Dropout2d" | "AlphaDropout" => {
+            let mut arguments = all(used, size_of)?;
+            arguments.push(Template::text("training=self.training"));
+            let function = used.used.entry?.function?;
+            plain(called(&format!("F.{function}"), operands, arguments))
+        }
+        "StochasticDepth" => {
+            let mut arguments = all(used, size_of)?;
+            if used.get("mode").is_none() {
+                arguments.push(Template::text("mode=\"row\""));
+            }
+            arguments.push(Template::text("training=self.training"));
+            plain(called("torchvision.ops.stochastic_depth", operands, arguments))
+        }
+        _ => {
+            let name = match used.used.entry.and_then(|entry| entry.function) {
+                Some(function) => format!("F.{function}"),
+                // What is a module only is made where it is called.
+                None if SIZELESS.contains(&kind) => {
+                    let made = constructor(used, &format!("nn.{kind}"), &[], &[]);
+                    let mut text = made;
+                    text.push("(");
+                    text.append(Template::joined(
+                        operands.iter().map(|one| one.text.clone()),
+                        ", ",
+                    ));
+                    text.push(")");
+                    return plain(text);
+                }
+                None => return Some(Err("PyTorch has nothing of its kind".to_owned())),
+            };
+            plain(called(&name, operands, all(used, size_of)?))
+        }
+    }
+}
+
+/// `, device=x.device` if there is a tensor to take it from.
+fn device_of(operands: &[Written]) -> String {
+    match operands.first() {
+        Some(one) => format!(", device={}.device", one.bracketed().plain()),
+        None => String::new(),
+    }
+}
+
+/// The items of a list, or the one number in its place.
+fn items(value: &AtSizes<Arg>, size_of: &mut SizeOf<'_>) -> Option<Vec<Template>> {
+    let Arg::List(list) = value.shown() else {
+        return Some(vec![literal("size", value, size_of)?]);
+    };
+    let item = |index: usize| {
+        value.map(|list| match list {
+            Arg::List(items) => items[index].clone(),
+            other => other.clone(),
+        })
+    };
+    (0..list.len()).map(|index| literal("size", &item(index), size_of)).collect()
+}
+
+/// `Tensor.split` takes a list of sizes as such.
+fn split_arguments(used: &Used<'_>, size_of: &mut SizeOf<'_>) -> Option<Vec<Template>> {
+    let mut arguments = vec![literal("sizes", used.get("split_size_or_sections")?, size_of)?];
+    arguments.extend(used.arguments(&["split_size_or_sections"], size_of)?);
+    Some(arguments)
+}
+
+fn norm_arguments(used: &Used<'_>, size_of: &mut SizeOf<'_>) -> Option<Vec<Template>> {
+    let mut arguments = Vec::new();
+    for (name, theirs) in [("p", "ord"), ("dim", "dim"), ("keepdim", "keepdim")] {
+        if let Some(value) = used.get(name) {
+            let mut argument = Template::text(format!("{theirs}="));
+            argument.append(literal(name, value, size_of)?);
+            arguments.push(argument);
+        }
+    }
+    Some(arguments)
+}
+
+/// `torch.einsum` has one letter for each axis.
+fn short_equation(equation: &str) -> Option<String> {
+    let mut letters: Vec<String> = Vec::new();
+    let mut short = String::new();
+    let is_spaced = equation.replace("->", " ").split([',', ' ']).any(|axis| axis.len() > 1)
+        && equation.contains(' ');
+    for word in equation.replace("->", " -> ").replace(',', " , ").split_whitespace() {
+        match word {
+            "->" | "," | "..." => short.push_str(word),
+            axes if is_spaced && is_one_axis(equation) => {
+                let index = letters.iter().position(|known| known == axes).unwrap_or_else(|| {
+                    letters.push(axes.to_owned());
+                    letters.len() - 1
+                });
+                short
+                    .push(char::from(b'a' + u8::try_from(index).ok().filter(|index| *index < 26)?));
+            }
+            axes => short.push_str(axes),
+        }
+    }
+    Some(short)
+}
+
+/// The axes of the equation stand apart.
+fn is_one_axis(equation: &str) -> bool {
+    equation.split(',').flat_map(|part| part.split("->")).any(|term| term.trim().contains(' '))
+}
+
+/// PyTorch's own attention where it can be, else the same written out.
+fn attention(used: &Used<'_>, operands: &[Written], size_of: &mut SizeOf<'_>) -> Found {
+    let has = |name: &str| used.shown(name).is_some_and(|value| *value != Arg::None);
+    let (query, key) = (used.input(0), used.input(1));
+    let rank = query.len();
+    let is_square = query[rank - 2] == key[rank - 2];
+    let is_own = !has("window")
+        && !has("softcap")
+        && !used.is_on("sinks")
+        && !(used.is_on("is_causal") && (operands.len() > 3 || !is_square));
+    if is_own {
+        let without = ["window", "softcap", "sinks"];
+        let arguments = used.arguments(&without, size_of)?;
+        return plain(called("F.scaled_dot_product_attention", operands, arguments));
+    }
+    let mut arguments = used.arguments(&["dropout_p", "enable_gqa", "sinks"], size_of)?;
+    let mut operands = operands.to_vec();
+    if used.is_on("sinks") {
+        let mut sinks = Template::text("sinks=");
+        sinks.append(operands.pop()?.text);
+        arguments.push(sinks);
+    }
+    helped("attention", &operands, arguments)
+}
+
+fn arithmetic_text(
+    step: &LayerStep<'_>,
+    arithmetic: &Arithmetic,
+    operands: &[Written],
+    size_of: &mut SizeOf<'_>,
+) -> Option<Function> {
+    let mut all: Vec<Template> = operands.iter().map(Written::bracketed).collect();
+    if let Some(number) = arithmetic.number {
+        let values: Option<smallvec::SmallVec<_>> = step
+            .0
+            .iter()
+            .map(|step| {
+                let layer: &dyn std::any::Any = &*layer_of(step)?.layer;
+                Some(layer.downcast_ref::<Arithmetic>()?.number?.value)
+            })
+            .collect();
+        let values = AtSizes(values?);
+        let arg = |value: &f64| match number.is_float {
+            true => Arg::Float(*value),
+            false => Arg::Int(*value as i64),
+        };
+        let mut text = literal("factor", &values.map(arg), size_of)?;
+        if !values.is_constant() || number.value < 0.0 {
+            let mut bracketed = Template::text("(");
+            bracketed.append(text);
+            bracketed.push(")");
+            text = bracketed;
+        }
+        all.insert(if number.is_first { 0 } else { all.len() }, text);
+    }
+    let symbol = arithmetic.operator.symbol();
+    let text = match (&all[..], arithmetic.operator) {
+        ([one], Operator::Neg) => {
+            let mut text = Template::text("-");
+            text.append(one.clone());
+            text
+        }
+        ([left, right], _) => {
+            Template::joined([left.clone(), right.clone()], &format!(" {symbol} "))
+        }
+        _ => return None,
+    };
+    Some(Function { text, is_compound: true, helper: None })
+}
+
+fn index_text(
+    step: &LayerStep<'_>,
+    index: &Index,
+    operands: &[Written],
+    size_of: &mut SizeOf<'_>,
+) -> Option<Function> {
+    let at = |place: usize| -> Option<AtSizes<IndexItem>> {
+        let items: Option<smallvec::SmallVec<_>> = step
+            .0
+            .iter()
+            .map(|step| {
+                let layer: &dyn std::any::Any = &*layer_of(step)?.layer;
+                layer.downcast_ref::<Index>()?.0.get(place).copied()
+            })
+            .collect();
+        Some(AtSizes(items?))
+    };
+    let mut items = Vec::new();
+    for (place, shown) in index.0.iter().enumerate() {
+        let all = at(place)?;
+        let mut number = |of: &dyn Fn(&IndexItem) -> Option<i64>| -> Option<Template> {
+            let values: Option<smallvec::SmallVec<_>> = all.0.iter().map(of).collect();
+            literal("index", &AtSizes(values?).map(|value| Arg::Int(*value)), size_of)
+        };
+        items.push(match shown {
+            IndexItem::NewAxis => Template::text("None"),
+            IndexItem::Rest => Template::text("..."),
+            IndexItem::Tensor => operands.get(1)?.text.clone(),
+            IndexItem::At(_) => number(&|item| match item {
+                IndexItem::At(place) => Some(*place),
+                _ => None,
+            })?,
+            IndexItem::Slice(start, stop, step) => {
+                let mut text = Template::default();
+                if start.is_some() {
+                    text.append(number(&|item| match item {
+                        IndexItem::Slice(start, ..) => *start,
+                        _ => None,
+                    })?);
+                }
+                text.push(":");
+                if stop.is_some() {
+                    text.append(number(&|item| match item {
+                        IndexItem::Slice(_, stop, _) => *stop,
+                        _ => None,
+                    })?);
+                }
+                if *step != 1 {
+                    text.push(&format!(":{step}"));
+                }
+                text
+            }
+        });
+    }
+    let mut text = operands.first()?.bracketed();
+    text.push("[");
+    text.append(Template::joined(items, ", "));
+    text.push("]");
+    Some(Function { text, is_compound: false, helper: None })
+}

@@ -1,0 +1,88 @@
+//! Names in Python.
+
+use heck::{ToSnakeCase, ToUpperCamelCase};
+
+/// Words that cannot be names, and names that mean something in every file.
+const TAKEN: &[&str] = &[
+    "False",
+    "None",
+    "True",
+    "and",
+    "as",
+    "assert",
+    "async",
+    "await",
+    "break",
+    "class",
+    "continue",
+    "def",
+    "del",
+    "elif",
+    "else",
+    "except",
+    "finally",
+    "for",
+    "from",
+    "global",
+    "if",
+    "import",
+    "in",
+    "is",
+    "lambda",
+    "nonlocal",
+    "not",
+    "or",
+    "pass",
+    "raise",
+    "return",
+    "try",
+    "while",
+    "with",
+    "yield",
+    "self",
+    "torch",
+    "nn",
+    "F",
+    "math",
+    "torchvision",
+    "OrderedDict",
+    "range",
+    "expert",
+];
+
+pub(crate) fn is_identifier(text: &str) -> bool {
+    let mut letters = text.chars();
+    letters.next().is_some_and(|first| first.is_ascii_alphabetic() || first == '_')
+        && letters.all(|letter| letter.is_ascii_alphanumeric() || letter == '_')
+        && !TAKEN.contains(&text)
+}
+
+/// Names with dots between them.
+pub(crate) fn is_path(text: &str) -> bool {
+    text.split('.').all(is_identifier)
+}
+
+/// A name for a variable.
+pub(crate) fn variable(text: &str) -> String {
+    let name: String = text
+        .chars()
+        .map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '_' })
+        .collect();
+    if is_identifier(&name) { name } else { format!("{name}_") }
+}
+
+/// `max_pool2d` for `MaxPool2d`, `relu` for `ReLU`.
+pub(crate) fn snake(name: &str) -> String {
+    if let Some(function) = layers::find(name).and_then(|entry| entry.function) {
+        return function.to_owned();
+    }
+    variable(&name.to_snake_case())
+}
+
+/// `Layer1` for `layer1`, `Features0` for `features.0`.
+pub(crate) fn class(path: &str) -> String {
+    let segments: Vec<&str> = path.split('.').collect();
+    let from = segments.iter().rposition(|one| is_identifier(one)).unwrap_or(0);
+    let name: String = segments[from..].iter().map(|one| one.to_upper_camel_case()).collect();
+    if is_identifier(&name) { name } else { format!("Block{name}") }
+}

@@ -1,0 +1,197 @@
+//! A model at the sizes shown, and the same model at others: what differs is no number of the model but
+//! follows the input.
+
+use std::sync::Arc;
+
+use analysis::{Analysis, FileId, Model, Options, Part, Step, TensorId, What, Workspace, analyse};
+use layers::Arg;
+use rustc_hash::FxHashSet;
+use smallvec::SmallVec;
+
+/// The same thing at all sizes, those shown first.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct AtSizes<T>(pub SmallVec<[T; 5]>);
+
+impl<T> AtSizes<T> {
+    pub fn shown(&self) -> &T {
+        &self.0[0]
+    }
+
+    pub fn map<U>(&self, of: impl Fn(&T) -> U) -> AtSizes<U> {
+        AtSizes(self.0.iter().map(of).collect())
+    }
+}
+
+impl<T: PartialEq> AtSizes<T> {
+    pub fn is_constant(&self) -> bool {
+        self.0.iter().all(|one| *one == self.0[0])
+    }
+}
+
+impl<'m> AtSizes<&'m [Arc<Step>]> {
+    /// Each step at all sizes.
+    pub fn each(&self) -> impl Iterator<Item = AtSizes<&'m Arc<Step>>> + use<'m> {
+        let all = self.0.clone();
+        (0..all[0].len()).map(move |index| AtSizes(all.iter().map(|steps| &steps[index]).collect()))
+    }
+}
+
+impl<'m> AtSizes<&'m Arc<Step>> {
+    /// The steps below it.
+    pub fn children(&self) -> AtSizes<&'m [Arc<Step>]> {
+        AtSizes(self.0.iter().map(|step| step.children()).collect())
+    }
+}
+
+/// What a model's sizes may be where its code holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Freedom {
+    /// Any that the model promises.
+    Any,
+    /// Multiples of the size shown: at others there are other steps.
+    Multiples,
+    /// No other.
+    Fixed,
+}
+
+/// A model at several sizes, in all of which its steps are the same ones.
+pub(crate) struct Runs {
+    others: Vec<Analysis>,
+    name: String,
+    /// For each symbol of the model.
+    pub freedom: Vec<Freedom>,
+}
+
+impl Runs {
+    /// Writes the model out at other sizes.
+    pub fn new(workspace: &Workspace, file: FileId, options: &Options, model: &Model) -> Runs {
+        let at = |sizes: &[u64]| -> Option<Analysis> {
+            let mut options = options.clone();
+            let names = model.symbols.iter().map(|symbol| symbol.name.to_string());
+            options.set.extend(names.zip(sizes.iter().map(u64::to_string)));
+            let analysis = analyse(workspace, file, &options);
+            let other = analysis.model(&model.name)?;
+            let sizes_taken = other.symbols.iter().map(|symbol| symbol.size);
+            let is_same = sizes_taken.eq(sizes.iter().copied())
+                && Comparison::default().parts(&model.part, &other.part);
+            is_same.then_some(analysis)
+        };
+        let shown: Vec<u64> = model.symbols.iter().map(|symbol| symbol.size).collect();
+        let holds = |index: usize, sizes: &[u64]| {
+            !sizes.is_empty()
+                && sizes.iter().all(|size| {
+                    let mut one = shown.clone();
+                    one[index] = *size;
+                    at(&one).is_some()
+                })
+        };
+        let mut freedom = Vec::new();
+        let mut candidates: Vec<Vec<u64>> = Vec::new();
+        for (index, size) in shown.iter().copied().enumerate() {
+            let promised: Vec<u64> = model.other_sizes().iter().map(|run| run[index]).collect();
+            let multiples: Vec<u64> = (2..6).map(|times| size.saturating_mul(times)).collect();
+            let (kind, sizes) = if holds(index, &promised) {
+                (Freedom::Any, promised)
+            } else if holds(index, &multiples[..2]) {
+                (Freedom::Multiples, multiples)
+            } else {
+                (Freedom::Fixed, Vec::new())
+            };
+            freedom.push(kind);
+            candidates.push(sizes);
+        }
+        // Each symbol at another place of its list, so that no two vary alike.
+        let others = (0..4).filter_map(|run| {
+            let sizes =
+                candidates.iter().zip(&shown).enumerate().map(
+                    |(index, (sizes, shown))| match sizes.is_empty() {
+                        true => *shown,
+                        false => sizes[(run + index) % sizes.len()],
+                    },
+                );
+            let sizes: Vec<u64> = sizes.collect();
+            if sizes == shown { None } else { at(&sizes) }
+        });
+        Runs { others: others.collect(), name: model.name.to_string(), freedom }
+    }
+
+    /// The model's part at all sizes.
+    pub fn part<'m>(&'m self, model: &'m Model) -> AtSizes<&'m Arc<Part>> {
+        let others = self.others.iter().filter_map(|analysis| analysis.model(&self.name));
+        AtSizes(std::iter::once(model).chain(others).map(|model| &model.part).collect())
+    }
+}
+
+/// Whether two runs of a model have the same steps.
+#[derive(Default)]
+struct Comparison {
+    /// Parts that were compared.
+    known: FxHashSet<(*const Part, *const Part)>,
+}
+
+impl Comparison {
+    fn parts(&mut self, shown: &Arc<Part>, other: &Arc<Part>) -> bool {
+        if !self.known.insert((Arc::as_ptr(shown), Arc::as_ptr(other))) {
+            return true;
+        }
+        let ids = |part: &Part| -> Vec<TensorId> {
+            part.inputs.iter().chain(&part.outputs).map(|one| one.id).collect()
+        };
+        shown.name == other.name
+            && ids(shown) == ids(other)
+            && self.steps(&shown.steps, &other.steps)
+    }
+
+    fn steps(&mut self, shown: &[Arc<Step>], other: &[Arc<Step>]) -> bool {
+        shown.len() == other.len()
+            && shown.iter().zip(other).all(|(shown, other)| self.step(shown, other))
+    }
+
+    fn step(&mut self, shown: &Step, other: &Step) -> bool {
+        let sources = |step: &Step| -> Vec<analysis::Source> {
+            step.inputs.iter().map(|input| input.source.clone()).collect()
+        };
+        let outputs = |step: &Step| -> Vec<TensorId> {
+            step.outputs.iter().map(|output| output.id).collect()
+        };
+        let is_alike = shown.path == other.path
+            && sources(shown) == sources(other)
+            && outputs(shown) == outputs(other);
+        is_alike
+            && match (&shown.what, &other.what) {
+                (What::Layer(shown), What::Layer(other)) => {
+                    let arguments = |used: &analysis::LayerUse| -> Vec<(&str, Arg)> {
+                        let given = used.arguments.iter().flat_map(|arguments| arguments.shown());
+                        given.map(|(name, value)| (name, value.clone())).collect()
+                    };
+                    shown.kind == other.kind && alike(&arguments(shown), &arguments(other))
+                }
+                (What::Part(shown), What::Part(other)) => self.parts(shown, other),
+                (What::Declared(shown), What::Declared(other)) => shown == other,
+                (What::Expert(one), What::Expert(two)) => self.steps(&one.steps, &two.steps),
+                (What::Group(one), What::Group(two)) | (What::Splice(one), What::Splice(two)) => {
+                    self.steps(one, two)
+                }
+                _ => false,
+            }
+    }
+}
+
+/// Arguments that differ in whole numbers only.
+fn alike(shown: &[(&str, Arg)], other: &[(&str, Arg)]) -> bool {
+    fn values(shown: &Arg, other: &Arg) -> bool {
+        match (shown, other) {
+            (Arg::Int(_), Arg::Int(_)) | (Arg::Float(_), Arg::Float(_)) => true,
+            (Arg::List(shown), Arg::List(other)) => {
+                shown.len() == other.len()
+                    && shown.iter().zip(other).all(|(shown, other)| values(shown, other))
+            }
+            _ => shown == other,
+        }
+    }
+    shown.len() == other.len()
+        && shown
+            .iter()
+            .zip(other)
+            .all(|((name, one), (other_name, two))| name == other_name && values(one, two))
+}

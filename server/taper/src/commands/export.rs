@@ -1,0 +1,50 @@
+//! `taper export`: a model as source in another language.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use analysis::Severity;
+use clap::{Args, ValueEnum};
+
+use crate::{
+    commands::{ModelArguments, mistakes},
+    report,
+};
+
+#[derive(Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    model: ModelArguments,
+    /// The language.
+    #[arg(long, value_enum)]
+    to: Language,
+    /// The file that is written; standard output unless given.
+    #[arg(long, short, value_name = "PATH")]
+    output: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Language {
+    /// PyTorch modules with the parameter names of the model.
+    Pytorch,
+}
+
+pub fn run(arguments: &Arguments) -> super::Result {
+    let Some((opened, options)) = arguments.model.open()? else { return Ok(ExitCode::FAILURE) };
+    let (workspace, file) = (opened.workspace, opened.file);
+    let analysis = analysis::analyse(&workspace, file, &options);
+    let mistakes = mistakes(&analysis);
+    report::print(&workspace, &mistakes);
+    if mistakes.iter().any(|mistake| mistake.severity == Severity::Error) {
+        return Ok(ExitCode::FAILURE);
+    }
+    let model = arguments.model.choose(&analysis)?;
+    let text = match arguments.to {
+        Language::Pytorch => export::pytorch(&workspace, file, &options, model)?,
+    };
+    match &arguments.output {
+        Some(path) => std::fs::write(path, text)
+            .map_err(|error| format!("cannot write {}: {error}", path.display()))?,
+        None => anstream::print!("{text}"),
+    }
+    Ok(ExitCode::SUCCESS)
+}
