@@ -226,8 +226,8 @@ pub struct LayerUse {
     pub parameters: Vec<ParameterTensor>,
     /// Whose rules count its work; our own unless given.
     pub counted: Option<Counted>,
-    /// Parameters for which a tensor is given, with the path of that tensor.
-    pub given: Vec<(String, String)>,
+    /// Parameters for which a tensor is given, with that tensor.
+    pub given: Vec<(String, Source)>,
     /// The experts whose parameters these are, if they are stacked.
     pub(crate) stack: Option<Stack>,
 }

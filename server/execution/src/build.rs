@@ -237,11 +237,13 @@ impl<'w> Builder<'w> {
 
     /// A layer's module. Tensors that are given for its parameters are asked for where they are.
     fn module(&self, layer: &LayerUse, path: &str, part: &str) -> Result<Box<dyn Module>> {
-        let given: HashMap<String, String> = layer
-            .given
-            .iter()
-            .map(|(name, from)| (join_path(path, name), join_path(part, from)))
-            .collect();
+        let given = layer.given.iter().map(|(name, from)| match from {
+            analysis::Source::Parameter(from) => Ok((join_path(path, name), join_path(part, from))),
+            analysis::Source::Tensor(_) => {
+                candle_core::bail!("`{path}` cannot be built: its `{name}` is computed by steps")
+            }
+        });
+        let given: HashMap<String, String> = given.collect::<Result<_>>()?;
         let weights = match given.is_empty() {
             true => self.weights.clone(),
             false => self

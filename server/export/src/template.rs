@@ -33,6 +33,10 @@ impl Template {
         Template { pieces: vec![Piece::Hole(hole)] }
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.pieces.is_empty()
+    }
+
     pub fn push(&mut self, text: &str) {
         match self.pieces.last_mut() {
             Some(Piece::Text(last)) => last.push_str(text),
@@ -83,10 +87,10 @@ impl Template {
 
     /// Its holes are those of `owner`, which tells two of one name apart.
     pub fn prefixed(mut self, owner: &str) -> Template {
-        if owner.is_empty() {
+        let owner = owner.replace('.', "_");
+        if !owner.starts_with(|letter: char| letter.is_ascii_alphabetic()) {
             return self;
         }
-        let owner = owner.replace('.', "_");
         for piece in &mut self.pieces {
             if let Piece::Hole(hole) = piece {
                 let own = hole.name.rsplit('.').next().unwrap_or_default();

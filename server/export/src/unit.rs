@@ -6,7 +6,8 @@
 use std::{collections::HashMap, sync::Arc};
 
 use analysis::{
-    Expert, Inner, LayerUse, NodeRef, Part, Source, Step, TensorId, What, Workspace, join_path,
+    Expert, Inner, LayerUse, NodeRef, Part, Source, Step, Taken, TensorId, What, Workspace,
+    join_path,
 };
 use layers::{ParameterTensor, TensorType};
 use syntax::ast;
@@ -197,12 +198,22 @@ impl<'m> Units<'m> {
     }
 }
 
+/// The tensors that flow into a step, and those that flow in for its parameters.
+fn ids_read(step: &Step) -> impl Iterator<Item = TensorId> {
+    let given = layer_of(step).into_iter().flat_map(|used| &used.given);
+    let given = given.filter_map(|(_, source)| match source {
+        Source::Tensor(id) => Some(*id),
+        Source::Parameter(_) => None,
+    });
+    step.inputs.iter().filter_map(Taken::id).chain(given)
+}
+
 /// How often each value is read by layers and blocks, in braces too.
 fn note_reads(steps: &[Arc<Step>], reads: &mut HashMap<Value, usize>) {
     for step in steps {
         match &step.what {
             What::Layer(_) | What::Part(_) => {
-                for id in step.inputs.iter().filter_map(|input| input.id()) {
+                for id in ids_read(step) {
                     *reads.entry(tensor(id)).or_default() += 1;
                 }
             }
@@ -332,11 +343,14 @@ impl<'b, 'm> Builder<'b, 'm> {
     }
 
     fn operands(&mut self, step: &Step) -> Vec<Operand> {
-        let read = |taken: &analysis::Taken| match &taken.source {
+        step.inputs.iter().map(|taken| self.source(&taken.source)).collect()
+    }
+
+    fn source(&mut self, source: &Source) -> Operand {
+        match source {
             Source::Tensor(id) => self.read(tensor(*id)),
             Source::Parameter(path) => self.parameter(path),
-        };
-        step.inputs.iter().map(read).collect()
+        }
     }
 
     fn call(&mut self, step: &Step, callee: Callee<'m>, operands: Vec<Operand>) {
@@ -371,8 +385,13 @@ impl<'b, 'm> Builder<'b, 'm> {
             self.call(shown, Callee::Function(step.clone(), given), operands);
             return Ok(());
         }
-        if !used.is_module() {
-            let given = used.given.iter().map(|(name, from)| (name.clone(), self.parameter(from)));
+        let is_computed = used.given.iter().any(|(_, from)| matches!(from, Source::Tensor(_)));
+        if is_computed && !used.parameters.is_empty() {
+            let reason = "some of its parameters are its own and some are computed by steps".into();
+            return Err(Error::Layer(path.to_owned(), reason));
+        }
+        if !used.is_module() || is_computed {
+            let given = used.given.iter().map(|(name, from)| (name.clone(), self.source(from)));
             let given = given.collect();
             self.call(shown, Callee::Function(step.clone(), given), operands);
             return Ok(());
@@ -386,7 +405,10 @@ impl<'b, 'm> Builder<'b, 'm> {
             }
         };
         if !shown.reused {
-            let ties = used.given.iter().map(|(name, from)| (join_path(path, name), from.clone()));
+            let ties = used.given.iter().filter_map(|(name, from)| match from {
+                Source::Parameter(from) => Some((join_path(path, name), from.to_string())),
+                Source::Tensor(_) => None,
+            });
             self.unit.ties.extend(ties);
         }
         self.call(shown, callee, operands);
@@ -547,7 +569,7 @@ fn made(calls: &[Call<'_>], value: &Value) -> bool {
 /// Whether a layer or block in these steps reads a tensor.
 fn reads(steps: &[Arc<Step>], id: TensorId) -> bool {
     steps.iter().any(|step| match &step.what {
-        What::Layer(_) | What::Part(_) => step.inputs.iter().any(|input| input.id() == Some(id)),
+        What::Layer(_) | What::Part(_) => ids_read(step).any(|read| read == id),
         _ => reads(step.children(), id),
     })
 }

@@ -1,8 +1,8 @@
 //! Hover: what a name or a layer is, what it costs and why.
 
 use analysis::{
-    DataSheet, DefinitionKind, LayerUse, Model, NodeRef, PartUse, Recomputation, Seen, Step,
-    Totals, Training, Use, What, grouped,
+    DataSheet, DefinitionKind, LayerUse, Model, NodeRef, PartUse, Recomputation, Seen, Source,
+    Step, Totals, Training, Use, What, grouped,
 };
 use layers::{Cost, Entry, Overflow, Unit};
 use syntax::{Kind, SyntaxNode, TextRange, TextSize, ast};
@@ -467,7 +467,10 @@ fn layer_markdown(units: Units, model: &Model, step: &Step, layer: &LayerUse) ->
         ));
     }
     for (name, tied) in &layer.given {
-        out.push_str(&format!("- `{name}` is `{tied}`\n"));
+        out.push_str(&match tied {
+            Source::Parameter(path) => format!("- `{name}` is `{path}`\n"),
+            Source::Tensor(_) => format!("- `{name}` is computed by steps\n"),
+        });
     }
     if step.totals.params > 0 {
         out.push_str(&format!(

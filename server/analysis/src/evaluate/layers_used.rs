@@ -9,7 +9,7 @@ use layers::{
 use syntax::ast;
 
 use crate::{
-    Code, Diagnostic, NodeRef, Step, Totals, What,
+    Code, Diagnostic, NodeRef, Source, Step, Totals, What,
     evaluate::{
         Run,
         frame::{Frame, Pending},
@@ -27,7 +27,7 @@ pub(crate) struct Use {
     pub entry: Option<&'static Entry>,
     pub layer: Box<dyn Layer>,
     pub arguments: Option<Arc<Arguments>>,
-    pub given: Vec<(String, String)>,
+    pub given: Vec<(String, Source)>,
     pub functional: bool,
 }
 
@@ -89,7 +89,7 @@ impl<'w> Run<'w> {
             entry: Some(entry),
             layer,
             arguments: Some(arguments),
-            given: given.into_iter().map(|(name, tensor)| (name, path_of(&tensor))).collect(),
+            given: given.into_iter().map(|(name, tensor)| (name, tensor.source())).collect(),
             functional,
         };
         self.use_layer(frame, node, used, tensors, &types, outputs)

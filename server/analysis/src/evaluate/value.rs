@@ -264,11 +264,14 @@ impl Hash for Tensor {
 impl Tensor {
     /// As a step's input.
     pub fn taken(&self) -> Taken {
-        let source = match &self.origin {
+        Taken { source: self.source(), ty: self.ty.clone() }
+    }
+
+    pub fn source(&self) -> Source {
+        match &self.origin {
             Origin::Step(id) => Source::Tensor(*id),
             Origin::Parameter(path) => Source::Parameter(path.clone()),
-        };
-        Taken { source, ty: self.ty.clone() }
+        }
     }
 
     /// As a step's output; a parameter flows from nowhere.

@@ -119,7 +119,11 @@ impl<'w, 'u, 'm> Forward<'w, 'u, 'm> {
     }
 
     fn note_reads(&mut self, call: &Call<'m>, index: usize) {
-        for operand in &call.operands {
+        let given = match &call.callee {
+            Callee::Function(_, given) => &given[..],
+            _ => &[],
+        };
+        for operand in call.operands.iter().chain(given.iter().map(|(_, operand)| operand)) {
             if let Operand::Value(value) | Operand::List(value) = operand {
                 let entry = self.last.entry(value.clone()).or_insert((0, 0));
                 *entry = (entry.0.max(index), entry.1 + 1);
@@ -200,6 +204,12 @@ impl<'w, 'u, 'm> Forward<'w, 'u, 'm> {
         }
     }
 
+    /// Whether a later call needs what the name stands for.
+    fn is_read_after(&self, name: &str, index: usize) -> bool {
+        self.holders.get(name).is_some_and(|(_, last)| *last > index)
+            || self.reserved.iter().any(|reserved| reserved == name)
+    }
+
     /// A name for a value that a call gives.
     fn assign(
         &mut self,
@@ -209,26 +219,20 @@ impl<'w, 'u, 'm> Forward<'w, 'u, 'm> {
         first: Option<&Value>,
     ) -> String {
         let Some((last, _)) = self.last.get(value).copied() else { return "_".to_owned() };
-        let reserved = self.reserved.clone();
-        let is_free = |holders: &HashMap<String, (Value, usize)>, name: &str| {
-            let is_read = holders.get(name).is_some_and(|(_, last)| *last > index);
-            !is_read && !reserved.iter().any(|reserved| reserved == name)
-        };
+        let is_free = |name: &String| !self.is_read_after(name, index);
         let is_passed_on = last == index + 1;
         let mut name = None;
-        if !is_passed_on && let Some(label) = label {
+        if !is_passed_on && let Some(label) = label.filter(|label| names::begins_name(label)) {
             let label = names::variable(label);
             let numbered = (2..).map(|number| format!("{label}{number}"));
-            name = std::iter::once(label.clone())
-                .chain(numbered)
-                .find(|name| is_free(&self.holders, name));
+            name = std::iter::once(label.clone()).chain(numbered).find(is_free);
         }
         if name.is_none()
             && let Some(first) = first
         {
             // What is passed on keeps its name.
             let text = self.name(first).text.plain();
-            if PASSED.contains(&text.as_str()) && is_free(&self.holders, &text) {
+            if PASSED.contains(&text.as_str()) && is_free(&text) {
                 name = Some(text);
             }
         }
@@ -238,7 +242,7 @@ impl<'w, 'u, 'm> Forward<'w, 'u, 'm> {
                 .iter()
                 .map(|name| (*name).to_owned())
                 .chain(numbered)
-                .find(|name| is_free(&self.holders, name))
+                .find(is_free)
                 .unwrap_or_default()
         });
         self.holders.insert(name.clone(), (value.clone(), last));
@@ -418,8 +422,11 @@ impl<'w, 'u, 'm> Forward<'w, 'u, 'm> {
         given: &[(String, Operand)],
         index: usize,
     ) -> Result<Written, Error> {
-        let operands: Vec<Written> =
-            call.operands.iter().map(|operand| self.operand(operand)).collect();
+        // What a list holds beside its first value is in that one's text.
+        let operands = call.operands.iter().map(|operand| self.operand(operand));
+        let operands: Vec<Written> = operands.filter(|one| !one.text.is_empty()).collect();
+        let device = self.holders.keys().min().cloned();
+        let device = device.as_deref();
         let given: Vec<(String, Template)> = given
             .iter()
             .map(|(name, operand)| (name.clone(), self.operand(operand).text))
@@ -442,7 +449,7 @@ impl<'w, 'u, 'm> Forward<'w, 'u, 'm> {
         let kind = step.shown().kind().to_owned();
         let refused = |reason| Error::Layer(kind, reason);
         let mut function =
-            kinds::function(step, &operands, &given, &mut size_of).map_err(refused)?;
+            kinds::function(step, &operands, &given, device, &mut size_of).map_err(refused)?;
         let owner = call.labels.first().cloned().unwrap_or_default();
         function.text = function.text.prefixed(&owner);
         for source in wanted {
@@ -452,7 +459,6 @@ impl<'w, 'u, 'm> Forward<'w, 'u, 'm> {
                 self.kept.push((value.clone(), *dim, name.clone()));
             }
         }
-        // Nothing flows into some layers, which must still be on the right device.
         self.writer.needed.extend(function.helper);
         Ok(Written { text: function.text, is_compound: function.is_compound })
     }
@@ -655,15 +661,12 @@ impl<'w, 'u, 'm> Forward<'w, 'u, 'm> {
         value: &Value,
         index: usize,
     ) -> Result<(), Error> {
-        let list = self.assign(value, Some(&"outputs".to_owned()), index, None);
-        let list = if PASSED.contains(&list.as_str()) {
-            self.holders.remove(&list);
-            let last = self.last.get(value).map_or(index, |(last, _)| *last);
-            self.holders.insert("outputs".to_owned(), (value.clone(), last));
-            "outputs".to_owned()
-        } else {
-            list
-        };
+        let is_free = |name: &String| !self.is_read_after(name, index);
+        let numbered = (2..).map(|number| format!("outputs{number}"));
+        let list = std::iter::once("outputs".to_owned()).chain(numbered).find(is_free);
+        let list = list.unwrap_or_default();
+        let last = self.last.get(value).map_or(index, |(last, _)| *last);
+        self.holders.insert(list.clone(), (value.clone(), last));
         // Inside the loop nothing that is read after or before it in the next turn may be overwritten.
         let before = self.lines.len();
         let holders = self.holders.clone();

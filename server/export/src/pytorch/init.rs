@@ -6,7 +6,7 @@ use super::{Form, LINE, Writer, are_numbers, is_owned, kinds, names, torch_dtype
 use crate::{
     Error,
     template::Template,
-    unit::{ChildKind, LayerStep, Unit, UnitId},
+    unit::{Child, ChildKind, LayerStep, Unit, UnitId},
 };
 
 impl<'m> Writer<'_, 'm> {
@@ -23,7 +23,13 @@ impl<'m> Writer<'_, 'm> {
             }
             Form::List => {
                 let elements = self.elements(unit)?;
-                lines.push(brackets("super().__init__([", elements, "])"));
+                lines.push(match &elements[..] {
+                    // A loop makes all of them.
+                    [one] if let Some(all) = one.after("*") => {
+                        brackets("super().__init__(", vec![all], ")")
+                    }
+                    _ => brackets("super().__init__([", elements, "])"),
+                });
                 lines.extend(self.tensors(id)?);
             }
             Form::Module => lines.extend(self.owned(id)?),
@@ -148,7 +154,11 @@ impl<'m> Writer<'_, 'm> {
         let mut lines = Vec::new();
         let mut containers: Vec<String> = Vec::new();
         let children = unit.children.iter().zip(&attributes);
-        for (child, attribute) in children.filter(|(child, _)| is_owned(&child.what)) {
+        let children = children.filter(|(child, _)| is_owned(&child.what));
+        // What lies in another module that the unit owns is put there once that is made.
+        let (inner, outer): (Vec<_>, Vec<_>) =
+            children.partition(|(child, _)| outer_child(unit, &child.path).is_some());
+        for (child, attribute) in outer {
             // The modules around it that nothing else makes.
             let mut place = 0;
             while let Some(dot) = attribute[place..].find('.') {
@@ -174,6 +184,11 @@ impl<'m> Writer<'_, 'm> {
                 ChildKind::Tensor(tensor) if tensor.is_buffer => buffer("self", attribute, made),
                 _ => self.set("self", &containers, attribute, made),
             });
+        }
+        for (child, _) in inner {
+            let (parent, last) = child.path.rsplit_once('.').unwrap_or(("", &child.path));
+            let owner = self.access(id, parent);
+            lines.push(self.assignment(&owner, last, &child.what)?);
         }
         Ok(lines)
     }
@@ -245,6 +260,12 @@ impl<'m> Writer<'_, 'm> {
             .filter(|(child, _)| is_below(&child.path))
             .max_by_key(|(child, _)| child.path.len());
         let Some((child, attribute)) = found else { return format!("{owner}.{path}") };
+        if outer_child(unit, &child.path).is_some()
+            && let Some((parent, last)) = child.path.rsplit_once('.')
+        {
+            let parent = self.access_from(owner, Some(id), parent);
+            return format!("{parent}.{last}{}", &path[child.path.len()..]);
+        }
         let rest = path[child.path.len()..].trim_start_matches('.');
         let below = match &child.what {
             ChildKind::Unit(id) => Some(*id),
@@ -265,6 +286,14 @@ impl<'m> Writer<'_, 'm> {
         }
         self.access_from(&text, below, rest)
     }
+}
+
+/// The module of the unit in which another one lies.
+fn outer_child<'u, 'm>(unit: &'u Unit<'m>, path: &str) -> Option<&'u Child<'m>> {
+    let holds = |child: &&Child<'m>| {
+        path.strip_prefix(child.path.as_str()).is_some_and(|rest| rest.starts_with('.'))
+    };
+    unit.children.iter().find(holds)
 }
 
 /// What keys have before the numbers from 0 that they end in.

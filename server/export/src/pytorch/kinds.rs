@@ -467,7 +467,7 @@ pub(crate) fn in_sequence(step: &LayerStep<'_>) -> Option<Function> {
         dims::expression(values, &known).map(|found| Template::text(found.text))
     };
     let operand = Written { text: Template::text("x"), is_compound: false };
-    function(step, &[operand], &[], &mut size_of).ok()
+    function(step, &[operand], &[], None, &mut size_of).ok()
 }
 
 /// An expression, and whether it needs brackets beside an operator or a dot.
@@ -499,7 +499,8 @@ pub(crate) struct Function {
     pub helper: Option<&'static str>,
 }
 
-/// The layer as a function of its operands; `given` are the tensors that are its parameters.
+/// The layer as a function of its operands; `given` are the tensors that are its parameters, `device` is a
+/// tensor that lies where new ones should.
 ///
 /// # Errors
 /// Why it is none.
@@ -507,6 +508,7 @@ pub(crate) fn function(
     step: &LayerStep<'_>,
     operands: &[Written],
     given: &[(String, Template)],
+    device: Option<&str>,
     size_of: &mut SizeOf<'_>,
 ) -> Result<Function, String> {
     let nothing = || "PyTorch has nothing of its kind".to_owned();
@@ -524,7 +526,7 @@ pub(crate) fn function(
         return Err("it owns parameters, which a function does not".to_owned());
     }
     let call = if given.is_empty() {
-        named_call(&used, operands, size_of)
+        named_call(&used, operands, device, size_of)
     } else {
         call_with_parameters(&used, operands, given, size_of)
     };
@@ -647,7 +649,12 @@ fn call_with_parameters(
 }
 
 /// Layers without parameters.
-fn named_call(used: &Used<'_>, operands: &[Written], size_of: &mut SizeOf<'_>) -> Found {
+fn named_call(
+    used: &Used<'_>,
+    operands: &[Written],
+    device: Option<&str>,
+    size_of: &mut SizeOf<'_>,
+) -> Found {
     let kind = used.used.kind;
     let first = operands.first();
     let all = |used: &Used<'_>, size_of: &mut SizeOf<'_>| used.arguments(&[], size_of);
@@ -716,11 +723,7 @@ fn named_call(used: &Used<'_>, operands: &[Written], size_of: &mut SizeOf<'_>) -
         }
         "Arange" => {
             let end = literal("end", used.get("end")?, size_of)?;
-            let device = device_of(operands);
-            let mut text = Template::text("torch.arange(");
-            text.append(end);
-            text.push(&format!("{device})"));
-            plain(text)
+            plain(called("torch.arange", &[], with_device(vec![end], device)))
         }
         "Where" => {
             // A condition of numbers holds where they are not 0.
@@ -774,11 +777,7 @@ fn named_call(used: &Used<'_>, operands: &[Written], size_of: &mut SizeOf<'_>) -
             helped(helper, operands, all(used, size_of)?)
         }
         "RelativePositionBuckets" => {
-            let mut arguments = all(used, size_of)?;
-            let device = device_of(operands);
-            if !device.is_empty() {
-                arguments.push(Template::text(device.trim_start_matches(", ").to_owned()));
-            }
+            let arguments = with_device(all(used, size_of)?, device);
             helped("relative_position_buckets", &[], arguments)
         }
         "SelectiveScan" => helped("selective_scan", operands, all(used, size_of)?),
@@ -823,12 +822,10 @@ fn named_call(used: &Used<'_>, operands: &[Written], size_of: &mut SizeOf<'_>) -
     }
 }
 
-/// `, device=x.device` if there is a tensor to take it from.
-fn device_of(operands: &[Written]) -> String {
-    match operands.first() {
-        Some(one) => format!(", device={}.device", one.bracketed().plain()),
-        None => String::new(),
-    }
+/// What no tensor flows into is made where those are that flow elsewhere.
+fn with_device(mut arguments: Vec<Template>, device: Option<&str>) -> Vec<Template> {
+    arguments.extend(device.map(|tensor| Template::text(format!("device={tensor}.device"))));
+    arguments
 }
 
 /// The items of a list, or the one number in its place.

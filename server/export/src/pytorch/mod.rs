@@ -231,8 +231,8 @@ impl<'m> Writer<'_, 'm> {
         let form = self.form(id);
         let mut init = self.init(id)?;
         if is_root && model.dtype() != DType::F32 {
-            let line = format!("self.to(torch.{})", torch_dtype(model.dtype()));
-            init.push(Template::text(line));
+            init.push(Template::text(format!("self.to(torch.{})", torch_dtype(model.dtype()))));
+            init.extend(self.of_other_dtypes(model.dtype()));
         }
         let forward = match form {
             Form::Sequential | Form::Inline => Vec::new(),
@@ -245,6 +245,37 @@ impl<'m> Writer<'_, 'm> {
             forward: Template::joined(forward, "\n"),
             also: format!("{form:?}"),
         })
+    }
+
+    /// The lines that give parameters of another dtype than the model's that dtype again, by their last
+    /// names.
+    fn of_other_dtypes(&self, dtype: DType) -> Option<Template> {
+        let tensors = self.units.iter().flat_map(|unit| &unit.children).flat_map(|child| {
+            let own = match &child.what {
+                ChildKind::Tensor(tensor) => std::slice::from_ref(*tensor),
+                ChildKind::Layer(step) => {
+                    layer_of(step.shown()).map_or(&[][..], |used| &used.parameters)
+                }
+                ChildKind::Unit(_) => &[],
+            };
+            let is_layer = matches!(child.what, ChildKind::Layer(_));
+            own.iter().map(move |tensor| {
+                let name = if is_layer { &tensor.name[..] } else { &child.path[..] };
+                (name.rsplit('.').next().unwrap_or(name), tensor.dtype)
+            })
+        });
+        let other = tensors.filter(|(_, other)| other.is_float() && *other != dtype);
+        let other: BTreeSet<(&str, &str)> =
+            other.map(|(name, dtype)| (name, torch_dtype(dtype))).collect();
+        if other.is_empty() {
+            return None;
+        }
+        let pairs = other.iter().map(|(name, dtype)| format!("\"{name}\": torch.{dtype}"));
+        Some(Template::text(format!(
+            "other = {{{}}}\nfor name, tensor in [*self.named_parameters(), *self.named_buffers()]:\n    \
+             tensor.data = tensor.data.to(other.get(name.split(\".\")[-1], tensor.dtype))",
+            pairs.collect::<Vec<_>>().join(", ")
+        )))
     }
 
     /// The whole file.

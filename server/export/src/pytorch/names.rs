@@ -57,6 +57,11 @@ pub(crate) fn is_identifier(text: &str) -> bool {
         && !TAKEN.contains(&text)
 }
 
+/// Whether a name can begin so: `0` cannot.
+pub(crate) fn begins_name(text: &str) -> bool {
+    text.starts_with(|letter: char| letter.is_ascii_alphabetic() || letter == '_')
+}
+
 /// Names with dots between them.
 pub(crate) fn is_path(text: &str) -> bool {
     text.split('.').all(is_identifier)
