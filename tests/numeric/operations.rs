@@ -17,6 +17,7 @@ fn single_modules_give_the_numbers_of_pytorch() {
     let cases = std::fs::read_to_string(folder().join("ops.json")).expect("cases");
     let cases: Value = serde_json::from_str(&cases).expect("JSON");
     let (mut compared, mut absent, mut wrong) = (0, Vec::new(), Vec::new());
+    let mut stages = String::new();
     for case in cases["cases"].as_array().expect("cases") {
         let expr = case["expr"].as_str().expect("an expression");
         let class = pytorch::parse(expr).expect("a call").class;
@@ -24,11 +25,15 @@ fn single_modules_give_the_numbers_of_pytorch() {
             absent.push(expr);
             continue;
         }
-        match compare(case["id"].as_str().expect("an id"), expr, &class, &tensors) {
+        let id = case["id"].as_str().expect("an id");
+        stages.push_str(&format!("{id} {}\n", pytorch::stage(expr)));
+        match compare(id, expr, &class, &tensors) {
             Ok(()) => compared += 1,
             Err(reason) => wrong.push(format!("{expr}: {reason}")),
         }
     }
+    // The check of exported modules reads them.
+    expect_test::expect_file!["../../tests/numeric/operations.txt"].assert_eq(&stages);
     println!("{compared} modules give PyTorch's numbers");
     println!("not in the catalogue: {}", absent.join(" "));
     assert_eq!(wrong, Vec::<String>::new());
