@@ -59,6 +59,8 @@ enum Command {
     Diff(commands::diff::Arguments),
     /// Copy an architecture of the library to a file to edit.
     New(commands::new::Arguments),
+    /// Turn a PyTorch module into a file to edit.
+    Import(commands::import::Arguments),
     /// Write a model as source in another language: PyTorch.
     Export(commands::export::Arguments),
     /// Check files, and print what is wrong as rustc does.
@@ -93,6 +95,7 @@ fn main() -> ExitCode {
         Command::Sweep(arguments) => commands::sweep::run(&arguments),
         Command::Diff(arguments) => commands::diff::run(&arguments),
         Command::New(arguments) => commands::new::run(&arguments),
+        Command::Import(arguments) => commands::import::run(&arguments),
         Command::Export(arguments) => commands::export::run(&arguments),
         Command::Check(arguments) => commands::check::run(&arguments),
         Command::Fmt(arguments) => commands::fmt::run(&arguments),

@@ -11,6 +11,14 @@ pub const ERROR: Style = AnsiColor::Red.on_default().bold();
 /// How a hint between the characters of a file is written.
 pub const HINT: Style = AnsiColor::Cyan.on_default().dimmed().italic();
 
+/// How the word `warning` is written.
+const WARNING: Style = AnsiColor::Yellow.on_default().bold();
+
+/// Prints what is not as it might be to standard error.
+pub fn warning(message: &str) {
+    anstream::eprintln!("{}warning:{} {message}", WARNING.render(), WARNING.render_reset());
+}
+
 /// Prints diagnostics to standard error, as rustc does.
 pub fn print(workspace: &Workspace, diagnostics: &[Diagnostic]) {
     let renderer = Renderer::styled();

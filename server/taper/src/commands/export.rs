@@ -39,7 +39,7 @@ pub fn run(arguments: &Arguments) -> super::Result {
     }
     let model = arguments.model.choose(&analysis)?;
     let text = match arguments.to {
-        Language::Pytorch => export::pytorch(&workspace, file, &options, model)?,
+        Language::Pytorch => translate::export::pytorch(&workspace, file, &options, model)?,
     };
     match &arguments.output {
         Some(path) => std::fs::write(path, text)

@@ -9,6 +9,7 @@ pub mod export;
 pub mod fits;
 pub mod fmt;
 pub mod hints;
+pub mod import;
 pub mod inspect;
 pub mod new;
 pub mod summary;

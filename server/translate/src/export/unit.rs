@@ -12,11 +12,10 @@ use analysis::{
 use layers::{ParameterTensor, TensorType};
 use syntax::ast;
 
-use crate::{Error, sizes::AtSizes};
-
-/// A unit, by its number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct UnitId(pub usize);
+use crate::{
+    classes::UnitId,
+    export::{Error, sizes::AtSizes},
+};
 
 /// A tensor that flows in a unit: one of its part, or of a part in it.
 pub(crate) type Value = Inner;

@@ -2,14 +2,12 @@
 //! names, and give the same numbers.
 //!
 //! [`sizes`] writes the model out at several sizes, so that it is known which numbers follow the input.
-//! [`unit`] makes of it what owns and calls what. [`classes`] finds out which units are one class that takes
+//! [`unit`] makes of it what owns and calls what. [`classes`](crate::classes) finds out which units are one class that takes
 //! arguments. [`pytorch`] and its like write each unit in their language.
 
-mod classes;
 mod dims;
 mod pytorch;
 mod sizes;
-mod template;
 mod unit;
 
 use std::fmt;

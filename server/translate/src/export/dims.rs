@@ -1,6 +1,6 @@
 //! A number that follows the sizes of the input, as an expression of sizes that are at hand.
 
-use crate::sizes::AtSizes;
+use crate::export::sizes::AtSizes;
 
 /// A size that is at hand.
 pub(crate) struct Known {

@@ -13,11 +13,13 @@ use smol_str::SmolStr;
 
 use self::forward::Forward;
 use crate::{
-    Error,
-    classes::{Class, Classes, Written},
-    sizes::{Freedom, Runs},
+    classes::{Class, Classes, UnitId, Written},
+    export::{
+        Error,
+        sizes::{Freedom, Runs},
+        unit::{Callee, Child, ChildKind, Input, Operand, Unit, Units, layer_of},
+    },
     template::Template,
-    unit::{Callee, Child, ChildKind, Input, Operand, Unit, UnitId, Units, layer_of},
 };
 
 /// How long a line should be.

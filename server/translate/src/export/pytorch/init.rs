@@ -4,9 +4,12 @@ use layers::ParameterTensor;
 
 use super::{Form, LINE, Writer, are_numbers, is_owned, kinds, names, torch_dtype};
 use crate::{
-    Error,
+    classes::UnitId,
+    export::{
+        Error,
+        unit::{Child, ChildKind, LayerStep, Unit},
+    },
     template::Template,
-    unit::{Child, ChildKind, LayerStep, Unit, UnitId},
 };
 
 impl<'m> Writer<'_, 'm> {

@@ -8,11 +8,14 @@ use super::{
     names,
 };
 use crate::{
-    Error,
-    dims::{self, Known},
-    sizes::AtSizes,
+    classes::UnitId,
+    export::{
+        Error,
+        dims::{self, Known},
+        sizes::AtSizes,
+        unit::{Again, Call, Callee, ChildKind, Input, LayerStep, Operand, Value, layer_of},
+    },
     template::Template,
-    unit::{Again, Call, Callee, ChildKind, Input, LayerStep, Operand, UnitId, Value, layer_of},
 };
 
 /// Names for what is passed on from step to step.

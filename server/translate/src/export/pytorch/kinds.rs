@@ -7,10 +7,12 @@ use layers::{
 };
 
 use crate::{
-    dims::{self, Known},
-    sizes::AtSizes,
+    export::{
+        dims::{self, Known},
+        sizes::AtSizes,
+        unit::{LayerStep, layer_of},
+    },
     template::Template,
-    unit::{LayerStep, layer_of},
 };
 
 /// How a module is called, and what it gives.

@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 
-use crate::{
-    template::{Hole, Template},
-    unit::UnitId,
-};
+use crate::template::{Hole, Template};
+
+/// What a class is made for, by its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct UnitId(pub usize);
 
 /// A unit as it is written, with holes for its numbers.
 #[derive(Debug)]

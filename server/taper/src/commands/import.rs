@@ -1,0 +1,135 @@
+//! `taper import`: a PyTorch module as a file to edit.
+
+use std::{
+    path::PathBuf,
+    process::{Command, ExitCode},
+    sync::Arc,
+};
+
+use analysis::{Diagnostic, Options, Severity, Workspace};
+use checkpoint::{Checkpoint, Dtype, Format};
+use clap::Args;
+use translate::import::{self, Imported, Trace};
+
+use crate::report;
+
+#[derive(Args)]
+pub struct Arguments {
+    /// What makes the module: `torchvision.models:resnet18`, or `my_file.py:Net(10)`.
+    module: String,
+    /// An input, as Taper has it: "f32[N = 1, 3, H = 224, W = 224]". A size with a name may be any.
+    #[arg(long, value_name = "TYPE", required = true)]
+    input: Vec<String>,
+    /// The Python that has PyTorch.
+    #[arg(long, default_value = "python3")]
+    python: PathBuf,
+    /// The file that is written; standard output unless given.
+    #[arg(long, short, value_name = "PATH")]
+    output: Option<PathBuf>,
+}
+
+pub fn run(arguments: &Arguments) -> super::Result {
+    let inputs = sizes(&arguments.input)?;
+    let trace = trace(arguments, &inputs)?;
+    let imported = import::pytorch(&trace, &arguments.module, &arguments.input);
+    match &arguments.output {
+        Some(path) => std::fs::write(path, &imported.text)
+            .map_err(|error| format!("cannot write {}: {error}", path.display()))?,
+        None => anstream::print!("{}", imported.text),
+    }
+    for lost in &imported.lost {
+        report::warning(&format!("not carried over: {lost}"));
+    }
+    let is_same = check(&imported, &trace);
+    Ok(if is_same { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The inputs as the script takes them: shapes at the sizes shown, and dtypes.
+fn sizes(inputs: &[String]) -> Result<String, String> {
+    let lines = inputs.iter().enumerate().map(|(index, spec)| format!("input x{index}: {spec}\n"));
+    let text = format!("model M {{\n{}}}\n", lines.collect::<String>());
+    let mut workspace = Workspace::default();
+    let file = workspace.insert("inputs.taper", syntax::parse(&text));
+    let analysis = analysis::analyse(&workspace, file, &Options::default());
+    let model = analysis.models.first().filter(|model| model.part.inputs.len() == inputs.len());
+    let errors: Vec<&str> =
+        analysis.diagnostics.iter().map(|found| found.message.as_str()).collect();
+    let Some(model) = model.filter(|_| !analysis.has_errors()) else {
+        return Err(format!("an input is like \"f32[N = 1, 3, 224, 224]\": {}", errors.join("; ")));
+    };
+    let types = model
+        .part
+        .inputs
+        .iter()
+        .map(|input| serde_json::json!([input.ty.shape.to_vec(), input.ty.dtype.to_string()]));
+    Ok(serde_json::Value::Array(types.collect()).to_string())
+}
+
+/// Has Python trace the module.
+fn trace(arguments: &Arguments, inputs: &str) -> Result<Trace, String> {
+    let python = arguments.python.display();
+    let run = Command::new(&arguments.python)
+        .args(["-W", "ignore", "-c", import::SCRIPT, &arguments.module, inputs])
+        .output()
+        .map_err(|error| {
+            format!("cannot run {python}: {error}; `--python` says which one has PyTorch")
+        })?;
+    if !run.status.success() {
+        let said = String::from_utf8_lossy(&run.stderr);
+        let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
+        return Err(format!("{python} cannot trace {}: {last}", arguments.module));
+    }
+    serde_json::from_slice(&run.stdout)
+        .map_err(|error| format!("what the tracing script printed is not as expected: {error}"))
+}
+
+/// Whether the file checks and has the tensors of the module's `state_dict`; what differs is printed.
+fn check(imported: &Imported, trace: &Trace) -> bool {
+    // The model is the last item; what it is compared with stands in no file.
+    let body = imported.text.trim_end().trim_end_matches('}');
+    let compared = format!("{body}    weights \"{STATE}\"\n}}\n");
+    let mut workspace = Workspace::default();
+    let file = workspace.insert("imported.taper", syntax::parse(&compared));
+    workspace.insert_weights(STATE, Ok(Arc::new(state(trace))));
+    let analysis = analysis::analyse(&workspace, file, &Options::default());
+    let (of_weights, others): (Vec<Diagnostic>, Vec<Diagnostic>) = analysis
+        .diagnostics
+        .iter()
+        .cloned()
+        .partition(|found| usize::from(found.place.range.start()) >= body.len());
+    report::print(&workspace, &others);
+    let differs = of_weights.iter().filter(|found| found.severity != Severity::Hint);
+    let differs: Vec<&Diagnostic> = differs.collect();
+    for found in &differs {
+        report::warning(&found.message.replace("the file", "the module's state_dict"));
+    }
+    if analysis.has_errors() {
+        return false;
+    }
+    if !differs.is_empty() {
+        return true;
+    }
+    let (model, count) = (&imported.model, trace.state.len());
+    anstream::eprintln!("`{model}` has the {count} tensors of the module's state_dict");
+    true
+}
+
+/// What the module's `state_dict` is called where it is compared.
+const STATE: &str = "state_dict";
+
+fn state(trace: &Trace) -> Checkpoint {
+    let tensors = trace.state.iter().map(|(name, tensor)| checkpoint::Tensor {
+        name: name.clone(),
+        dtype: Dtype::Unknown(tensor.dtype.clone().into()),
+        shape: tensor.shape.iter().copied().collect(),
+        bytes: 0,
+        file: 0,
+    });
+    Checkpoint {
+        format: Format::Safetensors,
+        tensors: tensors.collect(),
+        files: vec![STATE.to_owned()],
+        metadata: Vec::new(),
+        problems: Vec::new(),
+    }
+}

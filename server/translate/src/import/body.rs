@@ -1,0 +1,682 @@
+//! A call of a module as lines of Taper.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use super::{
+    calls::{Calls, Given, Item, Role},
+    layers::{Step, operator},
+    trace::{Node, Op, Trace, Traced, node_of},
+};
+use crate::{
+    classes::{Classes, UnitId},
+    template::Template,
+};
+
+/// Names for the sizes of a tensor with so many.
+const SIZES: &[&str] = &["", "[N]", "[N, C]", "[N, T, C]", "[N, C, H, W]", "[N, C, D, H, W]"];
+
+/// Braces with one line that is shorter stand on that line.
+const SHORT: usize = 60;
+
+/// Words that are no names at the start of a step.
+const RESERVED: &[&str] = &[
+    "for",
+    "in",
+    "if",
+    "else",
+    "and",
+    "or",
+    "not",
+    "true",
+    "false",
+    "none",
+    "it",
+    "input",
+    "output",
+    "param",
+    "buffer",
+    "let",
+    "repeat",
+    "choose",
+    "expect",
+    "weights",
+    "dtype",
+    "macs",
+    "elementwise",
+    "block",
+    "model",
+];
+
+pub(crate) struct Writer<'w, 't> {
+    trace: &'t Trace,
+    pub calls: &'w Calls<'t>,
+    classes: &'w Classes,
+    /// The call that is the block.
+    root: usize,
+    /// What a value is called.
+    names: HashMap<Given, String>,
+    /// Values that are read by their names, as far as is known.
+    asked: HashSet<Given>,
+    /// The current value.
+    it: Option<Given>,
+    /// Parameters that are declared.
+    declared: Vec<Template>,
+    pub lost: BTreeSet<String>,
+    /// Blocks for what Taper lacks.
+    pub stubs: Vec<String>,
+}
+
+/// A line of a body.
+struct Line {
+    label: Option<String>,
+    /// What it takes if that is not the current value.
+    sources: Option<String>,
+    stage: Template,
+    /// A layer, block or group, which takes a number if it has no label.
+    is_module: bool,
+    /// It is read by its name.
+    is_named: bool,
+}
+
+impl<'w, 't> Writer<'w, 't> {
+    pub fn new(
+        trace: &'t Trace,
+        calls: &'w Calls<'t>,
+        classes: &'w Classes,
+        root: usize,
+        stubs: Vec<String>,
+    ) -> Writer<'w, 't> {
+        Writer {
+            trace,
+            calls,
+            classes,
+            root,
+            names: HashMap::new(),
+            asked: HashSet::new(),
+            it: None,
+            declared: Vec::new(),
+            lost: BTreeSet::new(),
+            stubs,
+        }
+    }
+
+    /// The body of the block. It is written twice: only then is it known which values need a name.
+    pub fn block(&mut self, inputs: &[String]) -> Template {
+        let _ = self.written(inputs);
+        self.written(inputs)
+    }
+
+    fn written(&mut self, specs: &[String]) -> Template {
+        self.names.clear();
+        self.declared.clear();
+        let inputs = self.calls.inputs(self.root);
+        let mut head: Vec<Template> = Vec::new();
+        let call = &self.trace.calls[self.root];
+        let mut taken: Vec<String> = Vec::new();
+        for (index, input) in inputs.iter().enumerate() {
+            let position =
+                call.inputs.iter().position(|name| self.calls.given(name).as_ref() == Some(input));
+            // A list of tensors is one parameter in PyTorch.
+            let is_one_each = call.inputs.len() <= call.parameters.len();
+            let own = position.filter(|_| is_one_each).and_then(|at| call.parameters.get(at));
+            let own = own.map_or("x", String::as_str);
+            let name = free(if RESERVED.contains(&own) { "x" } else { own }, &taken);
+            taken.push(name.clone());
+            self.names.insert(input.clone(), name.clone());
+            if self.root == 0 {
+                let spec = specs.get(index).cloned().unwrap_or_else(|| "[...]".to_owned());
+                head.push(Template::text(format!("input {name}: {spec}")));
+            } else if inputs.len() > 1 || self.asked.contains(input) {
+                let rank = self.tensor(input).map_or(0, |tensor| tensor.shape.len());
+                let sizes = SIZES.get(rank).filter(|sizes| index == 0 && !sizes.is_empty());
+                head.push(Template::text(format!("input {name}: {}", sizes.unwrap_or(&"[...]"))));
+            }
+        }
+        self.it = inputs.first().cloned();
+        let mut lines = self.body(self.root, &mut taken);
+        let outputs = self.calls.outputs(self.root);
+        if self.it.as_ref() != outputs.first() || outputs.len() > 1 {
+            let names: Vec<String> = outputs.iter().map(|output| self.name(output)).collect();
+            lines.push(Line {
+                label: None,
+                sources: None,
+                stage: Template::text(names.join(", ")),
+                is_module: false,
+                is_named: true,
+            });
+        }
+        head.extend(self.declared.iter().cloned());
+        head.extend(rendered(lines));
+        Template::joined(head, "\n")
+    }
+
+    /// The lines of a call: of the block, or of braces in it.
+    fn body(&mut self, call: usize, taken: &mut Vec<String>) -> Vec<Line> {
+        let mut lines = Vec::new();
+        let calls = self.calls;
+        for item in &calls.items[call] {
+            let line = match item {
+                Item::Node(at) => self.step(call, *at, taken),
+                Item::Call(inner) => self.inner(call, *inner),
+            };
+            lines.push(line);
+        }
+        lines
+    }
+
+    /// A call in the call: braces, or another block.
+    fn inner(&mut self, outer: usize, inner: usize) -> Line {
+        let label = relative(&self.trace.calls[outer].path, &self.trace.calls[inner].path);
+        let inputs = self.calls.inputs(inner);
+        let outputs = self.calls.outputs(inner);
+        let is_inline = self.calls.is_inline(inner);
+        let sources = match is_inline {
+            // Other values are read by their names.
+            true => self.sources(&inputs[..inputs.len().min(1)]),
+            false => self.sources(&inputs),
+        };
+        let again = self.calls.first_call(inner);
+        let first = again.unwrap_or(inner);
+        let stage = match again {
+            Some(_) => Template::text(label.clone().unwrap_or_default()),
+            None if is_inline => {
+                self.it = inputs.first().cloned();
+                // Labels in braces are their own.
+                let lines = self.body(inner, &mut Vec::new());
+                for (given, name) in &mut self.names {
+                    if self.calls.is_inside(inner, given.node) && Some(given) != outputs.first() {
+                        let label = label.clone().unwrap_or_default();
+                        *name = format!("{label}.{}", name.trim_matches('"'));
+                    }
+                }
+                braces(lines)
+            }
+            None => match self.classes.made.get(&UnitId(first)) {
+                Some(made) if made.arguments.is_empty() => Template::text(made.class.clone()),
+                Some(made) => made.template(),
+                None => Template::text("Identity"),
+            },
+        };
+        let label = if again.is_some() { None } else { label };
+        let text = label.as_deref().map_or_else(String::new, readable);
+        match &outputs[..] {
+            [one] => drop(self.names.insert(one.clone(), text)),
+            several if is_inline => {
+                several.first().map(|one| self.names.insert(one.clone(), text));
+            }
+            several => {
+                for (index, output) in several.iter().enumerate() {
+                    self.names.insert(output.clone(), format!("{text}[{index}]"));
+                }
+            }
+        }
+        self.it = match &outputs[..] {
+            [one] => Some(one.clone()),
+            several if is_inline => several.first().cloned(),
+            _ => None,
+        };
+        let is_named = outputs.iter().any(|output| self.asked.contains(output));
+        Line { label, sources, stage, is_module: true, is_named }
+    }
+
+    /// A step of the call itself.
+    fn step(&mut self, call: usize, at: usize, taken: &mut Vec<String>) -> Line {
+        let node = self.calls.node(at);
+        let leaf = match node.op {
+            Op::CallModule => self.trace.leaves.get(&node.target),
+            _ => None,
+        };
+        let written = match leaf {
+            Some(leaf) => self.module(node, leaf),
+            None => self.function(at),
+        };
+        let written = written.unwrap_or_else(|reason| self.stub(node, &reason));
+        let path = &self.trace.calls[call].path;
+        let label = leaf.and_then(|_| relative(path, &node.target));
+        let is_numbered = label.as_ref().is_some_and(|label| label.parse::<u64>().is_ok());
+        let owns = leaf.is_some_and(|leaf| !leaf.tensors.is_empty());
+        if leaf.is_some() && label.is_none() && owns {
+            self.lost.insert(format!(
+                "`{}` is called in `{}`, in which it does not lie: its parameters have other names",
+                node.target, self.trace.calls[call].class
+            ));
+        }
+        let is_again = owns && self.is_called_before(at);
+        let whole = Given { node: at, part: Vec::new() };
+        let parts = self.parts(at);
+        let wanted = parts.iter().any(|part| self.asked.contains(part));
+        let (sources, stage, is_expression) = match written {
+            Step::Layer(sources, stage) => (self.sources(&sources), stage, false),
+            Step::Expression(text) => (None, text, true),
+        };
+        self.it = if parts.len() == 1 { parts.first().cloned() } else { None };
+        let is_module = !is_expression && !stage.plain().starts_with("F.");
+        if is_again {
+            let stage = Template::text(label.as_deref().map_or_else(String::new, readable));
+            let name = free(&identifier(self.calls.short(at)), taken);
+            let label = wanted.then(|| name.clone());
+            taken.extend(label.clone());
+            self.names.insert(whole, name);
+            return Line { label, sources, stage, is_module: false, is_named: true };
+        }
+        if owns || is_numbered {
+            let label = label.unwrap_or_else(|| node.name.clone());
+            let text = readable(&label);
+            taken.push(label.clone());
+            if parts.len() == 1 && parts[0].part.is_empty() {
+                self.names.insert(whole, text);
+            } else {
+                for (index, part) in parts.iter().enumerate() {
+                    self.names.insert(part.clone(), format!("{text}[{index}]"));
+                }
+            }
+            return Line { label: Some(label), sources, stage, is_module, is_named: wanted };
+        }
+        if !wanted {
+            return Line { label: None, sources, stage, is_module, is_named: false };
+        }
+        let base = label.unwrap_or_else(|| self.calls.short(at).to_owned());
+        let mut labels = Vec::new();
+        for part in &parts {
+            if parts.len() > 1 && !self.asked.contains(part) {
+                labels.push("_".to_owned());
+                continue;
+            }
+            let name = free(&identifier(&base), taken);
+            taken.push(name.clone());
+            self.names.insert(part.clone(), name.clone());
+            labels.push(name);
+        }
+        Line { label: Some(labels.join(", ")), sources, stage, is_module, is_named: true }
+    }
+
+    /// Whether a layer was called before.
+    fn is_called_before(&self, at: usize) -> bool {
+        let target = &self.calls.node(at).target;
+        self.trace.nodes[..at]
+            .iter()
+            .any(|other| other.op == Op::CallModule && other.target == *target)
+    }
+
+    /// The tensors that a node gives, from the outside in: a recurrent layer's states are a pair in a pair.
+    fn parts(&self, at: usize) -> Vec<Given> {
+        fn collect(value: &Traced, given: &Given, found: &mut Vec<Given>) {
+            match value {
+                Traced::Items { items } => {
+                    for (index, item) in items.iter().enumerate() {
+                        let mut part = given.clone();
+                        part.part.push(index);
+                        collect(item, &part, found);
+                    }
+                }
+                _ => found.push(given.clone()),
+            }
+        }
+        let whole = Given { node: at, part: Vec::new() };
+        if self.calls.leaf_class(at) == Some("MultiheadAttention") {
+            return vec![whole];
+        }
+        let mut found = Vec::new();
+        if let Some(value) = &self.calls.node(at).value {
+            collect(value, &whole, &mut found);
+        }
+        found
+    }
+
+    /// What a step takes, unless that is the current value.
+    fn sources(&mut self, given: &[Given]) -> Option<String> {
+        if given.len() == 1 && given.first() == self.it.as_ref() {
+            return None;
+        }
+        let names: Vec<String> = given.iter().map(|one| self.name_or_it(one)).collect();
+        (!names.is_empty()).then(|| names.join(", "))
+    }
+
+    /// A value's name; the current one needs none.
+    pub(super) fn name_or_it(&mut self, given: &Given) -> String {
+        let is_known =
+            self.names.get(given).is_some_and(|name| !name.contains('"') && !name.is_empty());
+        if self.it.as_ref() == Some(given) && !is_known {
+            return "it".to_owned();
+        }
+        self.name(given)
+    }
+
+    pub(super) fn name(&mut self, given: &Given) -> String {
+        if self.calls.role(given.node) == Role::Attribute && !self.names.contains_key(given) {
+            self.declare(given);
+        }
+        self.asked.insert(given.clone());
+        self.names
+            .get(given)
+            .filter(|name| !name.is_empty())
+            .cloned()
+            .unwrap_or_else(|| "it".to_owned())
+    }
+
+    /// A parameter or buffer that is read as a tensor.
+    fn declare(&mut self, given: &Given) {
+        let node = self.calls.node(given.node);
+        let Some(path) = self.below(&node.target) else {
+            self.lost.insert(format!("`{}` is read where it does not lie", node.target));
+            return;
+        };
+        self.names.insert(given.clone(), path.clone());
+        let is_layers = self.trace.leaves.keys().any(|leaf| {
+            node.target.strip_prefix(leaf.as_str()).is_some_and(|rest| rest.starts_with('.'))
+        });
+        if is_layers {
+            return;
+        }
+        let own = self.trace.attributes.get(&node.target).cloned().flatten();
+        let Some(own) = own else {
+            let sizes = node.value.as_ref().and_then(Traced::tensor);
+            let sizes = sizes.map_or_else(String::new, |tensor| format!("{:?}", tensor.shape));
+            self.lost.insert(format!(
+                "`{}` {sizes} is no parameter or buffer of `state_dict`: it is a buffer here",
+                node.target
+            ));
+            if let Some(tensor) = node.value.as_ref().and_then(Traced::tensor) {
+                self.declared.push(declaration("buffer", &path, &tensor.dtype, &tensor.shape));
+            }
+            return;
+        };
+        let keyword = if own.is_buffer { "buffer" } else { "param" };
+        self.declared.push(declaration(keyword, &path, &own.dtype, &own.shape));
+    }
+
+    /// A path as one of the block, if it lies there.
+    pub(super) fn below(&self, path: &str) -> Option<String> {
+        relative(&self.trace.calls[self.root].path, path)
+    }
+
+    pub(super) fn is_scalar(&self, given: &Given) -> bool {
+        self.calls.role(given.node) == Role::Scalar
+    }
+
+    /// A number as an expression of sizes that are at hand, or as it was.
+    pub(super) fn scalar(&mut self, name: &str) -> Option<String> {
+        let at = self.calls.find(name)?;
+        let node = self.calls.node(at);
+        if let Some(text) = self.size(at, node) {
+            return Some(text);
+        }
+        match &node.value {
+            Some(Traced::Number { number }) => Some(number.to_string()),
+            Some(Traced::Items { items }) => {
+                let numbers = items.iter().map(|item| match item {
+                    Traced::Number { number } => Some(number.to_string()),
+                    _ => None,
+                });
+                Some(format!("[{}]", numbers.collect::<Option<Vec<_>>>()?.join(", ")))
+            }
+            _ => None,
+        }
+    }
+
+    fn size(&mut self, at: usize, node: &Node) -> Option<String> {
+        let name = self.calls.short(at);
+        let first = node.args.first()?;
+        if let Some(operator) = operator(name) {
+            let left = self.literal(first)?;
+            let right = self.literal(node.args.get(1)?)?;
+            return Some(format!("({left} {operator} {right})"));
+        }
+        if name == "getitem" {
+            let list = self.scalar(node_of(first)?)?;
+            let index = self.index_item(node.args.get(1)?).ok()?;
+            return list.contains(".shape").then(|| format!("{list}[{index}]"));
+        }
+        let tensor = self.calls.given(node_of(first)?)?;
+        let flows_in = self.calls.inputs(self.root).contains(&tensor);
+        if !flows_in && !self.calls.is_inside(self.root, tensor.node) {
+            return None;
+        }
+        let is_shape =
+            name == "getattr" && node.args.get(1).and_then(|one| one.as_str()) == Some("shape");
+        let text = match (name, node.args.get(1)) {
+            ("size", Some(dim)) => format!(".shape[{dim}]"),
+            ("size", None) => ".shape".to_owned(),
+            ("dim", _) => ".rank".to_owned(),
+            _ if is_shape => ".shape".to_owned(),
+            _ => return None,
+        };
+        Some(format!("{}{text}", self.name_or_it(&tensor)))
+    }
+
+    /// A block that stands for what Taper lacks: it has the parameters and the shapes.
+    fn stub(&mut self, node: &Node, reason: &str) -> Step {
+        let leaf = self.trace.leaves.get(&node.target).filter(|_| node.op == Op::CallModule);
+        let what = leaf.map_or(node.target.as_str(), |leaf| leaf.class.as_str());
+        let sources: Vec<Given> = node
+            .reads()
+            .into_iter()
+            .filter_map(|name| self.calls.given(name))
+            .filter(|given| !self.is_scalar(given))
+            .collect();
+        self.lost.insert(format!(
+            "`{what}`: {reason}; a block of its shapes stands for it, without its work"
+        ));
+        let mut lines = Vec::new();
+        for index in 0..sources.len() {
+            lines.push(format!("    input x{index}: [...]\n"));
+        }
+        for own in leaf.into_iter().flat_map(|leaf| &leaf.tensors) {
+            let keyword = if own.is_buffer { "buffer" } else { "param" };
+            let dtype = if own.dtype == "f32" { "" } else { &own.dtype };
+            lines.push(format!("    {keyword} {}: {dtype}{:?}\n", own.name, own.shape));
+        }
+        let at = self.calls.find(&node.name).unwrap_or_default();
+        for (index, part) in self.parts(at).iter().enumerate() {
+            let Some(tensor) = self.tensor(part) else { continue };
+            // A size that the first input has at the same place follows it.
+            let first = sources.first().and_then(|first| self.tensor(first));
+            let sizes: Vec<String> = (0..tensor.shape.len())
+                .map(|dim| match &first {
+                    Some(first) if first.shape.get(dim) == Some(&tensor.shape[dim]) => {
+                        format!("x0.shape[{dim}]")
+                    }
+                    _ => tensor.shape[dim].to_string(),
+                })
+                .collect();
+            let dtype = if tensor.dtype == "f32" { "" } else { &tensor.dtype };
+            lines.push(format!("    output y{index}: {dtype}[{}]\n", sizes.join(", ")));
+        }
+        let camel = heck::ToUpperCamelCase::to_upper_camel_case(what.replace('.', "_").as_str());
+        let body = lines.concat();
+        let named = |name: &str| {
+            format!(
+                "# PyTorch's `{what}`, which Taper lacks.\nblock {name} {{\n{body}    macs = 0\n}}"
+            )
+        };
+        let mut name = format!("{camel}Stub");
+        let mut number = 1;
+        let is_other = |stubs: &[String], name: &str| {
+            stubs
+                .iter()
+                .any(|stub| stub.contains(&format!("block {name} ")) && *stub != named(name))
+        };
+        while is_other(&self.stubs, &name) {
+            number += 1;
+            name = format!("{camel}Stub{number}");
+        }
+        let stub = named(&name);
+        if !self.stubs.contains(&stub) {
+            self.stubs.push(stub);
+        }
+        Step::Layer(sources, Template::text(name))
+    }
+}
+
+/// `param weight: [64, 3]`
+fn declaration(keyword: &str, path: &str, dtype: &str, shape: &[u64]) -> Template {
+    let dtype = if dtype == "f32" { "" } else { dtype };
+    let mut text = Template::text(format!("{keyword} {path}: {dtype}["));
+    let sizes = shape.iter().map(|size| Template::hole("size", size.to_string()));
+    text.append(Template::joined(sizes, ", "));
+    text.push("]");
+    text.prefixed(path)
+}
+
+/// A path as one below another, if it is.
+fn relative(outer: &str, path: &str) -> Option<String> {
+    let rest = if outer.is_empty() { path } else { path.strip_prefix(outer)?.strip_prefix('.')? };
+    (!rest.is_empty()).then(|| rest.to_owned())
+}
+
+/// How a label is read: the numbered step 4 is `"4"`.
+fn readable(label: &str) -> String {
+    match label.starts_with(|first: char| first.is_ascii_digit()) {
+        true => format!("\"{label}\""),
+        false => written(label),
+    }
+}
+
+/// A label as it is written: what is neither names nor numbers is a string.
+fn written(label: &str) -> String {
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "._, ".contains(letter);
+    match label.chars().all(is_plain) {
+        true => label.to_owned(),
+        false => format!("\"{}\"", label.replace('{', "{{")),
+    }
+}
+
+fn identifier(text: &str) -> String {
+    let name: String = text
+        .chars()
+        .map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '_' })
+        .collect();
+    let is_name = name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_');
+    match is_name && !RESERVED.contains(&name.as_str()) && !layers::is_kind(&name) {
+        true => name,
+        false => format!("x_{name}"),
+    }
+}
+
+fn free(wanted: &str, taken: &[String]) -> String {
+    let numbered = (2..).map(|number| format!("{wanted}{number}"));
+    let is_free = |name: &String| !taken.contains(name);
+    std::iter::once(wanted.to_owned()).chain(numbered).find(is_free).unwrap_or_default()
+}
+
+/// Lines in braces.
+fn braces(lines: Vec<Line>) -> Template {
+    let lines = rendered(lines);
+    let mut text = Template::text("{");
+    if let [one] = &lines[..] {
+        if one.plain().starts_with("repeat ") {
+            return one.clone();
+        }
+        if one.plain().len() < SHORT {
+            text.push(" ");
+            text.append(one.clone());
+            text.push(" }");
+            return text;
+        }
+    }
+    for line in lines {
+        text.push("\n    ");
+        text.append(line.indented());
+    }
+    text.push("\n}");
+    text
+}
+
+/// Lines as text; labels that count on and equal lines are written shorter.
+fn rendered(mut lines: Vec<Line>) -> Vec<Template> {
+    let mut next = 0u64;
+    for line in &mut lines {
+        let number = line.label.as_ref().and_then(|label| label.parse::<u64>().ok());
+        if number == Some(next) && line.is_module {
+            line.label = None;
+            next += 1;
+        } else if line.label.is_none() && line.is_module {
+            next += 1;
+        }
+    }
+    let mut texts = Vec::new();
+    let mut at = 0;
+    while at < lines.len() {
+        let count = equal(&lines[at..]);
+        if count < 2 {
+            texts.push(text(&lines[at]));
+            at += 1;
+            continue;
+        }
+        let first = &lines[at];
+        let stage = first.stage.clone();
+        let mut text = match &first.label {
+            None => {
+                let mut text = Template::text("repeat ");
+                text.append(Template::hole("depth", count.to_string()));
+                text.push(" { ");
+                text
+            }
+            Some(label) => {
+                let (prefix, start) = counted(label).unwrap_or((label, 0));
+                let mut text = Template::text("for i in range(");
+                let range = if start == 0 {
+                    count.to_string()
+                } else {
+                    format!("{start}, {}", start + count)
+                };
+                text.append(Template::hole("depth", range));
+                text.push(&format!(") {{ \"{prefix}{{i}}\": "));
+                text
+            }
+        };
+        text.append(stage);
+        text.push(" }");
+        texts.push(text);
+        at += count;
+    }
+    texts
+}
+
+/// How many lines are the same layer or block, one after the other.
+fn equal(lines: &[Line]) -> usize {
+    let first = &lines[0];
+    let is_short = !first.stage.plain().contains('\n');
+    if !first.is_module || first.sources.is_some() || first.is_named || !is_short {
+        return 1;
+    }
+    let follows = |index: usize, line: &Line| match (&first.label, &line.label) {
+        (None, None) => true,
+        (Some(first), Some(label)) => counted(first)
+            .is_some_and(|(prefix, start)| counted(label) == Some((prefix, start + index))),
+        _ => false,
+    };
+    let count = lines
+        .iter()
+        .enumerate()
+        .take_while(|(index, line)| {
+            let is_same = line.is_module && line.sources.is_none() && !line.is_named;
+            is_same && line.stage == first.stage && follows(*index, line)
+        })
+        .count();
+    let least = if first.label.is_some() { 3 } else { 2 };
+    if count < least { 1 } else { count }
+}
+
+/// A label that ends in a number: what stands before it, and the number.
+fn counted(label: &str) -> Option<(&str, usize)> {
+    let prefix = label.trim_end_matches(|letter: char| letter.is_ascii_digit());
+    let number = &label[prefix.len()..];
+    let is_plain = number == "0" || !number.starts_with('0');
+    let is_named = !prefix.is_empty() && !prefix.contains(['{', '"', ',']);
+    (is_plain && is_named).then_some(())?;
+    Some((prefix, number.parse().ok()?))
+}
+
+fn text(line: &Line) -> Template {
+    let mut text = Template::default();
+    if let Some(label) = &line.label {
+        text.push(&format!("{}: ", written(label)));
+    }
+    if let Some(sources) = &line.sources {
+        text.push(&format!("{sources} -> "));
+    }
+    let owner = line.label.as_deref().unwrap_or_default();
+    text.append(line.stage.clone().prefixed(owner));
+    text
+}

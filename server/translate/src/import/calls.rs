@@ -1,0 +1,266 @@
+//! What each call of a module takes and gives, by the graph.
+
+use std::collections::{HashMap, HashSet};
+
+use super::trace::{Node, Op, Trace, Traced, node_of};
+
+/// What a node gives, or a part of that: the second half of `chunk(x, 2)`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Given {
+    /// The number of the node.
+    pub node: usize,
+    /// Which item, from the outside in; empty for all of it.
+    pub part: Vec<usize>,
+}
+
+/// A step of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Item {
+    Node(usize),
+    Call(usize),
+}
+
+/// What a node is to Taper.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// It is written as a step.
+    Step,
+    /// It gives what it takes.
+    Alias,
+    /// It takes one of several values.
+    Part,
+    /// It is a number, which stands where it is used.
+    Scalar,
+    /// It flows in.
+    Input,
+    /// A parameter or buffer.
+    Attribute,
+    Output,
+}
+
+/// Functions and methods that change no shape and cost nothing.
+const ALIASES: &[&str] = &["contiguous", "clone", "detach", "float", "to", "type_as"];
+
+pub(crate) struct Calls<'t> {
+    pub trace: &'t Trace,
+    index: HashMap<&'t str, usize>,
+    /// The steps of each call, in order.
+    pub items: Vec<Vec<Item>>,
+    /// Who reads each value: the numbers of nodes.
+    readers: HashMap<Given, Vec<usize>>,
+}
+
+impl<'t> Calls<'t> {
+    pub fn of(trace: &'t Trace) -> Calls<'t> {
+        let index = trace.nodes.iter().enumerate().map(|(at, node)| (node.name.as_str(), at));
+        let items = vec![Vec::new(); trace.calls.len()];
+        let mut calls = Calls { trace, index: index.collect(), items, readers: HashMap::new() };
+        for (at, node) in trace.nodes.iter().enumerate() {
+            let role = calls.role(at);
+            if role == Role::Step {
+                calls.note_step(at);
+            }
+            if !matches!(role, Role::Step | Role::Output) {
+                continue;
+            }
+            let read = node.reads().into_iter().flat_map(|name| calls.tensors_of(name));
+            for given in read.collect::<Vec<_>>() {
+                calls.readers.entry(given).or_default().push(at);
+            }
+        }
+        calls
+    }
+
+    fn note_step(&mut self, at: usize) {
+        let mut call = self.trace.nodes[at].call;
+        self.items[call].push(Item::Node(at));
+        while let Some(parent) = self.trace.calls[call].parent {
+            if !self.items[parent].contains(&Item::Call(call)) {
+                self.items[parent].push(Item::Call(call));
+            }
+            call = parent;
+        }
+    }
+
+    pub fn node(&self, at: usize) -> &'t Node {
+        &self.trace.nodes[at]
+    }
+
+    pub fn find(&self, name: &str) -> Option<usize> {
+        self.index.get(name).copied()
+    }
+
+    pub fn role(&self, at: usize) -> Role {
+        let node = self.node(at);
+        let first = node.args.first().and_then(node_of).and_then(|name| self.find(name));
+        let first_value = first.and_then(|first| self.node(first).value.as_ref());
+        let takes_items = matches!(first_value, Some(Traced::Items { .. }));
+        match node.op {
+            Op::Placeholder => Role::Input,
+            Op::Output => Role::Output,
+            Op::GetAttr => Role::Attribute,
+            _ if node.value.as_ref().is_some_and(Traced::is_scalar) => Role::Scalar,
+            Op::CallFunction if node.target.ends_with(".getitem") && takes_items => Role::Part,
+            Op::CallFunction | Op::CallMethod if ALIASES.contains(&self.short(at)) => Role::Alias,
+            _ => Role::Step,
+        }
+    }
+
+    /// A function's last name, without the `_` of those that work in place.
+    pub fn short(&self, at: usize) -> &'t str {
+        let target = &self.node(at).target;
+        let last = target.rsplit('.').next().unwrap_or(target);
+        if last.starts_with("__") { last.trim_matches('_') } else { last.trim_end_matches('_') }
+    }
+
+    /// What a name means, through what gives what it takes.
+    pub fn given(&self, name: &str) -> Option<Given> {
+        let at = self.find(name)?;
+        let first = || self.given(node_of(self.node(at).args.first()?)?);
+        match self.role(at) {
+            Role::Alias => first(),
+            Role::Part => {
+                let mut given = first()?;
+                let index = self.node(at).args.get(1)?.as_u64()?;
+                // PyTorch's attention gives its weights beside its output; Taper's gives the output.
+                let is_attention = self.leaf_class(given.node) == Some("MultiheadAttention");
+                if !(is_attention && index == 0) {
+                    given.part.push(usize::try_from(index).ok()?);
+                }
+                Some(given)
+            }
+            _ => Some(Given { node: at, part: Vec::new() }),
+        }
+    }
+
+    /// The class of a layer that a node calls.
+    pub fn leaf_class(&self, at: usize) -> Option<&'t str> {
+        let node = self.node(at);
+        let is_module = node.op == Op::CallModule;
+        is_module.then(|| self.trace.leaves.get(&node.target)).flatten().map(|leaf| &leaf.class[..])
+    }
+
+    /// The tensors that a name stands for: itself, or those whose sizes a number is computed from.
+    pub fn tensors_of(&self, name: &str) -> Vec<Given> {
+        let Some(given) = self.given(name) else { return Vec::new() };
+        match self.role(given.node) {
+            Role::Scalar => {
+                let reads = self.node(given.node).reads();
+                reads.into_iter().flat_map(|name| self.tensors_of(name)).collect()
+            }
+            _ => vec![given],
+        }
+    }
+
+    /// Whether a call, or one in it, made a node.
+    pub fn is_inside(&self, call: usize, node: usize) -> bool {
+        let mut at = Some(self.node(node).call);
+        while let Some(inner) = at {
+            if inner == call {
+                return self.role(node) != Role::Input;
+            }
+            at = self.trace.calls[inner].parent;
+        }
+        false
+    }
+
+    /// What flows into a call: what it is given, then what it reads from around it.
+    pub fn inputs(&self, call: usize) -> Vec<Given> {
+        if call == 0 {
+            let inputs = (0..self.trace.nodes.len()).filter(|at| self.role(*at) == Role::Input);
+            return inputs.map(|node| Given { node, part: Vec::new() }).collect();
+        }
+        let given: Vec<Given> =
+            self.trace.calls[call].inputs.iter().flat_map(|name| self.tensors_of(name)).collect();
+        let is_read = |given: &Given| {
+            let readers = self.readers.get(given);
+            readers.is_some_and(|readers| readers.iter().any(|node| self.is_inside(call, *node)))
+        };
+        let mut seen = HashSet::new();
+        let own = given.iter().filter(|given| is_read(given)).cloned();
+        let captured = self.read_in(call);
+        own.chain(captured)
+            .filter(|given| !self.is_inside(call, given.node) && seen.insert(given.clone()))
+            .collect()
+    }
+
+    /// The tensors that the steps of a call read, in order.
+    fn read_in(&self, call: usize) -> Vec<Given> {
+        let mut read = Vec::new();
+        for item in &self.items[call] {
+            match item {
+                Item::Call(inner) => read.extend(self.read_in(*inner)),
+                Item::Node(at) => {
+                    let names = self.node(*at).reads();
+                    let tensors = names.into_iter().filter_map(|name| self.given(name));
+                    read.extend(tensors.filter(|given| self.role(given.node) != Role::Scalar));
+                }
+            }
+        }
+        read
+    }
+
+    /// What flows out of a call: what it returns, then what is read of it elsewhere.
+    pub fn outputs(&self, call: usize) -> Vec<Given> {
+        let returned: Vec<Given> = match call {
+            0 => self
+                .trace
+                .nodes
+                .iter()
+                .filter(|node| node.op == Op::Output)
+                .flat_map(Node::reads)
+                .filter_map(|name| self.given(name))
+                .collect(),
+            _ => {
+                self.trace.calls[call].outputs.iter().filter_map(|name| self.given(name)).collect()
+            }
+        };
+        let is_read_outside = |given: &Given| {
+            let readers = self.readers.get(given);
+            readers.is_some_and(|readers| readers.iter().any(|node| !self.is_inside(call, *node)))
+        };
+        let mut others: Vec<&Given> =
+            self.readers.keys().filter(|given| self.is_inside(call, given.node)).collect();
+        others.sort_by_key(|given| (given.node, given.part.clone()));
+        let mut seen = HashSet::new();
+        if call == 0 {
+            return returned;
+        }
+        returned
+            .iter()
+            .chain(others)
+            .filter(|given| self.is_inside(call, given.node) && is_read_outside(given))
+            .filter(|given| seen.insert((*given).clone()))
+            .cloned()
+            .collect()
+    }
+
+    /// Braces: its lines stand in those around it.
+    pub fn is_inline(&self, call: usize) -> bool {
+        call != 0 && self.trace.calls[call].is_sequential
+    }
+
+    /// An earlier call of the same module.
+    pub fn first_call(&self, call: usize) -> Option<usize> {
+        let path = &self.trace.calls[call].path;
+        let first = self.trace.calls.iter().position(|other| other.path == *path)?;
+        (first != call).then_some(first)
+    }
+
+    /// The calls that are blocks.
+    pub fn blocks(&self) -> impl Iterator<Item = usize> {
+        (0..self.items.len()).filter(|call| {
+            let has_steps = *call == 0 || !self.items[*call].is_empty();
+            has_steps && !self.is_inline(*call) && self.first_call(*call).is_none()
+        })
+    }
+
+    /// How deep blocks lie in each other below a call.
+    pub fn height(&self, call: usize) -> usize {
+        let heights = self.items[call].iter().map(|item| match item {
+            Item::Node(_) => 0,
+            Item::Call(inner) => self.height(*inner) + usize::from(!self.is_inline(*inner)),
+        });
+        heights.max().unwrap_or(0)
+    }
+}

@@ -1,0 +1,416 @@
+//! Layers and functions in Taper's words.
+
+use layers::{Entry, Kind, find, find_function};
+use serde_json::{Map, Value};
+
+use super::{
+    body::Writer,
+    calls::Given,
+    trace::{Leaf, Node, Op, Own, Tensor, Traced, node_of},
+};
+use crate::template::Template;
+
+/// A step as it is written.
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// What a layer takes, and the layer.
+    Layer(Vec<Given>, Template),
+    /// An expression of tensors.
+    Expression(Template),
+}
+
+/// Functions of `torch` and methods of tensors with the layer that each is, where that is not the name in
+/// CamelCase.
+const NAMES: &[(&str, &str)] = &[
+    ("view", "Reshape"),
+    ("reshape", "Reshape"),
+    ("swapaxes", "Transpose"),
+    ("cat", "Cat"),
+    ("concat", "Cat"),
+    ("concatenate", "Cat"),
+    ("amax", "Max"),
+    ("amin", "Min"),
+    ("argmax", "ArgMax"),
+    ("cumsum", "CumSum"),
+    ("topk", "TopK"),
+    ("stochastic_depth", "StochasticDepth"),
+];
+
+/// Operators with the function and method names that mean them.
+const OPERATORS: &[(&str, &str)] = &[
+    ("add", "+"),
+    ("iadd", "+"),
+    ("sub", "-"),
+    ("isub", "-"),
+    ("mul", "*"),
+    ("imul", "*"),
+    ("truediv", "/"),
+    ("itruediv", "/"),
+    ("div", "/"),
+    ("floordiv", "//"),
+    ("mod", "%"),
+    ("pow", "**"),
+    ("matmul", "@"),
+    ("bmm", "@"),
+];
+
+pub(crate) fn operator(name: &str) -> Option<&'static str> {
+    OPERATORS.iter().find(|(known, _)| *known == name).map(|(_, operator)| *operator)
+}
+
+/// Functions that are no layer by their name in PyTorch, but under another argument order or default.
+const FLATTEN_START: &str = "start_dim";
+
+impl Writer<'_, '_> {
+    /// A layer that is a module.
+    pub(super) fn module(&mut self, node: &Node, leaf: &Leaf) -> Result<Step, String> {
+        let entry = find(&leaf.class).ok_or_else(|| "Taper has no such layer".to_owned())?;
+        let mut settings = leaf.settings.clone();
+        if let Some(Value::Array(sizes)) = settings.get("normalized_shape")
+            && sizes.len() != 1
+        {
+            settings.insert("dims".to_owned(), sizes.len().into());
+        }
+        let mut arguments = self.arguments(entry, &[], &settings)?;
+        for own in leaf.tensors.iter().filter(|own| own.same_as != self.path_of(node, own)) {
+            let shared = self.below(&own.same_as).ok_or_else(|| {
+                format!("its `{}` is `{}`, which lies in another module", own.name, own.same_as)
+            })?;
+            arguments.push(Template::text(format!("{}={shared}", own.name)));
+        }
+        let mut sources: Vec<Given> =
+            node.reads().into_iter().filter_map(|name| self.calls.given(name)).collect();
+        if leaf.class == "MultiheadAttention" && sources.iter().all(|one| *one == sources[0]) {
+            sources.truncate(1);
+        }
+        Ok(Step::Layer(sources, call(entry.name, arguments)))
+    }
+
+    fn path_of(&self, node: &Node, own: &Own) -> String {
+        analysis::join_path(&node.target, &own.name)
+    }
+
+    /// What is called as a function or method.
+    pub(super) fn function(&mut self, at: usize) -> Result<Step, String> {
+        let node = self.calls.node(at);
+        let name = self.calls.short(at);
+        if name == "getitem" {
+            return self.index(node).map(Step::Expression);
+        }
+        if let Some(operator) = operator(name) {
+            return self.operation(node, operator).map(Step::Expression);
+        }
+        match name {
+            "neg" => {
+                let operand = self.operand(node.args.first())?;
+                return Ok(Step::Expression(Template::text(format!("-{operand}"))));
+            }
+            "t" => {
+                return Ok(Step::Layer(self.tensors_taken(node), Template::text("Transpose(0, 1)")));
+            }
+            "square" => {
+                let operand = self.operand(node.args.first())?;
+                return Ok(Step::Expression(Template::text(format!("{operand} ** 2"))));
+            }
+            _ => {}
+        }
+        let entry =
+            self.entry(node, name).ok_or_else(|| "Taper has no such function".to_owned())?;
+        let (mut positional, mut named) = (node.args.clone(), node.kwargs.clone());
+        // Tensors come first, one by one or in a list.
+        let tensors = positional.iter().take_while(|value| self.is_tensors(value)).count();
+        positional.drain(..tensors);
+        if name == "einsum" {
+            let Some(Value::String(equation)) = positional.first().cloned() else {
+                return Err("its equation is not written out".to_owned());
+            };
+            positional = vec![Value::String(equation)];
+        }
+        if name == "flatten" && positional.is_empty() && !named.contains_key(FLATTEN_START) {
+            named.insert(FLATTEN_START.to_owned(), 0.into());
+        }
+        let given = self.given_parameters(entry, &mut named);
+        for (argument, value) in named.clone() {
+            // A training flag is off, and some arguments have no meaning here.
+            let is_known = entry.params.iter().any(|param| param.name == argument);
+            let is_nothing = value.is_null() || value == Value::Bool(false);
+            let is_ignored = ["training", "inplace", "_stacklevel", "dtype", "normalized_shape"]
+                .contains(&&argument[..]);
+            if !is_known && (is_nothing || is_ignored) {
+                named.shift_remove(&argument);
+            } else if !is_known {
+                return Err(format!("its argument `{argument}` has no meaning in Taper"));
+            }
+        }
+        let mut arguments = self.arguments(entry, &positional, &named)?;
+        arguments.extend(given.into_iter().map(Template::text));
+        let is_function = node.target.starts_with("torch.nn.functional.")
+            || node.target.starts_with("torch._C._nn.")
+            || entry.function == Some(name);
+        let sources = self.tensors_taken(node);
+        match entry.function.filter(|_| is_function) {
+            Some(function) => Ok(Step::Layer(sources, call(&format!("F.{function}"), arguments))),
+            None => Ok(Step::Layer(sources, call(entry.name, arguments))),
+        }
+    }
+
+    /// The tensors that it takes, without those that are given for parameters.
+    fn tensors_taken(&self, node: &Node) -> Vec<Given> {
+        let named: Vec<&Value> = node
+            .kwargs
+            .iter()
+            .filter(|(name, _)| !is_parameter(name))
+            .map(|(_, value)| value)
+            .collect();
+        let all = node.args.iter().chain(named);
+        all.flat_map(|value| self.tensors(value)).collect()
+    }
+
+    /// The tensors of a value: one, or those of a list.
+    fn tensors(&self, value: &Value) -> Vec<Given> {
+        match value {
+            Value::Array(items) => items.iter().flat_map(|item| self.tensors(item)).collect(),
+            _ => {
+                let given = node_of(value).and_then(|name| self.calls.given(name));
+                given.filter(|given| !self.is_scalar(given)).into_iter().collect()
+            }
+        }
+    }
+
+    fn is_tensors(&self, value: &Value) -> bool {
+        match value {
+            Value::Array(items) => {
+                !items.is_empty() && items.iter().all(|item| self.is_tensors(item))
+            }
+            _ => !self.tensors(value).is_empty(),
+        }
+    }
+
+    fn entry(&self, node: &Node, name: &str) -> Option<&'static Entry> {
+        let renamed = NAMES.iter().find(|(known, _)| *known == name).map(|(_, layer)| *layer);
+        if let Some(layer) = renamed {
+            return find(layer);
+        }
+        if node.op == Op::CallFunction
+            && let Some(entry) = find_function(name)
+        {
+            return Some(entry);
+        }
+        let camel = heck::ToUpperCamelCase::to_upper_camel_case(name);
+        find(&camel).or_else(|| find_function(name))
+    }
+
+    /// Parameters that a function is given as tensors: `weight=weight`; with the sizes that they tell.
+    fn given_parameters(&mut self, entry: &Entry, named: &mut Map<String, Value>) -> Vec<String> {
+        let names: Vec<String> = named.keys().filter(|name| is_parameter(name)).cloned().collect();
+        let mut given = Vec::new();
+        for name in names {
+            let Some(value) = named.shift_remove(&name) else { continue };
+            let Some(tensor) = node_of(&value).and_then(|node| self.calls.given(node)) else {
+                continue;
+            };
+            if name == "weight" {
+                let shape = self.shape(&tensor);
+                let channels = if entry.name.contains("Transpose") { 1 } else { 0 };
+                for (param, size) in
+                    [("out_features", shape.first()), ("out_channels", shape.get(channels))]
+                {
+                    if entry.params.iter().any(|known| known.name == param)
+                        && let Some(size) = size
+                    {
+                        named.insert(param.to_owned(), (*size).into());
+                    }
+                }
+                if entry.params.iter().any(|known| known.name == "kernel_size") && shape.len() > 2 {
+                    named.insert("kernel_size".to_owned(), shape[2..].to_vec().into());
+                }
+            }
+            given.push(format!("{name}={}", self.name(&tensor)));
+        }
+        given
+    }
+
+    fn shape(&self, given: &Given) -> Vec<u64> {
+        self.tensor(given).map_or_else(Vec::new, |tensor| tensor.shape)
+    }
+
+    /// The shape and dtype of a value.
+    pub(super) fn tensor(&self, given: &Given) -> Option<Tensor> {
+        let mut value = self.calls.node(given.node).value.as_ref()?;
+        for part in &given.part {
+            let Traced::Items { items } = value else { return None };
+            value = items.get(*part)?;
+        }
+        value.tensor().cloned()
+    }
+
+    fn operation(&mut self, node: &Node, operator: &str) -> Result<Template, String> {
+        let operands = [self.operand(node.args.first())?, self.operand(node.args.get(1))?];
+        if node.kwargs.get("alpha").is_some_and(|alpha| *alpha != Value::from(1)) {
+            return Err("it multiplies by `alpha`".to_owned());
+        }
+        Ok(Template::text(format!("{} {operator} {}", operands[0], operands[1])))
+    }
+
+    /// A tensor, or a number.
+    fn operand(&mut self, value: Option<&Value>) -> Result<String, String> {
+        let value = value.ok_or_else(|| "an operand is missing".to_owned())?;
+        match node_of(value).and_then(|name| self.calls.given(name)) {
+            Some(given) if !self.is_scalar(&given) => Ok(self.name_or_it(&given)),
+            _ => self.literal(value).ok_or_else(|| "an operand is no number".to_owned()),
+        }
+    }
+
+    fn index(&mut self, node: &Node) -> Result<Template, String> {
+        let operand = self.operand(node.args.first())?;
+        let index = node.args.get(1).ok_or_else(|| "it has no index".to_owned())?;
+        let items = match index {
+            Value::Array(items) => items.clone(),
+            one => vec![one.clone()],
+        };
+        let items: Result<Vec<String>, String> =
+            items.iter().map(|item| self.index_item(item)).collect();
+        Ok(Template::text(format!("{operand}[{}]", items?.join(", "))))
+    }
+
+    pub(super) fn index_item(&mut self, item: &Value) -> Result<String, String> {
+        if let Some(Value::Array(slice)) = item.get("slice") {
+            let mut text = |place: usize| match slice.get(place) {
+                None | Some(Value::Null) => Some(String::new()),
+                Some(value) => self.literal(value),
+            };
+            let parts = [text(0), text(1), text(2)];
+            let [Some(start), Some(stop), Some(step)] = parts else {
+                return Err("a slice has an end that is no number".to_owned());
+            };
+            let step = if step.is_empty() { step } else { format!(":{step}") };
+            return Ok(format!("{start}:{stop}{step}"));
+        }
+        if item.get("other").and_then(Value::as_str) == Some("...") {
+            return Ok("...".to_owned());
+        }
+        if let Some(given) = node_of(item).and_then(|name| self.calls.given(name))
+            && !self.is_scalar(&given)
+        {
+            return Ok(self.name(&given));
+        }
+        self.literal(item).ok_or_else(|| "an index is neither a number nor a tensor".to_owned())
+    }
+
+    /// The arguments that differ from the layer's defaults.
+    fn arguments(
+        &mut self,
+        entry: &Entry,
+        positional: &[Value],
+        named: &Map<String, Value>,
+    ) -> Result<Vec<Template>, String> {
+        let mut arguments = Vec::new();
+        // A list without brackets takes all that has no name.
+        let (mut by_name, mut is_taken) = (false, false);
+        for (place, param) in entry.params.iter().enumerate() {
+            let at_place = positional.get(place).filter(|_| !is_taken);
+            let value = match param.kind {
+                Kind::Variadic => match named.get(param.name).or(at_place) {
+                    Some(Value::Array(items)) => Some(Value::Array(items.clone())),
+                    _ => Some(Value::Array(positional.get(place..).unwrap_or_default().to_vec())),
+                },
+                _ => named.get(param.name).or(at_place).cloned(),
+            };
+            let Some(value) = value.filter(|_| param.kind != Kind::Ignored) else {
+                by_name = true;
+                continue;
+            };
+            if let (Kind::Variadic, Value::Array(items)) = (param.kind, &value) {
+                for item in items {
+                    let text = self.literal(item).ok_or_else(|| no_value(param.name))?;
+                    arguments.push(Template::hole(param.name, bare(&text)));
+                }
+                (is_taken, by_name) = (true, true);
+                continue;
+            }
+            let text = self.argument(param.kind, &value).ok_or_else(|| no_value(param.name))?;
+            let text = bare(&text);
+            if param.default.is_some_and(|default| is_same(default, &text)) {
+                by_name = true;
+                continue;
+            }
+            by_name |= param.default.is_some();
+            let mut argument = Template::default();
+            if by_name {
+                argument.push(&format!("{}=", param.name));
+            }
+            argument.append(Template::hole(param.name, text));
+            arguments.push(argument);
+        }
+        Ok(arguments)
+    }
+
+    /// A list of equal sizes is one size where that means the same.
+    fn argument(&mut self, kind: Kind, value: &Value) -> Option<String> {
+        if let (Kind::PerAxis(_) | Kind::OutputSize(_) | Kind::Padding(_), Value::Array(items)) =
+            (kind, value)
+            && let [first, rest @ ..] = &items[..]
+            && rest.iter().all(|item| item == first)
+        {
+            return self.literal(first);
+        }
+        self.literal(value)
+    }
+
+    /// A value in Taper's words.
+    pub(super) fn literal(&mut self, value: &Value) -> Option<String> {
+        if let Some(name) = node_of(value) {
+            return self.scalar(name);
+        }
+        Some(match value {
+            Value::Null => "none".to_owned(),
+            Value::Bool(value) => value.to_string(),
+            Value::Number(number) => number.to_string(),
+            Value::String(text) => format!("{text:?}"),
+            Value::Array(items) => {
+                let items: Option<Vec<String>> =
+                    items.iter().map(|item| self.literal(item)).collect();
+                format!("[{}]", items?.join(", "))
+            }
+            Value::Object(_) => return None,
+        })
+    }
+}
+
+/// An argument needs no brackets around it.
+fn bare(text: &str) -> String {
+    let inner = text.strip_prefix('(').and_then(|text| text.strip_suffix(')'));
+    let is_whole = |inner: &str| {
+        let mut depth = 0i32;
+        inner.chars().all(|letter| {
+            depth += i32::from(letter == '(') - i32::from(letter == ')');
+            depth >= 0
+        })
+    };
+    inner.filter(|inner| is_whole(inner)).unwrap_or(text).to_owned()
+}
+
+fn no_value(name: &str) -> String {
+    format!("its argument `{name}` is no value of Taper")
+}
+
+/// `Linear(10)`, `ReLU`.
+fn call(name: &str, arguments: Vec<Template>) -> Template {
+    let mut text = Template::text(name);
+    if !arguments.is_empty() {
+        text.push("(");
+        text.append(Template::joined(arguments, ", "));
+        text.push(")");
+    }
+    text
+}
+
+/// Whether two spellings mean one value: `1` and `1.0`.
+fn is_same(default: &str, given: &str) -> bool {
+    let number = |text: &str| text.parse::<f64>().ok();
+    default == given || (number(default).is_some() && number(default) == number(given))
+}
+
+fn is_parameter(name: &str) -> bool {
+    ["weight", "bias", "running_mean", "running_var"].contains(&name)
+}

@@ -1,0 +1,81 @@
+//! A traced PyTorch module as Taper source: blocks for its classes, with the names of its parameters.
+//!
+//! [`trace`] is what `trace.py` says of the module. [`calls`] finds out what each call of a module takes and
+//! gives. [`layers`] has each layer and function in Taper's words, and [`body`] writes a call's lines.
+
+mod body;
+mod calls;
+mod layers;
+mod trace;
+
+use std::collections::BTreeSet;
+
+pub use trace::{Tensor, Trace};
+
+use self::{body::Writer, calls::Calls};
+use crate::classes::{Class, Classes, UnitId, Written};
+
+/// Traces a module; `trace.py MODULE:EXPRESSION INPUTS`.
+pub const SCRIPT: &str = include_str!("trace.py");
+
+/// Taper source, and what it lacks.
+#[derive(Debug, Clone)]
+pub struct Imported {
+    /// The source.
+    pub text: String,
+    /// The name of its model.
+    pub model: String,
+    /// What could not be carried over, each in a sentence.
+    pub lost: Vec<String>,
+}
+
+/// Writes a traced module as Taper source; `source` is what made it, `inputs` are its inputs as Taper has them:
+/// `f32[N = 1, 3, 224, 224]`.
+pub fn pytorch(trace: &Trace, source: &str, inputs: &[String]) -> Imported {
+    let calls = Calls::of(trace);
+    let mut classes = Classes::default();
+    let mut lost = BTreeSet::new();
+    let mut stubs = Vec::new();
+    for height in 0..=calls.height(0) {
+        let mut written = Vec::new();
+        for call in calls.blocks().filter(|call| calls.height(*call) == height) {
+            let mut writer = Writer::new(trace, &calls, &classes, call, stubs);
+            let body = writer.block(inputs);
+            lost.append(&mut writer.lost);
+            stubs = writer.stubs;
+            written.push(Written {
+                unit: UnitId(call),
+                name: block_name(&trace.calls[call].class),
+                init: body,
+                forward: Default::default(),
+                also: String::new(),
+            });
+        }
+        classes.add(written);
+    }
+    let root = classes.made.get(&UnitId(0)).map_or_else(String::new, |made| made.class.clone());
+    let blocks = classes.all.iter().map(|class| block(class, class.name == root));
+    let head = format!("# `{source}`, imported from PyTorch {} by `taper import`.", trace.torch);
+    let all: Vec<String> = std::iter::once(head).chain(stubs).chain(blocks).collect();
+    Imported { text: all.join("\n\n") + "\n", model: root, lost: lost.into_iter().collect() }
+}
+
+/// A class as a block or model.
+fn block(class: &Class, is_model: bool) -> String {
+    let keyword = if is_model { "model" } else { "block" };
+    let params = match &class.params[..] {
+        [] => String::new(),
+        params => format!("({})", params.join(", ")),
+    };
+    let lines = class.init.lines().map(|line| match line.is_empty() {
+        true => "\n".to_owned(),
+        false => format!("    {line}\n"),
+    });
+    format!("{keyword} {}{params} {{\n{}}}", class.name, lines.collect::<String>())
+}
+
+/// A name for a class that is no layer's.
+fn block_name(class: &str) -> String {
+    let name = class.trim_start_matches('_');
+    if ::layers::is_kind(name) { format!("{name}Block") } else { name.to_owned() }
+}

@@ -1,0 +1,144 @@
+//! What `trace.py` prints.
+
+use std::collections::HashMap;
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+/// A traced module.
+#[derive(Debug, Deserialize)]
+pub struct Trace {
+    /// The class of the module.
+    pub class: String,
+    /// PyTorch's version.
+    pub torch: String,
+    /// Calls of modules that are made of others, each after the one that it is in; the first is that of the
+    /// module itself.
+    pub(crate) calls: Vec<Call>,
+    /// What is done, in order.
+    pub(crate) nodes: Vec<Node>,
+    /// Modules that are one layer, by their paths.
+    pub(crate) leaves: HashMap<String, Leaf>,
+    /// Parameters and buffers that are read as tensors, by their paths.
+    pub(crate) attributes: HashMap<String, Option<Own>>,
+    /// What `state_dict` has.
+    pub state: HashMap<String, Tensor>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Call {
+    pub path: String,
+    pub class: String,
+    pub is_sequential: bool,
+    pub parent: Option<usize>,
+    /// The nodes that it is given.
+    pub inputs: Vec<String>,
+    /// What its `forward` calls them.
+    pub parameters: Vec<String>,
+    /// The nodes that it gives.
+    pub outputs: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Node {
+    pub name: String,
+    pub op: Op,
+    pub target: String,
+    pub call: usize,
+    pub args: Vec<Value>,
+    pub kwargs: Map<String, Value>,
+    pub value: Option<Traced>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Op {
+    Placeholder,
+    CallModule,
+    CallFunction,
+    CallMethod,
+    GetAttr,
+    Output,
+}
+
+/// What a node gave.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Traced {
+    Tensor(Tensor),
+    Items { items: Vec<Traced> },
+    Number { number: Value },
+    Other { other: String },
+}
+
+/// A shape and a dtype.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Tensor {
+    /// The sizes.
+    pub shape: Vec<u64>,
+    /// The dtype in Taper's words.
+    pub dtype: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub(crate) struct Leaf {
+    pub class: String,
+    pub settings: Map<String, Value>,
+    pub tensors: Vec<Own>,
+}
+
+/// A parameter or buffer of a module.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Own {
+    pub name: String,
+    pub is_buffer: bool,
+    /// The path of the first module that has it.
+    pub same_as: String,
+    pub shape: Vec<u64>,
+    pub dtype: String,
+}
+
+impl Traced {
+    /// It is no tensor but a number, or a list of them.
+    pub fn is_scalar(&self) -> bool {
+        match self {
+            Traced::Number { .. } => true,
+            Traced::Items { items } => !items.is_empty() && items.iter().all(Traced::is_scalar),
+            _ => false,
+        }
+    }
+
+    pub fn tensor(&self) -> Option<&Tensor> {
+        match self {
+            Traced::Tensor(tensor) => Some(tensor),
+            _ => None,
+        }
+    }
+}
+
+impl Node {
+    /// The nodes that it reads, in order.
+    pub fn reads(&self) -> Vec<&str> {
+        let mut found = Vec::new();
+        for value in self.args.iter().chain(self.kwargs.values()) {
+            nodes_in(value, &mut found);
+        }
+        found
+    }
+}
+
+pub(crate) fn node_of(value: &Value) -> Option<&str> {
+    value.as_object()?.get("node")?.as_str()
+}
+
+fn nodes_in<'v>(value: &'v Value, found: &mut Vec<&'v str>) {
+    if let Some(node) = node_of(value) {
+        found.push(node);
+        return;
+    }
+    match value {
+        Value::Array(items) => items.iter().for_each(|item| nodes_in(item, found)),
+        Value::Object(map) => map.values().for_each(|item| nodes_in(item, found)),
+        _ => {}
+    }
+}
