@@ -61,6 +61,8 @@ pub(crate) struct Writer<'w, 't> {
     it: Option<Given>,
     /// Parameters that are declared.
     declared: Vec<Template>,
+    /// Whole numbers that are computed from no input, with their shapes.
+    constants: Vec<(String, Vec<u64>)>,
     pub lost: BTreeSet<String>,
     /// Blocks for what Taper lacks.
     pub stubs: Vec<String>,
@@ -95,6 +97,7 @@ impl<'w, 't> Writer<'w, 't> {
             asked: HashSet::new(),
             it: None,
             declared: Vec::new(),
+            constants: Vec::new(),
             lost: BTreeSet::new(),
             stubs,
         }
@@ -109,6 +112,7 @@ impl<'w, 't> Writer<'w, 't> {
     fn written(&mut self, specs: &[String]) -> Template {
         self.names.clear();
         self.declared.clear();
+        self.constants.clear();
         let inputs = self.calls.inputs(self.root);
         let mut head: Vec<Template> = Vec::new();
         let call = &self.trace.calls[self.root];
@@ -146,6 +150,22 @@ impl<'w, 't> Writer<'w, 't> {
             });
         }
         head.extend(self.declared.iter().cloned());
+        for (name, shape) in &self.constants {
+            let sizes: Vec<String> = shape.iter().map(u64::to_string).collect();
+            let reshape = match shape.len() {
+                1 => String::new(),
+                _ => format!(" -> Reshape({})", sizes.join(", ")),
+            };
+            let count: u64 = shape.iter().product();
+            head.push(Template::text(format!("{name}: Arange({count}){reshape}")));
+        }
+        // The steps begin with the input again.
+        if !self.constants.is_empty()
+            && let Some(first) = inputs.first()
+        {
+            self.asked.insert(first.clone());
+            head.push(Template::text(taken[0].clone()));
+        }
         head.extend(rendered(lines));
         Template::joined(head, "\n")
     }
@@ -357,6 +377,15 @@ impl<'w, 't> Writer<'w, 't> {
     /// A parameter or buffer that is read as a tensor.
     fn declare(&mut self, given: &Given) {
         let node = self.calls.node(given.node);
+        if let Some(tensor) = self.constant(node) {
+            let name = free(
+                "constant",
+                &self.constants.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>(),
+            );
+            self.names.insert(given.clone(), name.clone());
+            self.constants.push((name, tensor));
+            return;
+        }
         let Some(path) = self.below(&node.target) else {
             self.lost.insert(format!("`{}` is read where it does not lie", node.target));
             return;
@@ -383,6 +412,21 @@ impl<'w, 't> Writer<'w, 't> {
         };
         let keyword = if own.is_buffer { "buffer" } else { "param" };
         self.declared.push(declaration(keyword, &path, &own.dtype, &own.shape));
+    }
+
+    /// The shape of whole numbers that `forward` computes from no input, which the tracer has as a tensor.
+    fn constant(&mut self, node: &Node) -> Option<Vec<u64>> {
+        let is_own = self.trace.attributes.get(&node.target).is_some_and(Option::is_some);
+        let tensor = node.value.as_ref()?.tensor()?.clone();
+        if is_own || !tensor.dtype.starts_with('i') {
+            return None;
+        }
+        let class = &self.trace.calls[self.root].class;
+        self.lost.insert(format!(
+            "`{class}` computes whole numbers {:?} from no input; `Arange` has their shape, not their values",
+            tensor.shape
+        ));
+        Some(tensor.shape)
     }
 
     /// A path as one of the block, if it lies there.

@@ -102,15 +102,20 @@ impl Writer<'_, '_> {
         }
         match name {
             "neg" => {
-                let operand = self.operand(node.args.first())?;
-                return Ok(Step::Expression(Template::text(format!("-{operand}"))));
+                let mut text = Template::text("-");
+                text.append(self.operand(node.args.first())?);
+                return Ok(Step::Expression(text));
             }
             "t" => {
-                return Ok(Step::Layer(self.tensors_taken(node), Template::text("Transpose(0, 1)")));
+                return Ok(Step::Layer(
+                    self.tensors_taken(node),
+                    Template::text("Transpose(0, 1)"),
+                ));
             }
             "square" => {
-                let operand = self.operand(node.args.first())?;
-                return Ok(Step::Expression(Template::text(format!("{operand} ** 2"))));
+                let mut text = self.operand(node.args.first())?;
+                text.push(" ** 2");
+                return Ok(Step::Expression(text));
             }
             _ => {}
         }
@@ -245,19 +250,23 @@ impl Writer<'_, '_> {
     }
 
     fn operation(&mut self, node: &Node, operator: &str) -> Result<Template, String> {
-        let operands = [self.operand(node.args.first())?, self.operand(node.args.get(1))?];
+        let (left, right) = (self.operand(node.args.first())?, self.operand(node.args.get(1))?);
         if node.kwargs.get("alpha").is_some_and(|alpha| *alpha != Value::from(1)) {
             return Err("it multiplies by `alpha`".to_owned());
         }
-        Ok(Template::text(format!("{} {operator} {}", operands[0], operands[1])))
+        Ok(Template::joined([left, right], &format!(" {operator} ")))
     }
 
     /// A tensor, or a number.
-    fn operand(&mut self, value: Option<&Value>) -> Result<String, String> {
+    fn operand(&mut self, value: Option<&Value>) -> Result<Template, String> {
         let value = value.ok_or_else(|| "an operand is missing".to_owned())?;
         match node_of(value).and_then(|name| self.calls.given(name)) {
-            Some(given) if !self.is_scalar(&given) => Ok(self.name_or_it(&given)),
-            _ => self.literal(value).ok_or_else(|| "an operand is no number".to_owned()),
+            Some(given) if !self.is_scalar(&given) => Ok(self.name_or_it(&given).into()),
+            _ => {
+                let text =
+                    self.literal(value).ok_or_else(|| "an operand is no number".to_owned())?;
+                Ok(hole("factor", text))
+            }
         }
     }
 
@@ -270,7 +279,9 @@ impl Writer<'_, '_> {
         };
         let items: Result<Vec<String>, String> =
             items.iter().map(|item| self.index_item(item)).collect();
-        Ok(Template::text(format!("{operand}[{}]", items?.join(", "))))
+        let mut text = operand;
+        text.push(&format!("[{}]", items?.join(", ")));
+        Ok(text)
     }
 
     pub(super) fn index_item(&mut self, item: &Value) -> Result<String, String> {
@@ -323,7 +334,7 @@ impl Writer<'_, '_> {
             if let (Kind::Variadic, Value::Array(items)) = (param.kind, &value) {
                 for item in items {
                     let text = self.literal(item).ok_or_else(|| no_value(param.name))?;
-                    arguments.push(Template::hole(param.name, bare(&text)));
+                    arguments.push(hole(param.name, bare(&text)));
                 }
                 (is_taken, by_name) = (true, true);
                 continue;
@@ -339,7 +350,7 @@ impl Writer<'_, '_> {
             if by_name {
                 argument.push(&format!("{}=", param.name));
             }
-            argument.append(Template::hole(param.name, text));
+            argument.append(hole(param.name, text));
             arguments.push(argument);
         }
         Ok(arguments)
@@ -374,6 +385,14 @@ impl Writer<'_, '_> {
             }
             Value::Object(_) => return None,
         })
+    }
+}
+
+/// A number may differ between the uses of a block; sizes of its tensors mean nothing outside of it.
+fn hole(name: &str, text: String) -> Template {
+    match text.contains(".shape") || text.contains(".rank") {
+        true => Template::text(text),
+        false => Template::hole(name, text),
     }
 }
 

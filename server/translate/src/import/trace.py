@@ -110,7 +110,10 @@ def argument(value):
 def settings(module):
     """What the module was made with, by the names of its constructor's arguments."""
     given = {}
-    for name in inspect.signature(type(module).__init__).parameters:
+    # Recurrent layers leave their arguments to the class that they are made from.
+    makers = [vars(cls)["__init__"] for cls in type(module).__mro__[:-1] if "__init__" in vars(cls)]
+    names = dict.fromkeys(name for maker in makers for name in inspect.signature(maker).parameters)
+    for name in names:
         if name in ("self", "device", "dtype", "args", "kwargs") or not hasattr(module, name):
             continue
         value = getattr(module, name)
