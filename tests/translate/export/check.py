@@ -163,6 +163,17 @@ def one_layer(inputs, step, settings=()):
         return exported(file, "M")[1]().eval()
 
 
+def check_layer(inputs, stage):
+    """A use of a layer of the catalogue runs, and has the tensors and shapes that Taper shows."""
+    types = [("i64" if shape.startswith("i ") else "f32", shape.removeprefix("i ")) for shape in inputs.split("; ")]
+    lines = [f"    input {name}: {dtype}[{shape}]" for name, (dtype, shape) in zip("abcdef", types) if shape]
+    arrow = ", ".join("abcdef"[:len(lines)]) + " -> " if lines else ""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "layer.taper")
+        file.write_text("\n".join(["model M {", *lines, f"    m: {arrow}{stage}", "}", ""]))
+        return check_model(file, "M")[0]
+
+
 def run(module, inputs):
     with torch.no_grad():
         outputs = module(*inputs)
@@ -251,6 +262,11 @@ def main():
         if error or not found <= TOLERANCE:
             wrong.append(f"{name}: {error or found}")
     print(f"{compared} modules and functions")
+    lines = Path("tests/translate/export/layers.txt").read_text().splitlines()[1:]
+    for line in lines:
+        found, error = attempt(check_layer, *line.split(": ", 1))
+        wrong += [f"{line}: {one}" for one in found or [error] if one]
+    print(f"{len(lines)} layers of the catalogue")
     print("\n".join(wrong) or "no difference")
     sys.exit(bool(wrong))
 

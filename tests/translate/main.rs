@@ -1,0 +1,81 @@
+//! Models in other languages. Whether these texts give PyTorch's numbers is checked with PyTorch, by the
+//! scripts beside them; here it is checked that they stay the same.
+
+#![allow(clippy::panic, clippy::print_stdout, clippy::unwrap_used)] // A test says what it compares.
+
+#[path = "../files/mod.rs"]
+mod files;
+
+use std::collections::BTreeSet;
+
+use analysis::{Options, Severity, Workspace};
+use expect_test::expect_file;
+use translate::{export, import};
+
+/// Examples that show each kind of structure: blocks, windows and loops, tied weights, experts.
+const EXPORTED: &[&str] = &["resnet18", "unet", "swin_t", "t5_small", "mixtral_8x7b"];
+
+#[test]
+fn exported_examples() {
+    for name in EXPORTED {
+        let (workspace, file) = files::load(&format!("examples/{name}.taper"));
+        let options = Options::default();
+        let analysis = analysis::analyse(&workspace, file, &options);
+        let text = export::pytorch(&workspace, file, &options, &analysis.models[0]);
+        let page = format!("../../tests/translate/export/{name}.py");
+        expect_file![page].assert_eq(&text.unwrap_or_else(|error| panic!("{name}: {error}")));
+    }
+}
+
+/// Every layer of the catalogue is something in PyTorch.
+#[test]
+fn every_layer_is_exported() {
+    let mut seen = BTreeSet::new();
+    let lines = include_str!("export/layers.txt").lines().filter(|line| !line.starts_with('#'));
+    for line in lines {
+        let (inputs, stage) = line.split_once(": ").expect("inputs and a use");
+        let mut text = String::from("model M {\n");
+        let mut names = Vec::new();
+        for (name, shape) in ["a", "b", "c", "d", "e", "f"].iter().zip(inputs.split("; ")) {
+            let (dtype, shape) = match shape.strip_prefix("i ") {
+                Some(shape) => ("i64", shape),
+                None => ("f32", shape),
+            };
+            if !shape.is_empty() {
+                text.push_str(&format!("    input {name}: {dtype}[{shape}]\n"));
+                names.push(*name);
+            }
+        }
+        let sources = if names.is_empty() { String::new() } else { names.join(", ") + " -> " };
+        text.push_str(&format!("    m: {sources}{stage}\n}}\n"));
+        let mut workspace = Workspace::default();
+        let file = workspace.insert("layer.taper", syntax::parse(&text));
+        let options = Options::default();
+        let analysis = analysis::analyse(&workspace, file, &options);
+        let errors = analysis.diagnostics.iter().filter(|one| one.severity == Severity::Error);
+        let errors: Vec<&str> = errors.map(|error| error.message.as_str()).collect();
+        assert_eq!(errors, Vec::<&str>::new(), "{stage}");
+        let exported = export::pytorch(&workspace, file, &options, &analysis.models[0]);
+        exported.unwrap_or_else(|error| panic!("{stage}: {error}"));
+        seen.insert(stage.split('(').next().unwrap_or_default().to_owned());
+    }
+    let all: BTreeSet<String> = layers::all().map(|entry| entry.name.to_owned()).collect();
+    assert_eq!(seen, all);
+}
+
+/// A module that was traced: a list of modules, a state, tied weights, and a function that Taper lacks.
+#[test]
+fn an_imported_module() {
+    let trace: import::Trace =
+        serde_json::from_str(include_str!("import/net.json")).expect("a trace");
+    let imported = import::pytorch(&trace, "net.py:Net(8)", &["i64[N = 2, T = 10]".to_owned()]);
+    expect_file!["../../tests/translate/import/net.taper"].assert_eq(&imported.text);
+    let lost =
+        "`flip`: Taper has no such function; a block of its shapes stands for it, without its work";
+    assert_eq!(imported.lost, [lost]);
+    let mut workspace = Workspace::default();
+    let file = workspace.insert("net.taper", syntax::parse(&imported.text));
+    let analysis = analysis::analyse(&workspace, file, &Options::default());
+    assert_eq!(analysis.diagnostics, []);
+    assert_eq!(analysis.models[0].part.outputs.len(), 2);
+}
