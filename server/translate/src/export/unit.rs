@@ -114,7 +114,7 @@ pub(crate) fn tensor(id: TensorId) -> Value {
     Inner::Tensor(id)
 }
 
-pub(crate) fn layer_of<'m>(step: &'m Step) -> Option<&'m LayerUse> {
+pub(crate) fn layer_of(step: &Step) -> Option<&LayerUse> {
     match &step.what {
         What::Layer(used) => Some(used),
         _ => None,

@@ -251,7 +251,7 @@ impl Writer<'_, '_> {
 
     fn operation(&mut self, node: &Node, operator: &str) -> Result<Template, String> {
         let (left, right) = (self.operand(node.args.first())?, self.operand(node.args.get(1))?);
-        if node.kwargs.get("alpha").is_some_and(|alpha| *alpha != Value::from(1)) {
+        if node.kwargs.get("alpha").is_some_and(|alpha| alpha.as_i64() != Some(1)) {
             return Err("it multiplies by `alpha`".to_owned());
         }
         Ok(Template::joined([left, right], &format!(" {operator} ")))

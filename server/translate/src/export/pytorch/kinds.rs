@@ -298,7 +298,8 @@ const NAMED_ACTIVATIONS: &[(&str, &str)] = &[
 /// The layer as a module; `None` if it is none in PyTorch, or if its arguments follow the input's sizes.
 pub(crate) fn module(step: &LayerStep<'_>) -> Option<Module> {
     let used = Used::of(step)?;
-    if used.used.entry.is_none() || !(used.is_constant() || !used.used.parameters.is_empty()) {
+    let follows_input = !used.is_constant() && used.used.parameters.is_empty();
+    if used.used.entry.is_none() || follows_input {
         return None;
     }
     let kind = used.used.kind;
@@ -352,7 +353,7 @@ pub(crate) fn module(step: &LayerStep<'_>) -> Option<Module> {
             direct(text)
         }
         "LayerNorm" => direct(constructor(&used, "nn.LayerNorm", &[normalized(&used)?], &["dims"])),
-        "RMSNorm" if used.shown("offset").is_none_or(|offset| is_zero(offset)) => {
+        "RMSNorm" if used.shown("offset").is_none_or(is_zero) => {
             direct(constructor(&used, "nn.RMSNorm", &[normalized(&used)?], &["dims", "offset"]))
         }
         "RMSNorm" => Some(Module {
