@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, ops::ControlFlow};
 
 use layers::{Sum, Unit};
 
-use crate::{Model, Row};
+use crate::{Model, Row, grouped};
 
 /// Why the work of a model is another one by other rules.
 #[derive(Debug)]
@@ -46,6 +46,28 @@ impl Difference {
     /// How much more the first tool counts.
     pub fn net(&self) -> i128 {
         signed(self.left.values()) - signed(self.right.values())
+    }
+
+    /// `Conv2d ×5: fvcore nothing; thop bias 484,992`, with the tools' names.
+    pub fn described(&self, names: (&str, &str)) -> String {
+        let times = match self.layers.len() {
+            0 | 1 => String::new(),
+            times => format!(" ×{times}"),
+        };
+        let terms = |terms: &BTreeMap<&'static str, u128>| {
+            let each = terms.iter().map(|(name, value)| format!("{name} {}", grouped(*value)));
+            each.collect::<Vec<_>>().join(", ")
+        };
+        let side = |name: &str, own, side| match self.unseen == Some(side) {
+            true => format!("{name} does not see it"),
+            false => match terms(own) {
+                none if none.is_empty() => format!("{name} nothing"),
+                some => format!("{name} {some}"),
+            },
+        };
+        let left = side(names.0, &self.left, Side::Left);
+        let right = side(names.1, &self.right, Side::Right);
+        format!("{}{times}: {left}; {right}", self.what)
     }
 }
 

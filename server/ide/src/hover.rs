@@ -1,8 +1,8 @@
 //! Hover: what a name or a layer is, what it costs and why.
 
 use analysis::{
-    DataSheet, DefinitionKind, LayerUse, Model, NodeRef, PartUse, Recomputation, Seen, Source,
-    Step, Totals, Training, Use, What, grouped,
+    DataSheet, DefinitionKind, Differences, LayerUse, Model, NodeRef, PartUse, Recomputation, Seen,
+    Source, Step, Totals, Training, Use, What, grouped,
 };
 use layers::{Cost, Entry, Overflow, Unit};
 use syntax::{Kind, SyntaxNode, TextRange, TextSize, ast};
@@ -215,7 +215,7 @@ fn item_markdown(snapshot: &Snapshot, reference: NodeRef, item: ast::Item<'_>) -
         }
         out.push_str(&growth_markdown(snapshot, model, None));
         out.push_str(&measured_markdown(snapshot, model));
-        out.push_str(&counted_markdown(model));
+        out.push_str(&counted_markdown(snapshot, model));
         out.push_str(&training_markdown(units, model));
         if let Some(sheet) = snapshot.display.estimate.filter(|_| model.counted.is_none()) {
             let layers = analysis::estimate(model, &sheet.ceilings(model.dtype()));
@@ -241,8 +241,11 @@ fn training_markdown(units: Units, model: &Model) -> String {
     )
 }
 
-/// Whose rules count the model, and what they pass over.
-fn counted_markdown(model: &Model) -> String {
+/// How many terms of a difference a hover lists.
+const TERMS: usize = 6;
+
+/// Whose rules count the model, what they pass over, and what they count otherwise than ours.
+fn counted_markdown(snapshot: &Snapshot, model: &Model) -> String {
     let Some(counted) = model.counted else { return String::new() };
     let seen = Seen::of(model);
     let mut out = format!(
@@ -252,6 +255,20 @@ fn counted_markdown(model: &Model) -> String {
     );
     if let Some(skipped) = seen.skipped() {
         out.push_str(&format!("- skips {skipped}\n"));
+    }
+    let own = snapshot.own_analysis().model(&model.name);
+    if let Some(found) = own.map(|own| Differences::of(model, own))
+        && !found.parts.is_empty()
+    {
+        let (unit, own) = (found.unit.name(), grouped(found.right));
+        out.push_str(&format!("- {} {unit}; by Taper's own rules {own}:\n", grouped(found.left)));
+        for part in found.parts.iter().take(TERMS) {
+            out.push_str(&format!("  - {}\n", part.described(("here", "Taper"))));
+        }
+        if found.parts.len() > TERMS {
+            let more = found.parts.len() - TERMS;
+            out.push_str(&format!("  - {more} more, which `taper why` lists\n"));
+        }
     }
     out
 }
@@ -620,5 +637,17 @@ mod tests {
         }
         let (snapshot, offset) = cursor("model M { # a $0comment\n}");
         assert_eq!(hover(&snapshot, offset), None);
+    }
+
+    /// Where another tool's rules are shown, the hover of a model says in which terms they differ from ours.
+    #[test]
+    fn why_another_tool_says_another_number() {
+        let source = "model $0M { input x: f32[N = 1, 3, 8, 8]; Conv2d(4, 3); BatchNorm2d }";
+        let (mut snapshot, offset) = cursor(source);
+        snapshot.options.count = layers::conventions().find(|one| one.name == "fvcore");
+        let found = hover(&snapshot, offset).map_or(String::new(), |hover| hover.markdown);
+        for text in ["by Taper's own rules 3,888", "  - BatchNorm2d: here "] {
+            assert!(found.contains(text), "`{text}` is not in the hover:\n{found}");
+        }
     }
 }

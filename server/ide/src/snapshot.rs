@@ -21,6 +21,8 @@ pub struct Snapshot {
     /// The config that is shown, if it is not a Taper file.
     config: Option<FileId>,
     analysis: OnceLock<Analysis>,
+    /// The same by our own rules, if another tool's are shown.
+    own: OnceLock<Analysis>,
     /// How it is analysed.
     pub options: Options,
     /// How figures are shown.
@@ -38,6 +40,7 @@ impl Snapshot {
             file,
             config: None,
             analysis: OnceLock::new(),
+            own: OnceLock::new(),
             options,
             display: Display::default(),
             measurements: Arc::default(),
@@ -79,6 +82,15 @@ impl Snapshot {
     /// What is known of it, found out when first asked for: some features need the text alone.
     pub fn analysis(&self) -> &Analysis {
         self.analysis.get_or_init(|| self.analyse())
+    }
+
+    /// The same by our own rules.
+    pub(crate) fn own_analysis(&self) -> &Analysis {
+        if self.options.count.is_none() {
+            return self.analysis();
+        }
+        let options = Options { count: None, ..self.options.clone() };
+        self.own.get_or_init(|| analysis::analyse(&self.workspace, self.file, &options))
     }
 
     /// Only once a model is written out it is known what was measured of it: an expectation of a

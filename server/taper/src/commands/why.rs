@@ -131,7 +131,7 @@ fn shown(
     let net = found.left as i128 - found.right as i128;
     let _ = writeln!(out, "{:>width$} {unit}  difference\n", signed(net));
     for part in &found.parts {
-        let _ = writeln!(out, "{:>width$}  {}", signed(part.net()), described(part, names));
+        let _ = writeln!(out, "{:>width$}  {}", signed(part.net()), part.described(names));
         let listed = if each_layer { part.layers.len() } else { 1 };
         for path in part.layers.iter().take(listed).filter(|path| !path.is_empty()) {
             let more = part.layers.len() - listed;
@@ -145,28 +145,6 @@ fn shown(
         }
     }
     out
-}
-
-/// `Conv2d ×5: bias 484,992 in fvcore only`.
-fn described(part: &Difference, names: (&str, &str)) -> String {
-    let times = match part.layers.len() {
-        0 | 1 => String::new(),
-        times => format!(" ×{times}"),
-    };
-    let terms = |terms: &std::collections::BTreeMap<&'static str, u128>| {
-        let each = terms.iter().map(|(name, value)| format!("{name} {}", grouped(*value)));
-        each.collect::<Vec<_>>().join(", ")
-    };
-    let side = |name: &str, own, side| match part.unseen == Some(side) {
-        true => format!("{name} does not see it"),
-        false => match terms(own) {
-            none if none.is_empty() => format!("{name} nothing"),
-            some => format!("{name} {some}"),
-        },
-    };
-    let left = side(names.0, &part.left, Side::Left);
-    let right = side(names.1, &part.right, Side::Right);
-    format!("{}{times}: {left}; {right}", part.what)
 }
 
 fn signed(number: i128) -> String {
