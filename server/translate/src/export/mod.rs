@@ -6,6 +6,7 @@
 //! arguments. [`pytorch`] and its like write each unit in their language.
 
 mod dims;
+mod naming;
 mod pytorch;
 mod sizes;
 mod unit;

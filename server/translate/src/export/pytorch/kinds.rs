@@ -9,6 +9,7 @@ use layers::{
 use crate::{
     export::{
         dims::{self, Known},
+        naming::Written,
         sizes::AtSizes,
         unit::{LayerStep, layer_of},
     },
@@ -471,26 +472,6 @@ pub(crate) fn in_sequence(step: &LayerStep<'_>) -> Option<Function> {
     };
     let operand = Written { text: Template::text("x"), is_compound: false };
     function(step, &[operand], &[], None, &mut size_of).ok()
-}
-
-/// An expression, and whether it needs brackets beside an operator or a dot.
-#[derive(Debug, Clone)]
-pub(crate) struct Written {
-    pub text: Template,
-    pub is_compound: bool,
-}
-
-impl Written {
-    /// With brackets if it needs them.
-    fn bracketed(&self) -> Template {
-        if !self.is_compound {
-            return self.text.clone();
-        }
-        let mut text = Template::text("(");
-        text.append(self.text.clone());
-        text.push(")");
-        text
-    }
 }
 
 /// A function as it is called.
