@@ -2,7 +2,7 @@
 
 use std::{fmt::Write, process::ExitCode};
 
-use analysis::{Analysis, Difference, Differences, Model, Options, Seen, Side, grouped};
+use analysis::{Analysis, Differences, Model, Options, Seen, grouped};
 use clap::Args;
 use layers::Unit;
 
