@@ -57,6 +57,8 @@ pub(crate) struct Writer<'w, 't> {
     names: HashMap<Given, String>,
     /// Values that are read by their names, as far as is known.
     asked: HashSet<Given>,
+    /// All values that need a name are known.
+    is_last_time: bool,
     /// The current value.
     it: Option<Given>,
     /// Parameters that are declared.
@@ -95,6 +97,7 @@ impl<'w, 't> Writer<'w, 't> {
             root,
             names: HashMap::new(),
             asked: HashSet::new(),
+            is_last_time: false,
             it: None,
             declared: Vec::new(),
             constants: Vec::new(),
@@ -106,6 +109,8 @@ impl<'w, 't> Writer<'w, 't> {
     /// The body of the block. It is written twice: only then is it known which values need a name.
     pub fn block(&mut self, inputs: &[String]) -> Template {
         let _ = self.written(inputs);
+        self.is_last_time = true;
+        self.lost.clear();
         self.written(inputs)
     }
 
@@ -333,7 +338,7 @@ impl<'w, 't> Writer<'w, 't> {
             }
         }
         let whole = Given { node: at, part: Vec::new() };
-        if self.calls.leaf_class(at) == Some("MultiheadAttention") {
+        if self.calls.gives_first(at) {
             return vec![whole];
         }
         let mut found = Vec::new();
@@ -367,6 +372,10 @@ impl<'w, 't> Writer<'w, 't> {
             self.declare(given);
         }
         self.asked.insert(given.clone());
+        if self.is_last_time && !self.names.contains_key(given) {
+            let node = &self.calls.node(given.node).name;
+            self.lost.insert(format!("a value of `{node}`, which Taper's layer does not give"));
+        }
         self.names
             .get(given)
             .filter(|name| !name.is_empty())

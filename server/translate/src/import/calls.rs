@@ -122,15 +122,21 @@ impl<'t> Calls<'t> {
             Role::Part => {
                 let mut given = first()?;
                 let index = self.node(at).args.get(1)?.as_u64()?;
-                // PyTorch's attention gives its weights beside its output; Taper's gives the output.
-                let is_attention = self.leaf_class(given.node) == Some("MultiheadAttention");
-                if !(is_attention && index == 0) {
+                if !(self.gives_first(given.node) && index == 0) {
                     given.part.push(usize::try_from(index).ok()?);
                 }
                 Some(given)
             }
             _ => Some(Given { node: at, part: Vec::new() }),
         }
+    }
+
+    /// Whether PyTorch gives more than Taper, which gives the first value alone: attention gives its weights
+    /// too, a largest value its place.
+    pub fn gives_first(&self, at: usize) -> bool {
+        let is_extreme =
+            self.node(at).op != Op::CallModule && ["max", "min"].contains(&self.short(at));
+        is_extreme || self.leaf_class(at) == Some("MultiheadAttention")
     }
 
     /// The class of a layer that a node calls.

@@ -100,6 +100,8 @@ def argument(value):
         return {"slice": [argument(value.start), argument(value.stop), argument(value.step)]}
     if isinstance(value, (tuple, list)):
         return [argument(item) for item in value]
+    if isinstance(value, dict):
+        return {"items": [argument(item) for item in value.values()]}
     if isinstance(value, float) and not math.isfinite(value):
         return {"other": str(value)}
     if value is None or isinstance(value, (bool, int, float, str)):

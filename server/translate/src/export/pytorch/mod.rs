@@ -141,7 +141,9 @@ impl<'m> Writer<'_, 'm> {
             unit.children.iter().filter(|child| !matches!(child.what, ChildKind::Tensor(_)));
         let keys: Vec<&str> = modules.map(|child| child.path.as_str()).collect();
         let has_dots = unit.children.iter().any(|child| child.path.contains('.'));
-        are_numbers(&keys) && !has_dots
+        // What owns nothing needs no numbers.
+        let owns = unit.children.iter().any(|child| self.owns(&child.what));
+        owns && are_numbers(&keys) && !has_dots
     }
 
     /// What the children are called in Python: what owns parameters by its path, all else by what it is.
