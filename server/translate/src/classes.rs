@@ -1,6 +1,6 @@
 //! Units that differ in numbers only are one class; the numbers are what its constructor takes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::template::{Hole, Template};
 
@@ -18,6 +18,8 @@ pub(crate) struct Written {
     pub init: Template,
     /// What runs it.
     pub forward: Template,
+    /// Names that mean something in it.
+    pub taken: Vec<String>,
     /// What else two uses of one class have in common.
     pub also: String,
 }
@@ -62,14 +64,14 @@ impl Made {
 pub(crate) struct Classes {
     pub all: Vec<Class>,
     pub made: HashMap<UnitId, Made>,
-    /// How often a name was wanted.
-    names: HashMap<String, usize>,
+    /// Names that are taken.
+    names: HashSet<String>,
 }
 
 impl Classes {
     /// A name that no class has may not be given to one: that of a helper.
     pub fn reserve(&mut self, name: &str) {
-        self.names.insert(name.to_owned(), 1);
+        self.names.insert(name.to_owned());
     }
 
     /// Makes the classes of units none of which uses another one.
@@ -107,7 +109,7 @@ impl Classes {
             }
             let known = params.iter().position(|(_, known)| *known == values);
             let param = known.unwrap_or_else(|| {
-                let name = free_name(&hole.name, &params);
+                let name = free_name(&hole.name, &params, &first.taken);
                 params.push((name, values));
                 params.len() - 1
             });
@@ -147,18 +149,19 @@ impl Classes {
     }
 
     fn name(&mut self, wanted: &str) -> String {
-        let count = self.names.entry(wanted.to_owned()).or_default();
-        *count += 1;
-        match *count {
-            1 => wanted.to_owned(),
-            count => format!("{wanted}{count}"),
-        }
+        let numbered = (2..).map(|number| format!("{wanted}{number}"));
+        let mut names = std::iter::once(wanted.to_owned()).chain(numbered);
+        let name = names.find(|name| !self.names.contains(name)).unwrap_or_default();
+        self.names.insert(name.clone());
+        name
     }
 }
 
 /// A name that no parameter has yet. The part before the last dot tells two of one name apart.
-fn free_name(wanted: &str, known: &[(String, Vec<&str>)]) -> String {
-    let is_free = |name: &str| known.iter().all(|(known, _)| known != name);
+fn free_name(wanted: &str, known: &[(String, Vec<&str>)], taken: &[String]) -> String {
+    let is_free = |name: &str| {
+        known.iter().all(|(known, _)| known != name) && !taken.iter().any(|taken| taken == name)
+    };
     let (owner, own) = wanted.rsplit_once('.').unwrap_or(("", wanted));
     let long = format!("{owner}_{own}");
     let numbered = (2..).map(|number| format!("{own}{number}"));

@@ -87,7 +87,8 @@ impl Template {
 
     /// Its holes are those of `owner`, which tells two of one name apart.
     pub fn prefixed(mut self, owner: &str) -> Template {
-        let owner = owner.replace('.', "_");
+        let is_name = |letter: char| letter.is_ascii_alphanumeric();
+        let owner = owner.replace(|letter| !is_name(letter), "_");
         if !owner.starts_with(|letter: char| letter.is_ascii_alphabetic()) {
             return self;
         }

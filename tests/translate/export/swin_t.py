@@ -54,7 +54,7 @@ class ShiftedWindowAttention(nn.Module):
         x = x.transpose(1, 2)
         x = x.reshape(-1, 49, 96)
         x = F.linear(x, self.proj.weight, self.proj.bias)
-        x = x.reshape(x.size(0) % 7, 8, 8, 7, 7, 96)
+        x = x.reshape(x.size(0) // 64, 8, 8, 7, 7, 96)
         x = x.permute(0, 1, 3, 2, 4, 5)
         x = x.reshape(x.size(0), 56, 56, 96)
         return x[:, :56, :56]
@@ -145,7 +145,7 @@ class ShiftedWindowAttention2(nn.Module):
         x = x.transpose(1, 2)
         x = x.reshape(-1, 49, 192)
         x = F.linear(x, self.proj.weight, self.proj.bias)
-        x = x.reshape(x.size(0) // 14, 4, 4, 7, 7, 192)
+        x = x.reshape(x.size(0) // 16, 4, 4, 7, 7, 192)
         x = x.permute(0, 1, 3, 2, 4, 5)
         x = x.reshape(x.size(0), 28, 28, 192)
         return x[:, :28, :28]
@@ -277,7 +277,7 @@ class ShiftedWindowAttention5(nn.Module):
         key = x.transpose(-2, -1)
         scores = ((qkv[0] * 0.1767766952966369) @ key) + bias
         mask = self.mask(padded)
-        x = scores.reshape(scores.size(0) % 7, -1, 3, 49, 49)
+        x = scores.reshape(scores.size(0) // 64, -1, 3, 49, 49)
         x = x + mask
         x = x.reshape(-1, 3, 49, 49)
         weights = F.softmax(x, dim=-1)
@@ -285,7 +285,7 @@ class ShiftedWindowAttention5(nn.Module):
         x = x.transpose(1, 2)
         x = x.reshape(-1, 49, 96)
         x = F.linear(x, self.proj.weight, self.proj.bias)
-        x = x.reshape(x.size(0) % 7, 8, 8, 7, 7, 96)
+        x = x.reshape(x.size(0) // 64, 8, 8, 7, 7, 96)
         x = x.permute(0, 1, 3, 2, 4, 5)
         x = x.reshape(x.size(0), 56, 56, 96)
         x = x.roll((3, 3), dims=(1, 2))
@@ -344,7 +344,7 @@ class ShiftedWindowAttention6(nn.Module):
         key = x.transpose(-2, -1)
         scores = ((qkv[0] * 0.1767766952966369) @ key) + bias
         mask = self.mask(padded)
-        x = scores.reshape(scores.size(0) // 14, -1, 6, 49, 49)
+        x = scores.reshape(scores.size(0) // 16, -1, 6, 49, 49)
         x = x + mask
         x = x.reshape(-1, 6, 49, 49)
         weights = F.softmax(x, dim=-1)
@@ -352,7 +352,7 @@ class ShiftedWindowAttention6(nn.Module):
         x = x.transpose(1, 2)
         x = x.reshape(-1, 49, 192)
         x = F.linear(x, self.proj.weight, self.proj.bias)
-        x = x.reshape(x.size(0) // 14, 4, 4, 7, 7, 192)
+        x = x.reshape(x.size(0) // 16, 4, 4, 7, 7, 192)
         x = x.permute(0, 1, 3, 2, 4, 5)
         x = x.reshape(x.size(0), 28, 28, 192)
         x = x.roll((3, 3), dims=(1, 2))

@@ -76,7 +76,15 @@ fn trace(arguments: &Arguments, inputs: &str) -> Result<Trace, String> {
         })?;
     if !run.status.success() {
         let said = String::from_utf8_lossy(&run.stderr);
-        let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
+        // The exception; PyTorch may add advice below it.
+        let is_exception = |line: &&str| {
+            let name = line.split(':').next().unwrap_or_default();
+            !line.starts_with(' ') && (name.ends_with("Error") || name.ends_with("Exception"))
+        };
+        let mut lines = said.lines().rev();
+        let found =
+            lines.clone().find(is_exception).or_else(|| lines.find(|line| !line.trim().is_empty()));
+        let last = found.unwrap_or_default();
         return Err(format!("{python} cannot trace {}: {last}", arguments.module));
     }
     serde_json::from_slice(&run.stdout)

@@ -63,6 +63,13 @@ fn of_one(wanted: &[i128], size: &[i128], text: &str) -> Option<String> {
             return Some(format!("{text} * {factor}"));
         }
     }
+    // A part of it, without a rest.
+    if first > 0 && first_size % first == 0 {
+        let divisor = first_size / first;
+        if all(&|size| (size % divisor == 0).then_some(size / divisor)) {
+            return Some(format!("{text} // {divisor}"));
+        }
+    }
     let offset = first - first_size;
     if all(&|size| size.checked_add(offset)) {
         let sign = if offset < 0 { '-' } else { '+' };

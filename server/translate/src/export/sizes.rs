@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 
 /// The same thing at all sizes, those shown first.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct AtSizes<T>(pub SmallVec<[T; 5]>);
+pub(crate) struct AtSizes<T>(pub SmallVec<[T; 8]>);
 
 impl<T> AtSizes<T> {
     pub fn shown(&self) -> &T {
@@ -65,16 +65,22 @@ pub(crate) struct Runs {
 impl Runs {
     /// Writes the model out at other sizes.
     pub fn new(workspace: &Workspace, file: FileId, options: &Options, model: &Model) -> Runs {
-        let at = |sizes: &[u64]| -> Option<Analysis> {
+        // The model at other sizes; whether its steps are the same; `None` if it does not hold there.
+        let analysed = |sizes: &[u64]| -> Option<(Analysis, bool)> {
             let mut options = options.clone();
             let names = model.symbols.iter().map(|symbol| symbol.name.to_string());
             options.set.extend(names.zip(sizes.iter().map(u64::to_string)));
             let analysis = analyse(workspace, file, &options);
             let other = analysis.model(&model.name)?;
-            let sizes_taken = other.symbols.iter().map(|symbol| symbol.size);
-            let is_same = sizes_taken.eq(sizes.iter().copied())
-                && Comparison::default().parts(&model.part, &other.part);
-            is_same.then_some(analysis)
+            let taken = other.symbols.iter().map(|symbol| symbol.size);
+            if !taken.eq(sizes.iter().copied()) {
+                return None;
+            }
+            let is_same = Comparison::default().parts(&model.part, &other.part);
+            Some((analysis, is_same))
+        };
+        let at = |sizes: &[u64]| -> Option<Analysis> {
+            analysed(sizes).filter(|(_, is_same)| *is_same).map(|(analysis, _)| analysis)
         };
         let shown: Vec<u64> = model.symbols.iter().map(|symbol| symbol.size).collect();
         let holds = |index: usize, sizes: &[u64]| {
@@ -85,13 +91,26 @@ impl Runs {
                     at(&one).is_some()
                 })
         };
+        let at_one = |index: usize, size: u64| {
+            let mut one = shown.clone();
+            one[index] = size;
+            let (analysis, is_same) = analysed(&one)?;
+            (!analysis.has_errors()).then_some(is_same)
+        };
         let mut freedom = Vec::new();
         let mut candidates: Vec<Vec<u64>> = Vec::new();
         for (index, size) in shown.iter().copied().enumerate() {
             let promised: Vec<u64> = model.other_sizes().iter().map(|run| run[index]).collect();
             let multiples: Vec<u64> = (2..6).map(|times| size.saturating_mul(times)).collect();
+            // Near sizes alone do not tell `min(T, 512)` from `T`.
+            let larger = [(3, 7), (8, 13), (61, 3)]
+                .map(|(times, more)| size.saturating_mul(times).saturating_add(more));
+            let far = [&[size / 2 + 1][..], &larger[..]].concat();
             let (kind, sizes) = if holds(index, &promised) {
-                (Freedom::Any, promised)
+                match self::far(&far, |size| at_one(index, size)) {
+                    Some(more) => (Freedom::Any, [more, promised].concat()),
+                    None => (Freedom::Fixed, Vec::new()),
+                }
             } else if holds(index, &multiples[..2]) {
                 (Freedom::Multiples, multiples)
             } else {
@@ -101,7 +120,7 @@ impl Runs {
             candidates.push(sizes);
         }
         // Each symbol at another place of its list, so that no two vary alike.
-        let others = (0..4).filter_map(|run| {
+        let others = (0..7).filter_map(|run| {
             let sizes =
                 candidates.iter().zip(&shown).enumerate().map(
                     |(index, (sizes, shown))| match sizes.is_empty() {
@@ -120,6 +139,20 @@ impl Runs {
         let others = self.others.iter().filter_map(|analysis| analysis.model(&self.name));
         AtSizes(std::iter::once(model).chain(others).map(|model| &model.part).collect())
     }
+}
+
+/// Those of the sizes at which a model holds; `None` if its steps are others at one of them. `at` says
+/// whether they are the same, or that the model does not hold.
+fn far(sizes: &[u64], at: impl Fn(u64) -> Option<bool>) -> Option<Vec<u64>> {
+    let mut held = Vec::new();
+    for size in sizes {
+        match at(*size) {
+            Some(true) => held.push(*size),
+            Some(false) => return None,
+            None => {}
+        }
+    }
+    Some(held)
 }
 
 /// Whether two runs of a model have the same steps.

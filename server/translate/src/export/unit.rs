@@ -440,6 +440,13 @@ impl<'b, 'm> Builder<'b, 'm> {
             }
         }
         let unit = self.units.part(&AtSizes(parts), wanted)?;
+        let known =
+            self.unit.children.iter().find(|child| Some(&child.path[..]) == self.inside(path));
+        let is_other = matches!(known.map(|child| &child.what), Some(ChildKind::Unit(known)) if *known != unit);
+        if shown.reused && is_other {
+            let reason = "it is used again, and values inside one of its uses are read".into();
+            return Err(Error::Layer(path.to_owned(), reason));
+        }
         let callee = match (shown.reused, self.inside(path).map(str::to_owned)) {
             (false, _) => Callee::Child(self.own(path, ChildKind::Unit(unit))),
             (true, Some(path)) => Callee::Attribute(path, Again::Unit),
@@ -457,6 +464,11 @@ impl<'b, 'm> Builder<'b, 'm> {
     /// Braces: a unit of their own. It takes what its steps read from around it.
     fn group(&mut self, step: &LayerStep<'m>, path: String) -> Result<(), Error> {
         let shown = *step.shown();
+        if shown.reused {
+            let reason =
+                "braces that are used again are not exported yet; make them a block".into();
+            return Err(Error::Layer(path, reason));
+        }
         let mut inner = Builder::new(self.units, self.around, path.clone());
         // What flows in is the first thing that it takes.
         for taken in &shown.inputs {

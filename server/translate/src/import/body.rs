@@ -66,6 +66,8 @@ pub(crate) struct Writer<'w, 't> {
     /// Whole numbers that are computed from no input, with their shapes.
     constants: Vec<(String, Vec<u64>)>,
     pub lost: BTreeSet<String>,
+    /// The names of its inputs and values.
+    pub taken: Vec<String>,
     /// Blocks for what Taper lacks.
     pub stubs: Vec<String>,
 }
@@ -102,6 +104,7 @@ impl<'w, 't> Writer<'w, 't> {
             declared: Vec::new(),
             constants: Vec::new(),
             lost: BTreeSet::new(),
+            taken: Vec::new(),
             stubs,
         }
     }
@@ -143,6 +146,7 @@ impl<'w, 't> Writer<'w, 't> {
         }
         self.it = inputs.first().cloned();
         let mut lines = self.body(self.root, &mut taken);
+        self.taken.clone_from(&taken);
         let outputs = self.calls.outputs(self.root);
         if self.it.as_ref() != outputs.first() || outputs.len() > 1 {
             let names: Vec<String> = outputs.iter().map(|output| self.name(output)).collect();
@@ -182,7 +186,7 @@ impl<'w, 't> Writer<'w, 't> {
         for item in &calls.items[call] {
             let line = match item {
                 Item::Node(at) => self.step(call, *at, taken),
-                Item::Call(inner) => self.inner(call, *inner),
+                Item::Call(inner) => self.inner(call, *inner, taken),
             };
             lines.push(line);
         }
@@ -190,7 +194,7 @@ impl<'w, 't> Writer<'w, 't> {
     }
 
     /// A call in the call: braces, or another block.
-    fn inner(&mut self, outer: usize, inner: usize) -> Line {
+    fn inner(&mut self, outer: usize, inner: usize, taken: &mut Vec<String>) -> Line {
         let label = relative(&self.trace.calls[outer].path, &self.trace.calls[inner].path);
         let inputs = self.calls.inputs(inner);
         let outputs = self.calls.outputs(inner);
@@ -203,8 +207,9 @@ impl<'w, 't> Writer<'w, 't> {
         let again = self.calls.first_call(inner);
         let first = again.unwrap_or(inner);
         let stage = match again {
-            Some(_) => Template::text(label.clone().unwrap_or_default()),
+            Some(_) => Template::text(label.as_deref().map_or_else(String::new, readable)),
             None if is_inline => {
+                taken.extend(label.clone());
                 self.it = inputs.first().cloned();
                 // Labels in braces are their own.
                 let lines = self.body(inner, &mut Vec::new());
@@ -222,7 +227,15 @@ impl<'w, 't> Writer<'w, 't> {
                 None => Template::text("Identity"),
             },
         };
-        let label = if again.is_some() { None } else { label };
+        let is_named = outputs.iter().any(|output| self.asked.contains(output));
+        let again_name = || is_named.then(|| free(&self.class_in_snake_case(inner), taken));
+        let label = if again.is_some() { again_name() } else { label };
+        taken.extend(label.clone());
+        // A layer is called again after an arrow only.
+        let sources = match again {
+            Some(_) => sources.or_else(|| Some("it".to_owned())),
+            None => sources,
+        };
         let text = label.as_deref().map_or_else(String::new, readable);
         match &outputs[..] {
             [one] => drop(self.names.insert(one.clone(), text)),
@@ -240,8 +253,12 @@ impl<'w, 't> Writer<'w, 't> {
             several if is_inline => several.first().cloned(),
             _ => None,
         };
-        let is_named = outputs.iter().any(|output| self.asked.contains(output));
-        Line { label, sources, stage, is_module: true, is_named }
+        Line { label, sources, stage, is_module: again.is_none(), is_named }
+    }
+
+    /// A name for what a call gives.
+    fn class_in_snake_case(&self, call: usize) -> String {
+        identifier(&heck::ToSnakeCase::to_snake_case(self.trace.calls[call].class.as_str()))
     }
 
     /// A step of the call itself.
@@ -282,6 +299,7 @@ impl<'w, 't> Writer<'w, 't> {
             let label = wanted.then(|| name.clone());
             taken.extend(label.clone());
             self.names.insert(whole, name);
+            let sources = sources.or_else(|| Some("it".to_owned()));
             return Line { label, sources, stage, is_module: false, is_named: true };
         }
         if owns || is_numbered {
@@ -380,7 +398,8 @@ impl<'w, 't> Writer<'w, 't> {
             .get(given)
             .filter(|name| !name.is_empty())
             .cloned()
-            .unwrap_or_else(|| "it".to_owned())
+            // A name that is not there is an error where the file is checked.
+            .unwrap_or_else(|| self.calls.node(given.node).name.clone())
     }
 
     /// A parameter or buffer that is read as a tensor.

@@ -101,7 +101,11 @@ impl<'t> Calls<'t> {
             Op::GetAttr => Role::Attribute,
             _ if node.value.as_ref().is_some_and(Traced::is_scalar) => Role::Scalar,
             Op::CallFunction if node.target.ends_with(".getitem") && takes_items => Role::Part,
-            Op::CallFunction | Op::CallMethod if ALIASES.contains(&self.short(at)) => Role::Alias,
+            Op::CallFunction | Op::CallMethod
+                if ALIASES.contains(&self.short(at)) && first_value == node.value.as_ref() =>
+            {
+                Role::Alias
+            }
             _ => Role::Step,
         }
     }
@@ -121,7 +125,12 @@ impl<'t> Calls<'t> {
             Role::Alias => first(),
             Role::Part => {
                 let mut given = first()?;
-                let index = self.node(at).args.get(1)?.as_u64()?;
+                let index = self.node(at).args.get(1)?.as_i64()?;
+                let count = match self.value(&given)? {
+                    Traced::Items { items } => i64::try_from(items.len()).ok()?,
+                    _ => return None,
+                };
+                let index = if index < 0 { index.checked_add(count)? } else { index };
                 if !(self.gives_first(given.node) && index == 0) {
                     given.part.push(usize::try_from(index).ok()?);
                 }
@@ -129,6 +138,16 @@ impl<'t> Calls<'t> {
             }
             _ => Some(Given { node: at, part: Vec::new() }),
         }
+    }
+
+    /// What a node, or a part of it, gave.
+    pub fn value(&self, given: &Given) -> Option<&'t Traced> {
+        let mut value = self.node(given.node).value.as_ref()?;
+        for part in &given.part {
+            let Traced::Items { items } = value else { return None };
+            value = items.get(*part)?;
+        }
+        Some(value)
     }
 
     /// Whether PyTorch gives more than Taper, which gives the first value alone: attention gives its weights

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::{
     body::Writer,
     calls::Given,
-    trace::{Leaf, Node, Op, Own, Tensor, Traced, node_of},
+    trace::{Leaf, Node, Op, Own, Tensor, node_of},
 };
 use crate::template::Template;
 
@@ -71,6 +71,11 @@ impl Writer<'_, '_> {
         {
             settings.insert("dims".to_owned(), sizes.len().into());
         }
+        for value in node.args.iter().chain(node.kwargs.values()) {
+            if !self.is_tensors(value) && !value.is_null() && *value != Value::Bool(false) {
+                return Err("it is called with more than tensors".to_owned());
+            }
+        }
         let mut arguments = self.arguments(entry, &[], &settings)?;
         for own in leaf.tensors.iter().filter(|own| own.same_as != self.path_of(node, own)) {
             let shared = self.below(&own.same_as).ok_or_else(|| {
@@ -94,6 +99,9 @@ impl Writer<'_, '_> {
     pub(super) fn function(&mut self, at: usize) -> Result<Step, String> {
         let node = self.calls.node(at);
         let name = self.calls.short(at);
+        if node.reads().into_iter().any(|read| self.calls.given(read).is_none()) {
+            return Err("it takes some of several values".to_owned());
+        }
         if name == "getitem" {
             return self.index(node).map(Step::Expression);
         }
@@ -146,6 +154,10 @@ impl Writer<'_, '_> {
             } else if !is_known {
                 return Err(format!("its argument `{argument}` has no meaning in Taper"));
             }
+        }
+        let is_variadic = entry.params.iter().any(|param| param.kind == Kind::Variadic);
+        if positional.len() > entry.params.len() && !is_variadic {
+            return Err("it is given more than Taper's layer takes".to_owned());
         }
         let mut arguments = self.arguments(entry, &positional, &named)?;
         arguments.extend(given.into_iter().map(Template::text));
@@ -241,18 +253,15 @@ impl Writer<'_, '_> {
 
     /// The shape and dtype of a value.
     pub(super) fn tensor(&self, given: &Given) -> Option<Tensor> {
-        let mut value = self.calls.node(given.node).value.as_ref()?;
-        for part in &given.part {
-            let Traced::Items { items } = value else { return None };
-            value = items.get(*part)?;
-        }
-        value.tensor().cloned()
+        self.calls.value(given)?.tensor().cloned()
     }
 
     fn operation(&mut self, node: &Node, operator: &str) -> Result<Template, String> {
         let (left, right) = (self.operand(node.args.first())?, self.operand(node.args.get(1))?);
-        if node.kwargs.get("alpha").is_some_and(|alpha| alpha.as_i64() != Some(1)) {
-            return Err("it multiplies by `alpha`".to_owned());
+        if let Some((argument, _)) = node.kwargs.iter().find(|(_, value)| !value.is_null())
+            && node.kwargs.get("alpha").is_none_or(|alpha| alpha.as_i64() != Some(1))
+        {
+            return Err(format!("its argument `{argument}` has no meaning in Taper"));
         }
         Ok(Template::joined([left, right], &format!(" {operator} ")))
     }

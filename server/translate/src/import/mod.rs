@@ -41,6 +41,7 @@ pub fn pytorch(trace: &Trace, source: &str, inputs: &[String]) -> Imported {
         for call in calls.blocks().filter(|call| calls.height(*call) == height) {
             let mut writer = Writer::new(trace, &calls, &classes, call, stubs);
             let body = writer.block(inputs);
+            let taken = writer.taken.clone();
             lost.append(&mut writer.lost);
             stubs = writer.stubs;
             written.push(Written {
@@ -48,6 +49,7 @@ pub fn pytorch(trace: &Trace, source: &str, inputs: &[String]) -> Imported {
                 name: block_name(&trace.calls[call].class),
                 init: body,
                 forward: Default::default(),
+                taken,
                 also: String::new(),
             });
         }

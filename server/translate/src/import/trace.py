@@ -3,6 +3,7 @@
 Usage: trace.py MODULE:EXPRESSION INPUTS, where MODULE is a package or a file and INPUTS is a JSON list of
 [shape, dtype]. Nothing is computed: the module and its inputs are on PyTorch's meta device.
 """
+import contextlib
 import importlib
 import importlib.util
 import inspect
@@ -168,16 +169,34 @@ def record(module, node):
     }
 
 
+def follow_changes(traced):
+    """What is read after a change in place is the changed tensor."""
+    order = {node: place for place, node in enumerate(traced.graph.nodes)}
+    for node in list(traced.graph.nodes):
+        in_place = node.kwargs.get("inplace") is True
+        if node.op == "call_module":
+            in_place = getattr(traced.get_submodule(node.target), "inplace", False) is True
+        elif node.op in ("call_method", "call_function"):
+            name = str(node.target) if node.op == "call_method" else node.target.__name__
+            in_place = in_place or (name.endswith("_") and not name.endswith("__")) or name in ("iadd", "imul", "isub")
+        if not in_place or not node.args or not isinstance(node.args[0], fx.Node):
+            continue
+        for user in list(node.args[0].users):
+            if order[user] > order[node]:
+                user.replace_input_with(node.args[0], node)
+
+
 def load(source):
     """The module that `package:expression` or `file.py:expression` means."""
-    place, _, expression = source.rpartition(":")
+    end = source.find(".py:")
+    place, expression = (source[:end + 3], source[end + 4:]) if end >= 0 else source.split(":", 1)
     if place.endswith(".py"):
         sys.path.insert(0, os.path.dirname(os.path.abspath(place)))
         spec = importlib.util.spec_from_file_location("imported", place)
         scope = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(scope)
     else:
-        sys.path.insert(0, "")
+        sys.path.insert(0, os.getcwd())
         scope = importlib.import_module(place)
     try:
         with torch.device("meta"):
@@ -204,6 +223,7 @@ def main():
     tracer.enter(module, "", [one.name for one in given])
     graph = tracer.trace(module, concrete_args=rest or None)
     traced = fx.GraphModule(module, graph)
+    follow_changes(traced)
     traced.graph.eliminate_dead_code()
     Values(traced).run(*inputs, *rest.values())
     canonical = {}
@@ -222,12 +242,15 @@ def main():
             owner, _, name = node.target.rpartition(".")
             found = [one for one in tensors_of(modules.get(owner, module), owner, canonical) if one["name"] == name]
             attributes[node.target] = found[0] if found else None
-    print(json.dumps({
+    return json.dumps({
         "class": type(module).__name__, "torch": torch.__version__, "calls": tracer.calls,
         "nodes": [record(module, node) for node in traced.graph.nodes if "_assert" not in str(node.target)],
         "leaves": leaves, "attributes": attributes,
         "state": {name: described(tensor) for name, tensor in module.state_dict().items()},
-    }))
+    })
 
 
-main()
+# What the module prints while it is made and traced is no result.
+with contextlib.redirect_stdout(sys.stderr):
+    result = main()
+print(result)

@@ -211,6 +211,7 @@ impl<'m> Writer<'_, 'm> {
 
     /// `self.path = made`; a number is no attribute.
     fn set(&self, owner: &str, containers: &[String], path: &str, made: Template) -> Template {
+        let is_parameter = made.plain().starts_with("nn.Parameter(");
         let (before, last) = path.rsplit_once('.').unwrap_or(("", path));
         let mut text = Template::text(owner);
         let mut walked = String::new();
@@ -231,7 +232,8 @@ impl<'m> Writer<'_, 'm> {
             text.append(made);
             return text;
         }
-        text.push(&format!(".add_module(\"{last}\", "));
+        let adds = if is_parameter { "register_parameter" } else { "add_module" };
+        text.push(&format!(".{adds}(\"{last}\", "));
         text.append(made);
         text.push(")");
         text
@@ -343,6 +345,12 @@ fn made_tensor(tensor: &ParameterTensor) -> Template {
             text.push("torch.zeros(");
             text.append(shape);
             text.push(&format!("{dtype})"));
+        }
+        // What is no float has no gradient.
+        false if !tensor.dtype.is_float() => {
+            text.push("nn.Parameter(torch.zeros(");
+            text.append(shape);
+            text.push(&format!("{dtype}), requires_grad=False)"));
         }
         // Vectors are biases and the like; matrices must differ to be trained.
         false if tensor.shape.len() < 2 => {

@@ -353,6 +353,7 @@ pub(crate) fn module(step: &LayerStep<'_>) -> Option<Module> {
             text.push(")");
             direct(text)
         }
+        "LayerNorm" | "RMSNorm" if !has_one_size(&used) => None,
         "LayerNorm" => direct(constructor(&used, "nn.LayerNorm", &[normalized(&used)?], &["dims"])),
         "RMSNorm" if used.shown("offset").is_none_or(is_zero) => {
             direct(constructor(&used, "nn.RMSNorm", &[normalized(&used)?], &["dims", "offset"]))
@@ -422,6 +423,19 @@ fn constructor(
     text.append(Template::joined(arguments, ", "));
     text.push(")");
     text
+}
+
+/// Whether a layer normalises over the same sizes whatever the input's are.
+fn has_one_size(used: &Used<'_>) -> bool {
+    let dims = match used.shown("dims") {
+        Some(Arg::Int(dims)) => usize::try_from(*dims).unwrap_or(1),
+        _ => 1,
+    };
+    let sizes = used.step.map(|step| {
+        let shape = &step.inputs[0].ty.shape;
+        shape[shape.len().saturating_sub(dims)..].to_vec()
+    });
+    sizes.is_constant()
 }
 
 /// The sizes over which a layer normalises.
@@ -583,6 +597,9 @@ fn call_with_parameters(
         }
         "Conv1d" | "Conv2d" | "Conv3d" | "ConvTranspose1d" | "ConvTranspose2d"
         | "ConvTranspose3d" => {
+            if used.shown("padding_mode").is_some_and(|mode| *mode != Arg::Text("zeros".into())) {
+                return Some(Err("its weight is computed, and it pads with no zeros".to_owned()));
+            }
             by_place(&mut arguments, &["weight", "bias"]);
             let without = ["out_channels", "kernel_size", "bias", "padding_mode"];
             arguments.extend(used.arguments(&without, size_of)?);
@@ -789,8 +806,9 @@ fn named_call(
                 Some(function) => format!("F.{function}"),
                 // What is a module only is made where it is called.
                 None if SIZELESS.contains(&kind) => {
-                    let made = constructor(used, &format!("nn.{kind}"), &[], &[]);
-                    let mut text = made;
+                    let mut text = Template::text(format!("nn.{kind}("));
+                    text.append(Template::joined(all(used, size_of)?, ", "));
+                    text.push(")");
                     text.push("(");
                     text.append(Template::joined(
                         operands.iter().map(|one| one.text.clone()),
@@ -876,16 +894,22 @@ fn is_one_axis(equation: &str) -> bool {
 /// PyTorch's own attention where it can be, else the same written out.
 fn attention(used: &Used<'_>, operands: &[Written], size_of: &mut SizeOf<'_>) -> Found {
     let has = |name: &str| used.shown(name).is_some_and(|value| *value != Arg::None);
-    let (query, key) = (used.input(0), used.input(1));
-    let rank = query.len();
-    let is_square = query[rank - 2] == key[rank - 2];
+    let rank = used.input(0).len();
+    let lengths = |input: usize| used.step.map(|step| step.inputs[input].ty.shape[rank - 2]);
+    let is_square = lengths(0) == lengths(1);
     let is_own = !has("window")
         && !has("softcap")
         && !used.is_on("sinks")
         && !(used.is_on("is_causal") && (operands.len() > 3 || !is_square));
     if is_own {
-        let without = ["window", "softcap", "sinks"];
-        let arguments = used.arguments(&without, size_of)?;
+        let without = ["dropout_p", "window", "softcap", "sinks"];
+        let mut arguments = used.arguments(&without, size_of)?;
+        if let Some(share) = used.get("dropout_p") {
+            let mut argument = Template::text("dropout_p=");
+            argument.append(literal("dropout_p", share, size_of)?);
+            argument.push(" if self.training else 0.0");
+            arguments.push(argument);
+        }
         return plain(called("F.scaled_dot_product_attention", operands, arguments));
     }
     let mut arguments = used.arguments(&["dropout_p", "enable_gqa", "sinks"], size_of)?;

@@ -51,6 +51,9 @@ pub fn pytorch(
     for (name, _) in helpers() {
         writer.classes.reserve(name);
     }
+    for name in ["F", "nn", "torch", "torchvision", "math", "OrderedDict"] {
+        writer.classes.reserve(name);
+    }
     writer.note_forms(root)?;
     writer.write_classes(root, model)?;
     Ok(writer.file(model, root, &runs.freedom))
@@ -93,6 +96,12 @@ impl<'m> Writer<'_, 'm> {
     fn note_forms(&mut self, root: UnitId) -> Result<(), Error> {
         for (index, unit) in self.units.iter().enumerate() {
             let is_root = index == root.0;
+            let paths = unit.children.iter().map(|child| &child.path);
+            if let Some(path) = paths.into_iter().find(|path| !names::can_be_owned(path)) {
+                let reason =
+                    "every PyTorch module has something of that name; give it another label".into();
+                return Err(Error::Layer(path.clone(), reason));
+            }
             let keys: Vec<&str> = unit.children.iter().map(|child| child.path.as_str()).collect();
             let numbered = are_numbers(&keys);
             let named = !keys.is_empty() && keys.iter().all(|key| names::is_identifier(key));
@@ -143,7 +152,12 @@ impl<'m> Writer<'_, 'm> {
         let has_dots = unit.children.iter().any(|child| child.path.contains('.'));
         // What owns nothing needs no numbers.
         let owns = unit.children.iter().any(|child| self.owns(&child.what));
-        owns && are_numbers(&keys) && !has_dots
+        // A function of several tensors cannot stand in a list.
+        let is_module = |child: &Child<'m>| match &child.what {
+            ChildKind::Layer(step) => kinds::is_module(step),
+            _ => true,
+        };
+        owns && are_numbers(&keys) && !has_dots && unit.children.iter().all(is_module)
     }
 
     /// What the children are called in Python: what owns parameters by its path, all else by what it is.
@@ -236,6 +250,8 @@ impl<'m> Writer<'_, 'm> {
         let mut init = self.init(id)?;
         if is_root && model.dtype() != DType::F32 {
             init.push(Template::text(format!("self.to(torch.{})", torch_dtype(model.dtype()))));
+        }
+        if is_root {
             init.extend(self.of_other_dtypes(model.dtype()));
         }
         let forward = match form {
@@ -247,37 +263,39 @@ impl<'m> Writer<'_, 'm> {
             name: self.class_name(id),
             init: Template::joined(init, "\n"),
             forward: Template::joined(forward, "\n"),
+            taken: self.attributes[id.0].iter().map(|name| name.replace('.', "_")).collect(),
             also: format!("{form:?}"),
         })
     }
 
-    /// The lines that give parameters of another dtype than the model's that dtype again, by their last
+    /// The lines that give parameters of another dtype than the model's that dtype again, by the ends of their
     /// names.
     fn of_other_dtypes(&self, dtype: DType) -> Option<Template> {
         let tensors = self.units.iter().flat_map(|unit| &unit.children).flat_map(|child| {
-            let own = match &child.what {
-                ChildKind::Tensor(tensor) => std::slice::from_ref(*tensor),
+            let (own, is_layer) = match &child.what {
+                ChildKind::Tensor(tensor) => (std::slice::from_ref(*tensor), false),
                 ChildKind::Layer(step) => {
-                    layer_of(step.shown()).map_or(&[][..], |used| &used.parameters)
+                    (layer_of(step.shown()).map_or(&[][..], |used| &used.parameters), true)
                 }
-                ChildKind::Unit(_) => &[],
+                ChildKind::Unit(_) => (&[][..], false),
             };
-            let is_layer = matches!(child.what, ChildKind::Layer(_));
             own.iter().map(move |tensor| {
-                let name = if is_layer { &tensor.name[..] } else { &child.path[..] };
-                (name.rsplit('.').next().unwrap_or(name), tensor.dtype)
+                let below = if is_layer { &tensor.name[..] } else { "" };
+                (analysis::join_path(&child.path, below), tensor.dtype)
             })
         });
         let other = tensors.filter(|(_, other)| other.is_float() && *other != dtype);
-        let other: BTreeSet<(&str, &str)> =
+        let other: BTreeSet<(String, &str)> =
             other.map(|(name, dtype)| (name, torch_dtype(dtype))).collect();
         if other.is_empty() {
             return None;
         }
-        let pairs = other.iter().map(|(name, dtype)| format!("\"{name}\": torch.{dtype}"));
+        let pairs = other.iter().map(|(name, dtype)| format!("\".{name}\": torch.{dtype}"));
         Some(Template::text(format!(
-            "other = {{{}}}\nfor name, tensor in [*self.named_parameters(), *self.named_buffers()]:\n    \
-             tensor.data = tensor.data.to(other.get(name.split(\".\")[-1], tensor.dtype))",
+            "for end, dtype in {{{}}}.items():\n    \
+             for name, tensor in [*self.named_parameters(), *self.named_buffers()]:\n        \
+             if f\".{{name}}\".endswith(end):\n            \
+             tensor.data = tensor.data.to(dtype)",
             pairs.collect::<Vec<_>>().join(", ")
         )))
     }
@@ -342,7 +360,9 @@ impl<'m> Writer<'_, 'm> {
         });
         if let Some(doc) = doc {
             let doc = doc.replace('\\', "\\\\").replace("\"\"\"", "'''");
-            text.push_str(&indented(&format!("\"\"\"{doc}\"\"\""), 1));
+            // A quote at the end would end the text.
+            let space = if doc.ends_with('"') { " " } else { "" };
+            text.push_str(&indented(&format!("\"\"\"{doc}{space}\"\"\""), 1));
             text.push_str("\n\n");
         }
         let has_forward = !class.forward.is_empty();

@@ -48,7 +48,68 @@ const TAKEN: &[&str] = &[
     "OrderedDict",
     "range",
     "expert",
+    "module",
+    "attention",
+    "rotary_embedding",
+    "relative_position_buckets",
+    "with_cache",
+    "weighted_sum",
+    "selective_scan",
+    "quick_gelu",
+    "depth_to_space",
+    "space_to_depth",
 ];
+
+/// What every `nn.Module` has, so that no module or parameter can have the name.
+const OF_MODULES: &[&str] = &[
+    "forward",
+    "train",
+    "eval",
+    "training",
+    "half",
+    "float",
+    "double",
+    "bfloat16",
+    "type",
+    "to",
+    "cpu",
+    "cuda",
+    "xpu",
+    "apply",
+    "children",
+    "modules",
+    "parameters",
+    "buffers",
+    "state_dict",
+    "load_state_dict",
+    "add_module",
+    "register_buffer",
+    "register_parameter",
+    "register_module",
+    "extra_repr",
+    "zero_grad",
+    "requires_grad_",
+    "share_memory",
+    "compile",
+    "dump_patches",
+    "get_parameter",
+    "get_buffer",
+    "get_submodule",
+    "set_submodule",
+    "named_parameters",
+    "named_buffers",
+    "named_children",
+    "named_modules",
+    "append",
+    "insert",
+    "extend",
+    "pop",
+];
+
+/// Whether a module can own what has this path.
+pub(crate) fn can_be_owned(path: &str) -> bool {
+    path.split('.').all(|segment| !OF_MODULES.contains(&segment) && !segment.starts_with("__"))
+}
 
 pub(crate) fn is_identifier(text: &str) -> bool {
     let mut letters = text.chars();
