@@ -82,6 +82,11 @@ fn of_one(wanted: &[i128], size: &[i128], text: &str) -> Option<String> {
         if all(&|size| Some(size.div_euclid(divisor))) {
             return Some(format!("{text} // {divisor}"));
         }
+        for factor in 2..divisor.min(17) {
+            if all(&|size| Some(size.checked_mul(factor)?.div_euclid(divisor))) {
+                return Some(format!("{text} * {factor} // {divisor}"));
+            }
+        }
         if all(&|size| Some((size + divisor - 1).div_euclid(divisor))) {
             return Some(format!("({text} + {}) // {divisor}", divisor - 1));
         }

@@ -352,9 +352,10 @@ fn made_tensor(tensor: &ParameterTensor) -> Template {
             text.append(shape);
             text.push(&format!("{dtype}), requires_grad=False)"));
         }
-        // Vectors are biases and the like; matrices must differ to be trained.
+        // Vectors are biases, or factors that change nothing; matrices must differ to be trained.
         false if tensor.shape.len() < 2 => {
-            text.push("nn.Parameter(torch.zeros(");
+            let fill = if tensor.name.contains("bias") { "zeros" } else { "ones" };
+            text.push(&format!("nn.Parameter(torch.{fill}("));
             text.append(shape);
             text.push(&format!("{dtype}))"));
         }

@@ -48,16 +48,6 @@ const TAKEN: &[&str] = &[
     "OrderedDict",
     "range",
     "expert",
-    "module",
-    "attention",
-    "rotary_embedding",
-    "relative_position_buckets",
-    "with_cache",
-    "weighted_sum",
-    "selective_scan",
-    "quick_gelu",
-    "depth_to_space",
-    "space_to_depth",
 ];
 
 /// What every `nn.Module` has, so that no module or parameter can have the name.
@@ -128,13 +118,28 @@ pub(crate) fn is_path(text: &str) -> bool {
     text.split('.').all(is_identifier)
 }
 
+/// Functions and names of loops, which no variable may hide.
+const FUNCTIONS: &[&str] = &[
+    "module",
+    "attention",
+    "rotary_embedding",
+    "relative_position_buckets",
+    "with_cache",
+    "weighted_sum",
+    "selective_scan",
+    "quick_gelu",
+    "depth_to_space",
+    "space_to_depth",
+];
+
 /// A name for a variable.
 pub(crate) fn variable(text: &str) -> String {
     let name: String = text
         .chars()
         .map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '_' })
         .collect();
-    if is_identifier(&name) { name } else { format!("{name}_") }
+    let is_free = is_identifier(&name) && !FUNCTIONS.contains(&name.as_str());
+    if is_free { name } else { format!("{name}_") }
 }
 
 /// `max_pool2d` for `MaxPool2d`, `relu` for `ReLU`.
