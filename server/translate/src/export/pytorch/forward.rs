@@ -4,8 +4,8 @@ use analysis::Workspace;
 use syntax::ast;
 
 use super::{
-    Form, Writer,
-    kinds::{self, Style},
+    Form, Writer, functions,
+    modules::{self, Style},
     names,
 };
 use crate::{
@@ -150,7 +150,7 @@ impl<'w, 'u, 'm> Forward<'w, 'u, 'm> {
             Callee::Function(step, _) => is_operator(step) && !is_index(step),
             Callee::Child(child) => match &self.writer.unit(self.id).children[*child].what {
                 ChildKind::Layer(step) => {
-                    kinds::is_module(step) && kinds::style(step) == Style::Direct
+                    modules::is_module(step) && modules::style(step) == Style::Direct
                 }
                 _ => true,
             },
@@ -187,12 +187,12 @@ impl<'w, 'u, 'm> Forward<'w, 'u, 'm> {
 
     fn style(&self, call: &Call<'m>) -> Style {
         let of = |again: &Again<'m>| match again {
-            Again::Layer(step) => kinds::style(step),
+            Again::Layer(step) => modules::style(step),
             Again::Unit => Style::Direct,
         };
         match &call.callee {
             Callee::Child(child) => match &self.writer.unit(self.id).children[*child].what {
-                ChildKind::Layer(step) => kinds::style(step),
+                ChildKind::Layer(step) => modules::style(step),
                 _ => Style::Direct,
             },
             Callee::Attribute(_, again) | Callee::Input(_, again) => of(again),
@@ -206,7 +206,7 @@ impl<'w, 'u, 'm> Forward<'w, 'u, 'm> {
             Callee::Child(child) => {
                 let child = &self.writer.unit(self.id).children[*child];
                 if let ChildKind::Layer(step) = &child.what
-                    && !kinds::is_module(step)
+                    && !modules::is_module(step)
                 {
                     let step = step.clone();
                     return self.function(call, &step, &[], index);
@@ -215,7 +215,7 @@ impl<'w, 'u, 'm> Forward<'w, 'u, 'm> {
             }
             Callee::Attribute(path, again) => {
                 if let Again::Layer(step) = again
-                    && !kinds::is_module(step)
+                    && !modules::is_module(step)
                 {
                     return self.function(call, &step.clone(), &[], index);
                 }
@@ -223,7 +223,7 @@ impl<'w, 'u, 'm> Forward<'w, 'u, 'm> {
             }
             Callee::Input(input, again) => {
                 if let Again::Layer(step) = again
-                    && !kinds::is_module(step)
+                    && !modules::is_module(step)
                 {
                     return self.function(call, &step.clone(), &[], index);
                 }
@@ -290,7 +290,7 @@ impl<'w, 'u, 'm> Forward<'w, 'u, 'm> {
         let kind = step.shown().kind().to_owned();
         let refused = |reason| Error::Layer(kind, reason);
         let mut function =
-            kinds::function(step, &operands, &given, device, &mut size_of).map_err(refused)?;
+            functions::function(step, &operands, &given, device, &mut size_of).map_err(refused)?;
         let owner = call.labels.first().cloned().unwrap_or_default();
         function.text = function.text.prefixed(&owner);
         for kept in wanted.into_iter().filter_map(|source| kept[source].as_ref()) {
@@ -373,7 +373,9 @@ impl<'w, 'u, 'm> Forward<'w, 'u, 'm> {
     fn is_plain(&self, call: &Call<'m>) -> bool {
         let Callee::Child(child) = call.callee else { return false };
         match &self.writer.unit(self.id).children[child].what {
-            ChildKind::Layer(step) => kinds::is_module(step) && kinds::style(step) == Style::Direct,
+            ChildKind::Layer(step) => {
+                modules::is_module(step) && modules::style(step) == Style::Direct
+            }
             ChildKind::Unit(_) => true,
             ChildKind::Tensor(_) => false,
         }

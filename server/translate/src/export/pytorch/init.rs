@@ -2,7 +2,10 @@
 
 use layers::ParameterTensor;
 
-use super::{Form, LINE, Writer, are_numbers, is_owned, kinds, names, torch_dtype};
+use super::{
+    Form, LINE, Writer, are_numbers, arguments::shape, functions, is_owned, modules, names,
+    torch_dtype,
+};
 use crate::{
     classes::UnitId,
     export::{
@@ -84,13 +87,13 @@ impl<'m> Writer<'_, 'm> {
     }
 
     fn layer(&mut self, step: &LayerStep<'m>) -> Result<Template, Error> {
-        if let Some(module) = kinds::module(step) {
+        if let Some(module) = modules::module(step) {
             self.needed.extend(module.helper);
             return Ok(module.constructor);
         }
         let kind = step.shown().kind().to_owned();
         let no_module = || Error::Layer(kind.clone(), "PyTorch has no module of its kind".into());
-        let function = kinds::in_sequence(step).ok_or_else(no_module)?;
+        let function = functions::in_sequence(step).ok_or_else(no_module)?;
         self.needed.extend(function.helper);
         self.needed.insert("Lambda");
         let mut text = Template::text("Lambda(lambda x: ");
@@ -330,11 +333,7 @@ fn brackets(open: &str, elements: Vec<Template>, close: &str) -> Template {
 }
 
 fn made_tensor(tensor: &ParameterTensor) -> Template {
-    let sizes: Vec<String> = tensor.shape.iter().map(u64::to_string).collect();
-    let shape = Template::hole(
-        "shape",
-        format!("({}{})", sizes.join(", "), if sizes.len() == 1 { "," } else { "" }),
-    );
+    let shape = Template::hole("shape", shape(&tensor.shape));
     let mut text = Template::default();
     let dtype = match tensor.dtype.is_float() {
         true => String::new(),

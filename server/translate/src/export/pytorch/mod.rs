@@ -1,8 +1,10 @@
 //! PyTorch: `nn.Module`s whose `state_dict` has the model's names.
 
+mod arguments;
 mod forward;
+mod functions;
 mod init;
-mod kinds;
+mod modules;
 mod names;
 
 use std::collections::{BTreeSet, HashMap};
@@ -132,7 +134,7 @@ impl<'m> Writer<'_, 'm> {
                 return false;
             };
             let is_module = match &unit.children[*child].what {
-                ChildKind::Layer(step) => kinds::is_direct(step),
+                ChildKind::Layer(step) => modules::is_direct(step),
                 ChildKind::Unit(id) => self.unit(*id).inputs.len() == 1,
                 ChildKind::Tensor(_) => false,
             };
@@ -154,7 +156,7 @@ impl<'m> Writer<'_, 'm> {
         let owns = unit.children.iter().any(|child| self.owns(&child.what));
         // A function of several tensors cannot stand in a list.
         let is_module = |child: &Child<'m>| match &child.what {
-            ChildKind::Layer(step) => kinds::is_module(step),
+            ChildKind::Layer(step) => modules::is_module(step),
             _ => true,
         };
         owns && are_numbers(&keys) && !has_dots && unit.children.iter().all(is_module)
@@ -391,7 +393,7 @@ impl<'m> Writer<'_, 'm> {
 /// Whether it is a module or tensor of the unit: a function of a `forward` is neither.
 fn is_owned(what: &ChildKind<'_>) -> bool {
     match what {
-        ChildKind::Layer(step) => kinds::is_module(step),
+        ChildKind::Layer(step) => modules::is_module(step),
         ChildKind::Unit(_) | ChildKind::Tensor(_) => true,
     }
 }
