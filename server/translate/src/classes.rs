@@ -2,7 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::template::{Hole, Template};
+use crate::{
+    names,
+    template::{Hole, Template},
+};
 
 /// What a class is made for, by its number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -149,9 +152,7 @@ impl Classes {
     }
 
     fn name(&mut self, wanted: &str) -> String {
-        let numbered = (2..).map(|number| format!("{wanted}{number}"));
-        let mut names = std::iter::once(wanted.to_owned()).chain(numbered);
-        let name = names.find(|name| !self.names.contains(name)).unwrap_or_default();
+        let name = names::free(wanted, |name| !self.names.contains(name));
         self.names.insert(name.clone());
         name
     }
@@ -164,10 +165,6 @@ fn free_name(wanted: &str, known: &[(String, Vec<&str>)], taken: &[String]) -> S
     };
     let (owner, own) = wanted.rsplit_once('.').unwrap_or(("", wanted));
     let long = format!("{owner}_{own}");
-    let numbered = (2..).map(|number| format!("{own}{number}"));
-    std::iter::once(own.to_owned())
-        .chain((!owner.is_empty()).then_some(long))
-        .chain(numbered)
-        .find(|name| is_free(name))
-        .unwrap_or_default()
+    let needs_owner = !is_free(own) && !owner.is_empty() && is_free(&long);
+    if needs_owner { long } else { names::free(own, is_free) }
 }

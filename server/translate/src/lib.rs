@@ -6,4 +6,5 @@
 mod classes;
 pub mod export;
 pub mod import;
+mod names;
 mod template;

@@ -16,8 +16,6 @@ pub(crate) struct Known {
 pub(crate) struct Expression {
     pub text: String,
     pub sources: Vec<usize>,
-    /// It is more than a name or call, so it needs brackets in a product.
-    pub is_compound: bool,
 }
 
 /// Finds an expression with these values; `None` if none of those tried has them.
@@ -31,8 +29,7 @@ pub(crate) fn expression(values: &AtSizes<i64>, known: &[Known]) -> Option<Expre
         sizes.iter().filter(|(known, _)| !known.values.is_constant()).collect();
     for (known, size) in &varying {
         if let Some(text) = of_one(&wanted, size, &known.text) {
-            let is_compound = text != known.text;
-            return Some(Expression { text, sources: vec![known.source], is_compound });
+            return Some(Expression { text, sources: vec![known.source] });
         }
     }
     for (index, (left, left_size)) in varying.iter().enumerate() {
@@ -40,7 +37,7 @@ pub(crate) fn expression(values: &AtSizes<i64>, known: &[Known]) -> Option<Expre
             if let Some(text) = of_two(&wanted, (left_size, &left.text), (right_size, &right.text))
             {
                 let sources = vec![left.source, right.source];
-                return Some(Expression { text, sources, is_compound: true });
+                return Some(Expression { text, sources });
             }
         }
     }

@@ -7,6 +7,7 @@ use crate::{
         dims::Known,
         unit::{Call, Callee, Input, Operand, Unit, Value},
     },
+    names,
     template::Template,
 };
 
@@ -130,10 +131,8 @@ impl Naming {
                 },
                 Input::Attribute(path) => variable(&path.replace('.', "_")),
             };
-            let numbered = (2..).map(|number| format!("{wanted}{number}"));
-            let is_free = |name: &String| !self.inputs.contains(name);
-            let name =
-                std::iter::once(wanted.clone()).chain(numbered).find(is_free).unwrap_or_default();
+            let is_free = |name: &str| self.inputs.iter().all(|known| known != name);
+            let name = names::free(&wanted, is_free);
             self.inputs.push(name.clone());
             match input {
                 Input::Value(value) => {
@@ -191,9 +190,7 @@ impl Naming {
 
     /// The first of a name and the same with numbers that no later call needs.
     pub fn free(&self, wanted: &str, index: usize) -> String {
-        let numbered = (2..).map(|number| format!("{wanted}{number}"));
-        let is_free = |name: &String| !self.is_read_after(name, index);
-        std::iter::once(wanted.to_owned()).chain(numbered).find(is_free).unwrap_or_default()
+        names::free(wanted, |name| !self.is_read_after(name, index))
     }
 
     /// A name for a value that a call gives: its label, unless it is only passed on; `first` is what the
@@ -293,11 +290,9 @@ impl Naming {
     fn kept_size(&self, value: &Value, dim: usize, name: &str) -> Kept {
         let known = self.kept.iter().find(|kept| kept.value == *value && kept.dim == dim);
         known.cloned().unwrap_or_else(|| {
-            let wanted = format!("{name}_size{dim}");
-            let numbered = (2..).map(|number| format!("{wanted}_{number}"));
-            let is_free = |name: &String| self.kept.iter().all(|kept| kept.name != *name);
-            let name = std::iter::once(wanted.clone()).chain(numbered).find(is_free);
-            Kept { value: value.clone(), dim, name: name.unwrap_or_default() }
+            let is_free = |name: &str| self.kept.iter().all(|kept| kept.name != name);
+            let name = names::free(&format!("{name}_size{dim}"), is_free);
+            Kept { value: value.clone(), dim, name }
         })
     }
 

@@ -12,6 +12,7 @@ use crate::{
         Error,
         unit::{Child, ChildKind, LayerStep, Unit},
     },
+    names::counted,
     template::Template,
 };
 
@@ -116,7 +117,7 @@ impl<'m> Writer<'_, 'm> {
             made.push(self.made(&child.what)?);
         }
         // Equal modules whose names count from 0 are a loop.
-        if let Some(prefix) = counted(&keys)
+        if let Some(prefix) = counted_prefix(&keys)
             && made.len() > 2
             && made.iter().all(|one| *one == made[0])
         {
@@ -305,9 +306,9 @@ fn outer_child<'u, 'm>(unit: &'u Unit<'m>, path: &str) -> Option<&'u Child<'m>> 
 }
 
 /// What keys have before the numbers from 0 that they end in.
-fn counted<'k>(keys: &[&'k str]) -> Option<&'k str> {
-    let prefix = keys.first()?.strip_suffix('0')?;
-    let is_next = |(index, key): (usize, &&str)| **key == format!("{prefix}{index}");
+fn counted_prefix<'k>(keys: &[&'k str]) -> Option<&'k str> {
+    let (prefix, _) = counted(keys.first()?)?;
+    let is_next = |(index, key): (usize, &&str)| counted(key) == Some((prefix, index));
     keys.iter().enumerate().all(is_next).then_some(prefix)
 }
 
