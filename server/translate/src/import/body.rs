@@ -2,53 +2,25 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
+use syntax::{CONTEXTUAL_WORDS, RESERVED_WORDS};
+
 use super::{
     calls::{Calls, Given, Item, Role},
     layers::{Step, operator},
+    lines::{Line, braces, readable, rendered},
     trace::{Node, Op, Trace, Traced, node_of},
 };
 use crate::{
     classes::{Classes, UnitId},
+    names,
     template::Template,
 };
 
 /// Names for the sizes of a tensor with so many.
 const SIZES: &[&str] = &["", "[N]", "[N, C]", "[N, T, C]", "[N, C, H, W]", "[N, C, D, H, W]"];
 
-/// Braces with one line that is shorter stand on that line.
-const SHORT: usize = 60;
-
-/// Words that are no names at the start of a step.
-const RESERVED: &[&str] = &[
-    "for",
-    "in",
-    "if",
-    "else",
-    "and",
-    "or",
-    "not",
-    "true",
-    "false",
-    "none",
-    "it",
-    "input",
-    "output",
-    "param",
-    "buffer",
-    "let",
-    "repeat",
-    "choose",
-    "expect",
-    "weights",
-    "dtype",
-    "macs",
-    "elementwise",
-    "block",
-    "model",
-];
-
 pub(crate) struct Writer<'w, 't> {
-    trace: &'t Trace,
+    pub(super) trace: &'t Trace,
     pub calls: &'w Calls<'t>,
     classes: &'w Classes,
     /// The call that is the block.
@@ -70,18 +42,6 @@ pub(crate) struct Writer<'w, 't> {
     pub taken: Vec<String>,
     /// Blocks for what Taper lacks.
     pub stubs: Vec<String>,
-}
-
-/// A line of a body.
-struct Line {
-    label: Option<String>,
-    /// What it takes if that is not the current value.
-    sources: Option<String>,
-    stage: Template,
-    /// A layer, block or group, which takes a number if it has no label.
-    is_module: bool,
-    /// It is read by its name.
-    is_named: bool,
 }
 
 impl<'w, 't> Writer<'w, 't> {
@@ -122,31 +82,12 @@ impl<'w, 't> Writer<'w, 't> {
         self.declared.clear();
         self.constants.clear();
         let inputs = self.calls.inputs(self.root);
-        let mut head: Vec<Template> = Vec::new();
-        let call = &self.trace.calls[self.root];
         let mut taken: Vec<String> = Vec::new();
-        for (index, input) in inputs.iter().enumerate() {
-            let position =
-                call.inputs.iter().position(|name| self.calls.given(name).as_ref() == Some(input));
-            // A list of tensors is one parameter in PyTorch.
-            let is_one_each = call.inputs.len() <= call.parameters.len();
-            let own = position.filter(|_| is_one_each).and_then(|at| call.parameters.get(at));
-            let own = own.map_or("x", String::as_str);
-            let name = free(if RESERVED.contains(&own) { "x" } else { own }, &taken);
-            taken.push(name.clone());
-            self.names.insert(input.clone(), name.clone());
-            if self.root == 0 {
-                let spec = specs.get(index).cloned().unwrap_or_else(|| "[...]".to_owned());
-                head.push(Template::text(format!("input {name}: {spec}")));
-            } else if inputs.len() > 1 || self.asked.contains(input) {
-                let rank = self.tensor(input).map_or(0, |tensor| tensor.shape.len());
-                let sizes = SIZES.get(rank).filter(|sizes| index == 0 && !sizes.is_empty());
-                head.push(Template::text(format!("input {name}: {}", sizes.unwrap_or(&"[...]"))));
-            }
-        }
+        let mut head = self.input_lines(&inputs, specs, &mut taken);
         self.it = inputs.first().cloned();
+        let first_name = taken.first().cloned();
         let mut lines = self.body(self.root, &mut taken);
-        self.taken.clone_from(&taken);
+        self.taken = taken;
         let outputs = self.calls.outputs(self.root);
         if self.it.as_ref() != outputs.first() || outputs.len() > 1 {
             let names: Vec<String> = outputs.iter().map(|output| self.name(output)).collect();
@@ -159,24 +100,49 @@ impl<'w, 't> Writer<'w, 't> {
             });
         }
         head.extend(self.declared.iter().cloned());
-        for (name, shape) in &self.constants {
-            let sizes: Vec<String> = shape.iter().map(u64::to_string).collect();
-            let reshape = match shape.len() {
-                1 => String::new(),
-                _ => format!(" -> Reshape({})", sizes.join(", ")),
-            };
-            let count: u64 = shape.iter().product();
-            head.push(Template::text(format!("{name}: Arange({count}){reshape}")));
-        }
+        head.extend(self.constants.iter().map(|(name, shape)| constant_line(name, shape)));
         // The steps begin with the input again.
         if !self.constants.is_empty()
-            && let Some(first) = inputs.first()
+            && let (Some(first), Some(name)) = (inputs.first(), first_name)
         {
             self.asked.insert(first.clone());
-            head.push(Template::text(taken[0].clone()));
+            head.push(Template::text(name));
         }
         head.extend(rendered(lines));
         Template::joined(head, "\n")
+    }
+
+    /// The lines of what flows in. The input of a block that needs no name is left out.
+    fn input_lines(
+        &mut self,
+        inputs: &[Given],
+        specs: &[String],
+        taken: &mut Vec<String>,
+    ) -> Vec<Template> {
+        let call = &self.trace.calls[self.root];
+        // A list of tensors is one parameter in PyTorch.
+        let is_one_each = call.inputs.len() <= call.parameters.len();
+        let mut lines = Vec::new();
+        for (index, input) in inputs.iter().enumerate() {
+            let position =
+                call.inputs.iter().position(|name| self.calls.given(name).as_ref() == Some(input));
+            let own = position.filter(|_| is_one_each).and_then(|at| call.parameters.get(at));
+            let own = own.map_or("x", String::as_str);
+            let name = free(if is_word(own) { "x" } else { own }, taken);
+            taken.push(name.clone());
+            self.names.insert(input.clone(), name.clone());
+            let rank = self.tensor(input).map_or(0, |tensor| tensor.shape.len());
+            let sizes = SIZES.get(rank).filter(|sizes| index == 0 && !sizes.is_empty());
+            let pattern = sizes.copied().unwrap_or("[...]");
+            match specs.get(index).filter(|_| self.root == 0) {
+                Some(spec) => lines.push(format!("input {name}: {spec}")),
+                None if inputs.len() > 1 || self.asked.contains(input) => {
+                    lines.push(format!("input {name}: {pattern}"));
+                }
+                None => {}
+            }
+        }
+        lines.into_iter().map(Template::text).collect()
     }
 
     /// The lines of a call: of the block, or of braces in it.
@@ -283,54 +249,59 @@ impl<'w, 't> Writer<'w, 't> {
                 node.target, self.trace.calls[call].class
             ));
         }
-        let is_again = owns && self.is_called_before(at);
-        let whole = Given { node: at, part: Vec::new() };
-        let parts = self.parts(at);
-        let wanted = parts.iter().any(|part| self.asked.contains(part));
         let (sources, stage, is_expression) = match written {
             Step::Layer(sources, stage) => (self.sources(&sources), stage, false),
             Step::Expression(text) => (None, text, true),
         };
+        let parts = self.parts(at);
         self.it = if parts.len() == 1 { parts.first().cloned() } else { None };
         let is_module = !is_expression && !stage.plain().starts_with("F.");
-        if is_again {
+        let is_named = parts.iter().any(|part| self.asked.contains(part));
+        if owns && self.is_called_before(at) {
             let stage = Template::text(label.as_deref().map_or_else(String::new, readable));
-            let name = free(&identifier(self.calls.short(at)), taken);
-            let label = wanted.then(|| name.clone());
-            taken.extend(label.clone());
-            self.names.insert(whole, name);
+            let label = is_named.then(|| self.label_parts(self.calls.short(at), &parts, taken));
+            // A layer is called again after an arrow only.
             let sources = sources.or_else(|| Some("it".to_owned()));
             return Line { label, sources, stage, is_module: false, is_named: true };
         }
-        if owns || is_numbered {
-            let label = label.unwrap_or_else(|| node.name.clone());
-            let text = readable(&label);
-            taken.push(label.clone());
-            if parts.len() == 1 && parts[0].part.is_empty() {
-                self.names.insert(whole, text);
-            } else {
-                for (index, part) in parts.iter().enumerate() {
-                    self.names.insert(part.clone(), format!("{text}[{index}]"));
-                }
+        let label = match label {
+            Some(label) if owns || is_numbered => Some(self.label_whole(label, &parts, taken)),
+            None if owns => Some(self.label_whole(node.name.clone(), &parts, taken)),
+            label if is_named => {
+                let base = label.unwrap_or_else(|| self.calls.short(at).to_owned());
+                Some(self.label_parts(&base, &parts, taken))
             }
-            return Line { label: Some(label), sources, stage, is_module, is_named: wanted };
+            _ => None,
+        };
+        Line { label, sources, stage, is_module, is_named }
+    }
+
+    /// One label for all that a step gives: the path of its parameters.
+    fn label_whole(&mut self, label: String, parts: &[Given], taken: &mut Vec<String>) -> String {
+        let text = readable(&label);
+        taken.push(label.clone());
+        for (index, part) in parts.iter().enumerate() {
+            let is_whole = parts.len() == 1 && part.part.is_empty();
+            let name = if is_whole { text.clone() } else { format!("{text}[{index}]") };
+            self.names.insert(part.clone(), name);
         }
-        if !wanted {
-            return Line { label: None, sources, stage, is_module, is_named: false };
-        }
-        let base = label.unwrap_or_else(|| self.calls.short(at).to_owned());
+        label
+    }
+
+    /// A label for each value that a step gives; `_` for those that nobody reads.
+    fn label_parts(&mut self, base: &str, parts: &[Given], taken: &mut Vec<String>) -> String {
         let mut labels = Vec::new();
-        for part in &parts {
+        for part in parts {
             if parts.len() > 1 && !self.asked.contains(part) {
                 labels.push("_".to_owned());
                 continue;
             }
-            let name = free(&identifier(&base), taken);
+            let name = free(&identifier(base), taken);
             taken.push(name.clone());
             self.names.insert(part.clone(), name.clone());
             labels.push(name);
         }
-        Line { label: Some(labels.join(", ")), sources, stage, is_module, is_named: true }
+        labels.join(", ")
     }
 
     /// Whether a layer was called before.
@@ -342,7 +313,7 @@ impl<'w, 't> Writer<'w, 't> {
     }
 
     /// The tensors that a node gives, from the outside in: a recurrent layer's states are a pair in a pair.
-    fn parts(&self, at: usize) -> Vec<Given> {
+    pub(super) fn parts(&self, at: usize) -> Vec<Given> {
         fn collect(value: &Traced, given: &Given, found: &mut Vec<Given>) {
             match value {
                 Traced::Items { items } => {
@@ -406,10 +377,8 @@ impl<'w, 't> Writer<'w, 't> {
     fn declare(&mut self, given: &Given) {
         let node = self.calls.node(given.node);
         if let Some(tensor) = self.constant(node) {
-            let name = free(
-                "constant",
-                &self.constants.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>(),
-            );
+            let is_free = |name: &str| self.constants.iter().all(|(known, _)| known != name);
+            let name = names::free("constant", is_free);
             self.names.insert(given.clone(), name.clone());
             self.constants.push((name, tensor));
             return;
@@ -427,19 +396,15 @@ impl<'w, 't> Writer<'w, 't> {
         }
         let own = self.trace.attributes.get(&node.target).cloned().flatten();
         let Some(own) = own else {
-            let sizes = node.value.as_ref().and_then(Traced::tensor);
-            let sizes = sizes.map_or_else(String::new, |tensor| format!("{:?}", tensor.shape));
             self.lost.insert(format!(
-                "`{}` {sizes} is no parameter or buffer of `state_dict`: it is a buffer here",
+                "`{}` is no parameter or buffer of `state_dict`: it is a buffer here",
                 node.target
             ));
-            if let Some(tensor) = node.value.as_ref().and_then(Traced::tensor) {
-                self.declared.push(declaration("buffer", &path, &tensor.dtype, &tensor.shape));
-            }
+            let tensor = node.value.as_ref().and_then(Traced::tensor);
+            self.declared.extend(tensor.map(|tensor| tensor.declaration("buffer", &path)));
             return;
         };
-        let keyword = if own.is_buffer { "buffer" } else { "param" };
-        self.declared.push(declaration(keyword, &path, &own.dtype, &own.shape));
+        self.declared.push(own.declaration(&path));
     }
 
     /// The shape of whole numbers that `forward` computes from no input, which the tracer has as a tensor.
@@ -515,79 +480,17 @@ impl<'w, 't> Writer<'w, 't> {
         };
         Some(format!("{}{text}", self.name_or_it(&tensor)))
     }
-
-    /// A block that stands for what Taper lacks: it has the parameters and the shapes.
-    fn stub(&mut self, node: &Node, reason: &str) -> Step {
-        let leaf = self.trace.leaves.get(&node.target).filter(|_| node.op == Op::CallModule);
-        let what = leaf.map_or(node.target.as_str(), |leaf| leaf.class.as_str());
-        let sources: Vec<Given> = node
-            .reads()
-            .into_iter()
-            .filter_map(|name| self.calls.given(name))
-            .filter(|given| !self.is_scalar(given))
-            .collect();
-        self.lost.insert(format!(
-            "`{what}`: {reason}; a block of its shapes stands for it, without its work"
-        ));
-        let mut lines = Vec::new();
-        for index in 0..sources.len() {
-            lines.push(format!("    input x{index}: [...]\n"));
-        }
-        for own in leaf.into_iter().flat_map(|leaf| &leaf.tensors) {
-            let keyword = if own.is_buffer { "buffer" } else { "param" };
-            let dtype = if own.dtype == "f32" { "" } else { &own.dtype };
-            lines.push(format!("    {keyword} {}: {dtype}{:?}\n", own.name, own.shape));
-        }
-        let at = self.calls.find(&node.name).unwrap_or_default();
-        for (index, part) in self.parts(at).iter().enumerate() {
-            let Some(tensor) = self.tensor(part) else { continue };
-            // A size that the first input has at the same place follows it.
-            let first = sources.first().and_then(|first| self.tensor(first));
-            let sizes: Vec<String> = (0..tensor.shape.len())
-                .map(|dim| match &first {
-                    Some(first) if first.shape.get(dim) == Some(&tensor.shape[dim]) => {
-                        format!("x0.shape[{dim}]")
-                    }
-                    _ => tensor.shape[dim].to_string(),
-                })
-                .collect();
-            let dtype = if tensor.dtype == "f32" { "" } else { &tensor.dtype };
-            lines.push(format!("    output y{index}: {dtype}[{}]\n", sizes.join(", ")));
-        }
-        let camel = heck::ToUpperCamelCase::to_upper_camel_case(what.replace('.', "_").as_str());
-        let body = lines.concat();
-        let named = |name: &str| {
-            format!(
-                "# PyTorch's `{what}`, which Taper lacks.\nblock {name} {{\n{body}    macs = 0\n}}"
-            )
-        };
-        let mut name = format!("{camel}Stub");
-        let mut number = 1;
-        let is_other = |stubs: &[String], name: &str| {
-            stubs
-                .iter()
-                .any(|stub| stub.contains(&format!("block {name} ")) && *stub != named(name))
-        };
-        while is_other(&self.stubs, &name) {
-            number += 1;
-            name = format!("{camel}Stub{number}");
-        }
-        let stub = named(&name);
-        if !self.stubs.contains(&stub) {
-            self.stubs.push(stub);
-        }
-        Step::Layer(sources, Template::text(name))
-    }
 }
 
-/// `param weight: [64, 3]`
-fn declaration(keyword: &str, path: &str, dtype: &str, shape: &[u64]) -> Template {
-    let dtype = if dtype == "f32" { "" } else { dtype };
-    let mut text = Template::text(format!("{keyword} {path}: {dtype}["));
-    let sizes = shape.iter().map(|size| Template::hole("size", size.to_string()));
-    text.append(Template::joined(sizes, ", "));
-    text.push("]");
-    text.prefixed(path)
+/// Whole numbers of a shape.
+fn constant_line(name: &str, shape: &[u64]) -> Template {
+    let sizes: Vec<String> = shape.iter().map(u64::to_string).collect();
+    let reshape = match shape.len() {
+        1 => String::new(),
+        _ => format!(" -> Reshape({})", sizes.join(", ")),
+    };
+    let count = shape.iter().fold(1u64, |count, size| count.saturating_mul(*size));
+    Template::text(format!("{name}: Arange({count}){reshape}"))
 }
 
 /// A path as one below another, if it is.
@@ -596,159 +499,24 @@ fn relative(outer: &str, path: &str) -> Option<String> {
     (!rest.is_empty()).then(|| rest.to_owned())
 }
 
-/// How a label is read: the numbered step 4 is `"4"`.
-fn readable(label: &str) -> String {
-    match label.starts_with(|first: char| first.is_ascii_digit()) {
-        true => format!("\"{label}\""),
-        false => written(label),
-    }
+/// Whether it can be a word of the language.
+fn is_word(name: &str) -> bool {
+    RESERVED_WORDS.iter().any(|(word, _)| *word == name) || CONTEXTUAL_WORDS.contains(&name)
 }
 
-/// A label as it is written: what is neither names nor numbers is a string.
-fn written(label: &str) -> String {
-    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "._, ".contains(letter);
-    match label.chars().all(is_plain) {
-        true => label.to_owned(),
-        false => format!("\"{}\"", label.replace('{', "{{")),
-    }
-}
-
+/// A name for a value: no word, and no layer's.
 fn identifier(text: &str) -> String {
     let name: String = text
         .chars()
         .map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '_' })
         .collect();
     let is_name = name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_');
-    match is_name && !RESERVED.contains(&name.as_str()) && !layers::is_kind(&name) {
+    match is_name && !is_word(&name) && !layers::is_kind(&name) {
         true => name,
         false => format!("x_{name}"),
     }
 }
 
 fn free(wanted: &str, taken: &[String]) -> String {
-    let numbered = (2..).map(|number| format!("{wanted}{number}"));
-    let is_free = |name: &String| !taken.contains(name);
-    std::iter::once(wanted.to_owned()).chain(numbered).find(is_free).unwrap_or_default()
-}
-
-/// Lines in braces.
-fn braces(lines: Vec<Line>) -> Template {
-    let lines = rendered(lines);
-    let mut text = Template::text("{");
-    if let [one] = &lines[..] {
-        if one.plain().starts_with("repeat ") {
-            return one.clone();
-        }
-        if one.plain().len() < SHORT {
-            text.push(" ");
-            text.append(one.clone());
-            text.push(" }");
-            return text;
-        }
-    }
-    for line in lines {
-        text.push("\n    ");
-        text.append(line.indented());
-    }
-    text.push("\n}");
-    text
-}
-
-/// Lines as text; labels that count on and equal lines are written shorter.
-fn rendered(mut lines: Vec<Line>) -> Vec<Template> {
-    let mut next = 0u64;
-    for line in &mut lines {
-        let number = line.label.as_ref().and_then(|label| label.parse::<u64>().ok());
-        if number == Some(next) && line.is_module {
-            line.label = None;
-            next += 1;
-        } else if line.label.is_none() && line.is_module {
-            next += 1;
-        }
-    }
-    let mut texts = Vec::new();
-    let mut at = 0;
-    while at < lines.len() {
-        let count = equal(&lines[at..]);
-        if count < 2 {
-            texts.push(text(&lines[at]));
-            at += 1;
-            continue;
-        }
-        let first = &lines[at];
-        let stage = first.stage.clone();
-        let mut text = match &first.label {
-            None => {
-                let mut text = Template::text("repeat ");
-                text.append(Template::hole("depth", count.to_string()));
-                text.push(" { ");
-                text
-            }
-            Some(label) => {
-                let (prefix, start) = counted(label).unwrap_or((label, 0));
-                let mut text = Template::text("for i in range(");
-                let range = if start == 0 {
-                    count.to_string()
-                } else {
-                    format!("{start}, {}", start + count)
-                };
-                text.append(Template::hole("depth", range));
-                text.push(&format!(") {{ \"{prefix}{{i}}\": "));
-                text
-            }
-        };
-        text.append(stage);
-        text.push(" }");
-        texts.push(text);
-        at += count;
-    }
-    texts
-}
-
-/// How many lines are the same layer or block, one after the other.
-fn equal(lines: &[Line]) -> usize {
-    let first = &lines[0];
-    let is_short = !first.stage.plain().contains('\n');
-    if !first.is_module || first.sources.is_some() || first.is_named || !is_short {
-        return 1;
-    }
-    let follows = |index: usize, line: &Line| match (&first.label, &line.label) {
-        (None, None) => true,
-        (Some(first), Some(label)) => counted(first)
-            .is_some_and(|(prefix, start)| counted(label) == Some((prefix, start + index))),
-        _ => false,
-    };
-    let count = lines
-        .iter()
-        .enumerate()
-        .take_while(|(index, line)| {
-            let is_same = line.is_module && line.sources.is_none() && !line.is_named;
-            is_same && line.stage == first.stage && follows(*index, line)
-        })
-        .count();
-    let least = if first.label.is_some() { 3 } else { 2 };
-    if count < least { 1 } else { count }
-}
-
-/// A label that ends in a number: what stands before it, and the number.
-fn counted(label: &str) -> Option<(&str, usize)> {
-    let prefix = label.trim_end_matches(|letter: char| letter.is_ascii_digit());
-    let number = &label[prefix.len()..];
-    let is_plain = number == "0" || !number.starts_with('0');
-    let is_named = !prefix.is_empty() && !prefix.contains(['{', '"', ',']);
-    (is_plain && is_named).then_some(())?;
-    Some((prefix, number.parse().ok()?))
-}
-
-fn text(line: &Line) -> Template {
-    let mut text = Template::default();
-    if let Some(label) = &line.label {
-        text.push(&format!("{}: ", written(label)));
-    }
-    if let Some(sources) = &line.sources {
-        text.push(&format!("{sources} -> "));
-    }
-    let owner = line.label.as_deref().unwrap_or_default();
-    text.append(line.stage.clone().prefixed(owner));
-    text
+    names::free(wanted, |name| taken.iter().all(|known| known != name))
 }

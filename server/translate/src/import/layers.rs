@@ -58,9 +58,6 @@ pub(crate) fn operator(name: &str) -> Option<&'static str> {
     OPERATORS.iter().find(|(known, _)| *known == name).map(|(_, operator)| *operator)
 }
 
-/// Functions that are no layer by their name in PyTorch, but under another argument order or default.
-const FLATTEN_START: &str = "start_dim";
-
 impl Writer<'_, '_> {
     /// A layer that is a module.
     pub(super) fn module(&mut self, node: &Node, leaf: &Leaf) -> Result<Step, String> {
@@ -139,8 +136,9 @@ impl Writer<'_, '_> {
             };
             positional = vec![Value::String(equation)];
         }
-        if name == "flatten" && positional.is_empty() && !named.contains_key(FLATTEN_START) {
-            named.insert(FLATTEN_START.to_owned(), 0.into());
+        if name == "flatten" && positional.is_empty() && !named.contains_key("start_dim") {
+            // `torch.flatten` begins at 0, `nn.Flatten` at 1.
+            named.insert("start_dim".to_owned(), 0.into());
         }
         let given = self.given_parameters(entry, &mut named);
         for (argument, value) in named.clone() {
@@ -172,7 +170,7 @@ impl Writer<'_, '_> {
     }
 
     /// The tensors that it takes, without those that are given for parameters.
-    fn tensors_taken(&self, node: &Node) -> Vec<Given> {
+    pub(super) fn tensors_taken(&self, node: &Node) -> Vec<Given> {
         let named: Vec<&Value> = node
             .kwargs
             .iter()

@@ -6,6 +6,8 @@
 mod body;
 mod calls;
 mod layers;
+mod lines;
+mod stub;
 mod trace;
 
 use std::collections::BTreeSet;

@@ -155,7 +155,7 @@ def bound(node):
     return (first,), dict(call.arguments)
 
 
-def record(module, node):
+def record(node):
     args, kwargs, target = node.args, node.kwargs, str(node.target)
     if node.op == "call_function":
         target = _get_qualified_name(node.target)
@@ -243,8 +243,8 @@ def main():
             found = [one for one in tensors_of(modules.get(owner, module), owner, canonical) if one["name"] == name]
             attributes[node.target] = found[0] if found else None
     return json.dumps({
-        "class": type(module).__name__, "torch": torch.__version__, "calls": tracer.calls,
-        "nodes": [record(module, node) for node in traced.graph.nodes if "_assert" not in str(node.target)],
+        "torch": torch.__version__, "calls": tracer.calls,
+        "nodes": [record(node) for node in traced.graph.nodes if "_assert" not in str(node.target)],
         "leaves": leaves, "attributes": attributes,
         "state": {name: described(tensor) for name, tensor in module.state_dict().items()},
     })

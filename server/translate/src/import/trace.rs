@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use crate::template::Template;
+
 /// A traced module.
 #[derive(Debug, Deserialize)]
 pub struct Trace {
-    /// The class of the module.
-    pub class: String,
     /// PyTorch's version.
     pub torch: String,
     /// Calls of modules that are made of others, each after the one that it is in; the first is that of the
@@ -94,8 +94,31 @@ pub(crate) struct Own {
     pub is_buffer: bool,
     /// The path of the first module that has it.
     pub same_as: String,
-    pub shape: Vec<u64>,
-    pub dtype: String,
+    #[serde(flatten)]
+    pub tensor: Tensor,
+}
+
+impl Tensor {
+    /// Its dtype as it stands before a shape, where f32 is left out.
+    pub(crate) fn written_dtype(&self) -> &str {
+        if self.dtype == "f32" { "" } else { &self.dtype }
+    }
+
+    /// `param weight: [64, 3]`
+    pub(crate) fn declaration(&self, keyword: &str, path: &str) -> Template {
+        let mut text = Template::text(format!("{keyword} {path}: {}[", self.written_dtype()));
+        let sizes = self.shape.iter().map(|size| Template::hole("size", size.to_string()));
+        text.append(Template::joined(sizes, ", "));
+        text.push("]");
+        text.prefixed(path)
+    }
+}
+
+impl Own {
+    /// `param weight: [64, 3]`
+    pub fn declaration(&self, path: &str) -> Template {
+        self.tensor.declaration(if self.is_buffer { "buffer" } else { "param" }, path)
+    }
 }
 
 impl Traced {
