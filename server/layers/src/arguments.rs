@@ -157,7 +157,7 @@ impl Arguments {
     }
 
     /// The value given for an argument, or its default.
-    pub(crate) fn get(&self, name: &str) -> Arg {
+    pub fn get(&self, name: &str) -> Arg {
         let index = self.entry.params.iter().position(|param| param.name == name);
         debug_assert!(index.is_some(), "{} has no argument {name}", self.entry.name);
         let Some(index) = index else { return Arg::None };

@@ -73,6 +73,28 @@ impl Template {
         Some(after)
     }
 
+    /// What precedes a text that it ends with.
+    pub fn before(&self, end: &str) -> Option<Template> {
+        let Some((Piece::Text(last), rest)) = self.pieces.split_last() else { return None };
+        let mut pieces = rest.to_vec();
+        pieces.push(Piece::Text(last.strip_suffix(end)?.to_owned()));
+        Some(Template { pieces })
+    }
+
+    /// What stands in brackets, if those around all of it are one pair.
+    pub fn inside(&self, open: &str, close: &str) -> Option<Template> {
+        let inner = self.after(open)?.before(close)?;
+        let mut depth = 0usize;
+        for letter in inner.plain().chars() {
+            match letter {
+                '(' => depth += 1,
+                ')' => depth = depth.checked_sub(1)?,
+                _ => {}
+            }
+        }
+        Some(inner)
+    }
+
     /// The text where it stands four columns further in.
     pub fn indented(&self) -> Template {
         let mut text = Template::default();

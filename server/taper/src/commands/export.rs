@@ -26,6 +26,8 @@ pub struct Arguments {
 enum Language {
     /// PyTorch modules with the parameter names of the model.
     Pytorch,
+    /// A Rust module that uses Candle, with the parameter names of the model.
+    Candle,
 }
 
 pub fn run(arguments: &Arguments) -> super::Result {
@@ -40,6 +42,7 @@ pub fn run(arguments: &Arguments) -> super::Result {
     let model = arguments.model.choose(&analysis)?;
     let text = match arguments.to {
         Language::Pytorch => translate::export::pytorch(&workspace, file, &options, model)?,
+        Language::Candle => translate::export::candle(&workspace, file, &options, model)?,
     };
     match &arguments.output {
         Some(path) => std::fs::write(path, text)

@@ -91,7 +91,7 @@ fn of_one(wanted: &[i128], size: &[i128], text: &str) -> Option<String> {
             return Some(format!("({text} + {}) // {divisor} * {divisor}", divisor - 1));
         }
         if all(&|size| Some((-size).rem_euclid(divisor))) {
-            return Some(format!("-{text} % {divisor}"));
+            return Some(format!("({divisor} - {text} % {divisor}) % {divisor}"));
         }
         if all(&|size| Some(size.rem_euclid(divisor))) {
             return Some(format!("{text} % {divisor}"));

@@ -19,12 +19,19 @@ const PASSED: &[&str] = &["x", "y", "z", "u", "v", "w"];
 pub(crate) struct Written {
     pub text: Template,
     pub is_compound: bool,
+    /// It is the name of what flows in, which is lent.
+    pub is_lent: bool,
 }
 
 impl Written {
     /// A name, a call: what needs no brackets.
     pub fn simple(text: impl Into<Template>) -> Written {
-        Written { text: text.into(), is_compound: false }
+        Written { text: text.into(), is_compound: false, is_lent: false }
+    }
+
+    /// The name of what flows in.
+    pub fn lent(text: impl Into<Template>) -> Written {
+        Written { is_lent: true, ..Written::simple(text) }
     }
 
     /// With brackets if it needs them.
@@ -111,6 +118,14 @@ impl Naming {
         *reads = Reads { last: reads.last.max(index), count: reads.count + 1 };
     }
 
+    /// Notes a read of a value that has its name already.
+    pub fn read_again(&mut self, value: &Value, index: usize) {
+        self.note_read(value, index);
+        for (_, last) in self.holders.values_mut().filter(|(held, _)| held == value) {
+            *last = (*last).max(index);
+        }
+    }
+
     pub fn reads(&self, value: &Value) -> Option<Reads> {
         self.reads.get(value).copied()
     }
@@ -137,7 +152,7 @@ impl Naming {
             match input {
                 Input::Value(value) => {
                     self.hold(&name, value);
-                    self.set(value, Written::simple(name), 0);
+                    self.set(value, Written::lent(name), 0);
                 }
                 // Nothing may take its name.
                 Input::Attribute(_) => self.reserved.push(name),

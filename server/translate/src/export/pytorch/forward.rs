@@ -1,8 +1,5 @@
 //! What runs a unit: its `forward`.
 
-use analysis::Workspace;
-use syntax::ast;
-
 use super::{
     Form, Writer, functions,
     modules::{self, Style},
@@ -13,9 +10,10 @@ use crate::{
     export::{
         Error,
         dims::{self, Known},
+        input_names,
         naming::{Kept, Naming, Written},
         sizes::AtSizes,
-        unit::{Again, Call, Callee, ChildKind, LayerStep, Operand, Unit, Value, layer_of},
+        unit::{Again, Call, Callee, ChildKind, LayerStep, Operand, Value, layer_of},
     },
     template::Template,
 };
@@ -297,7 +295,7 @@ impl<'w, 'u, 'm> Forward<'w, 'u, 'm> {
             self.naming.keep(kept);
         }
         self.writer.needed.extend(function.helper);
-        Ok(Written { text: function.text, is_compound: function.is_compound })
+        Ok(Written { is_compound: function.is_compound, ..Written::simple(function.text) })
     }
 
     /// Puts the lines that keep sizes where they are known.
@@ -470,18 +468,6 @@ impl<'w, 'u, 'm> Forward<'w, 'u, 'm> {
         self.naming.set_expression(value, Written::simple(format!("*{list}")));
         Ok(())
     }
-}
-
-/// What the block's text calls what flows in.
-fn input_names(workspace: &Workspace, unit: &Unit<'_>) -> Vec<String> {
-    let Some(item) = unit.item else { return Vec::new() };
-    let body = ast::Item::cast(workspace.node(item)).and_then(|item| item.body());
-    let lines = body.into_iter().flat_map(|body| body.lines());
-    let inputs = lines.filter_map(|line| match line {
-        ast::Line::Input(input) => Some(input),
-        _ => None,
-    });
-    inputs.filter_map(|input| Some(input.name()?.text().to_owned())).collect()
 }
 
 fn is_index(step: &LayerStep<'_>) -> bool {

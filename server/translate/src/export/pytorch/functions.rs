@@ -224,7 +224,7 @@ fn named_call(
             let mut list = Template::text("[");
             list.append(Template::joined(operands.iter().map(|one| one.text.clone()), ", "));
             list.push("]");
-            let list = Written { text: list, is_compound: false };
+            let list = Written::simple(list);
             let name = if kind == "Cat" { "torch.cat" } else { "torch.stack" };
             plain(called(name, &[list], all(used, size_of)?))
         }
@@ -264,7 +264,7 @@ fn named_call(
             if !is_bool {
                 let mut condition = operands.first()?.bracketed();
                 condition.push(" != 0");
-                operands[0] = Written { text: condition, is_compound: true };
+                operands[0] = Written { is_compound: true, ..Written::simple(condition) };
             }
             plain(called("torch.where", &operands, Vec::new()))
         }
@@ -277,10 +277,7 @@ fn named_call(
         "OneHot" => plain(called("F.one_hot", operands, all(used, size_of)?)),
         "Einsum" => {
             let Arg::Text(equation) = used.shown("equation")? else { return None };
-            let equation = Written {
-                text: Template::text(format!("{:?}", short_equation(equation)?)),
-                is_compound: false,
-            };
+            let equation = Written::simple(format!("{:?}", short_equation(equation)?));
             let operands = [&[equation], operands].concat();
             plain(called("torch.einsum", &operands, Vec::new()))
         }
@@ -289,7 +286,7 @@ fn named_call(
             match name.as_str() {
                 "relu2" => {
                     let relu = called("F.relu", operands, Vec::new());
-                    let relu = Written { text: relu, is_compound: false };
+                    let relu = Written::simple(relu);
                     plain(method("square", &relu, Vec::new()))
                 }
                 "quick_gelu" => helped("quick_gelu", operands, Vec::new()),
@@ -572,6 +569,6 @@ pub(crate) fn in_sequence(step: &LayerStep<'_>) -> Option<Function> {
     let mut size_of = |values: &AtSizes<i64>| {
         dims::expression(values, &known).map(|found| Template::text(found.text))
     };
-    let operand = Written { text: Template::text("x"), is_compound: false };
+    let operand = Written::simple("x");
     function(step, &[operand], &[], None, &mut size_of).ok()
 }

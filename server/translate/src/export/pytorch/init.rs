@@ -3,13 +3,12 @@
 use layers::ParameterTensor;
 
 use super::{
-    Form, LINE, Writer, are_numbers, arguments::shape, functions, is_owned, modules, names,
-    torch_dtype,
+    Form, Writer, are_numbers, arguments::shape, functions, is_owned, modules, names, torch_dtype,
 };
 use crate::{
     classes::UnitId,
     export::{
-        Error,
+        Error, LINE,
         unit::{Child, ChildKind, LayerStep, Unit},
     },
     names::counted,

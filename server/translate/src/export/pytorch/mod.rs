@@ -11,21 +11,17 @@ use std::collections::{BTreeSet, HashMap};
 
 use analysis::{FileId, Model, Options, Workspace};
 use layers::DType;
-use smol_str::SmolStr;
 
 use self::forward::Forward;
 use crate::{
     classes::{Class, Classes, UnitId, Written},
     export::{
-        Error,
+        Error, doc, heights, indented, introduction,
         sizes::{Freedom, Runs},
         unit::{Callee, Child, ChildKind, Input, Operand, Unit, Units, layer_of},
     },
     template::Template,
 };
-
-/// How long a line should be.
-const LINE: usize = 100;
 
 /// Helpers that a file may need, each once.
 const HELPERS: &str = include_str!("helpers.py");
@@ -225,14 +221,7 @@ impl<'m> Writer<'_, 'm> {
 
     /// The classes of all units that are one, from the inside out.
     fn write_classes(&mut self, root: UnitId, model: &Model) -> Result<(), Error> {
-        let mut heights: Vec<usize> = Vec::new();
-        for unit in self.units {
-            let below = unit.children.iter().filter_map(|child| match &child.what {
-                ChildKind::Unit(id) => Some(heights[id.0] + 1),
-                _ => None,
-            });
-            heights.push(below.max().unwrap_or(0));
-        }
+        let heights = heights(self.units);
         let highest = heights.iter().copied().max().unwrap_or(0);
         for height in 0..=highest {
             let mut written = Vec::new();
@@ -317,7 +306,8 @@ impl<'m> Writer<'_, 'm> {
             .map(|(_, text)| text)
             .collect();
         let all = format!("{}\n{body}", helpers.join("\n"));
-        let mut text = head(model, freedom);
+        let introduction = introduction(model, freedom, "");
+        let mut text = format!("\"\"\"{introduction}\"\"\"\n\n");
         for (import, is_used) in [
             ("import math\n", all.contains("math.")),
             ("from collections import OrderedDict\n", all.contains("OrderedDict(")),
@@ -356,11 +346,7 @@ impl<'m> Writer<'_, 'm> {
             Form::Module => "nn.Module",
         };
         let mut text = format!("class {}({base}):\n", class.name);
-        let doc = self.unit(first).item.and_then(|item| {
-            let place = self.workspace.node(item);
-            syntax::ast::doc_comment(place)
-        });
-        if let Some(doc) = doc {
+        if let Some(doc) = doc(self.workspace, self.unit(first)) {
             let doc = doc.replace('\\', "\\\\").replace("\"\"\"", "'''");
             // A quote at the end would end the text.
             let space = if doc.ends_with('"') { " " } else { "" };
@@ -398,49 +384,6 @@ fn is_owned(what: &ChildKind<'_>) -> bool {
     }
 }
 
-/// What stands at the top of a file.
-fn head(model: &Model, freedom: &[Freedom]) -> String {
-    let of = |wanted: &Freedom| -> Vec<String> {
-        let symbols = model.symbols.iter().zip(freedom).filter(|(_, freedom)| *freedom == wanted);
-        symbols.map(|(symbol, _)| format!("{} = {}", symbol.name, symbol.size)).collect()
-    };
-    let mut text = format!("\"\"\"{}, written by `taper export`.\n\n", model.name);
-    let mut paragraph = |words: String| {
-        text.push_str(&textwrap::fill(&words, LINE));
-        text.push('\n');
-    };
-    if !model.arguments.is_empty() {
-        let arguments = model.arguments.iter().map(|(name, value)| format!("{name}={value}"));
-        paragraph(format!("Its arguments: {}.", arguments.collect::<Vec<_>>().join(", ")));
-    }
-    paragraph(
-        "Its parameters have the names of the Taper model's, so the same checkpoints load.".into(),
-    );
-    let names: Vec<SmolStr> = model
-        .symbols
-        .iter()
-        .zip(freedom)
-        .filter(|(_, freedom)| **freedom == Freedom::Any)
-        .map(|(symbol, _)| symbol.name.clone())
-        .collect();
-    if !names.is_empty() {
-        paragraph(format!("Sizes that may be any that the model promises: {}.", names.join(", ")));
-    }
-    let multiples = of(&Freedom::Multiples);
-    if !multiples.is_empty() {
-        let multiples = multiples.join(", ");
-        paragraph(format!(
-            "These steps are those of multiples of {multiples}; other sizes have others."
-        ));
-    }
-    let fixed = of(&Freedom::Fixed);
-    if !fixed.is_empty() {
-        paragraph(format!("These steps are those of {} only.", fixed.join(", ")));
-    }
-    text.push_str("\"\"\"\n\n");
-    text
-}
-
 /// The helpers by their names, with their texts.
 fn helpers() -> Vec<(&'static str, &'static str)> {
     let starts: Vec<usize> = ["\ndef ", "\nclass "]
@@ -465,15 +408,6 @@ fn helpers() -> Vec<(&'static str, &'static str)> {
 fn are_numbers(keys: &[&str]) -> bool {
     !keys.is_empty()
         && keys.iter().enumerate().all(|(index, key)| key.parse::<usize>().ok() == Some(index))
-}
-
-fn indented(text: &str, levels: usize) -> String {
-    let margin = "    ".repeat(levels);
-    let lines = text.lines().map(|line| match line.is_empty() {
-        true => String::new(),
-        false => format!("{margin}{line}"),
-    });
-    lines.collect::<Vec<_>>().join("\n")
 }
 
 fn torch_dtype(dtype: DType) -> &'static str {

@@ -1,0 +1,589 @@
+//! Candle: structs of `candle_nn`'s modules that read the model's parameters by their names.
+
+mod arguments;
+mod forward;
+mod functions;
+mod modules;
+mod names;
+
+use std::collections::{BTreeSet, HashMap};
+
+use analysis::{FileId, Model, Options, Workspace};
+use heck::ToSnakeCase;
+
+use self::{arguments::tuple, forward::Forward, modules::Module};
+use crate::{
+    classes::{Class, Classes, UnitId, Written},
+    export::{
+        Error, doc, heights, indented, introduction,
+        naming::Written as Text,
+        sizes::{Freedom, Runs},
+        unit::{Callee, Child, ChildKind, Input, LayerStep, Operand, Unit, Units, layer_of},
+    },
+    names::counted,
+    template::Template,
+};
+
+/// Helpers that a file may need, each once.
+const HELPERS: &str = include_str!("helpers.rs");
+
+/// The model as a Rust module that uses Candle.
+///
+/// # Errors
+/// If a part of it has no steps, or Candle has nothing of a layer's kind.
+pub fn candle(
+    workspace: &Workspace,
+    file: FileId,
+    options: &Options,
+    model: &Model,
+) -> Result<String, Error> {
+    let runs = Runs::new(workspace, file, options, model);
+    let (units, root) = Units::of(workspace, runs.part(model))?;
+    let mut writer = Writer {
+        workspace,
+        units: &units.all,
+        forms: vec![Form::Struct; units.all.len()],
+        fields: HashMap::new(),
+        classes: Classes::default(),
+        needed: BTreeSet::new(),
+    };
+    for name in names::TYPES.iter().copied().chain(helper_types()).chain(OF_CANDLE.iter().copied())
+    {
+        writer.classes.reserve(name);
+    }
+    writer.write_structs(root)?;
+    Ok(writer.file(model, &runs.freedom))
+}
+
+/// Modules of Candle that a field may be.
+const OF_CANDLE: &[&str] = &[
+    "BatchNorm",
+    "Conv1d",
+    "Conv2d",
+    "ConvTranspose1d",
+    "ConvTranspose2d",
+    "Embedding",
+    "GroupNorm",
+    "LayerNorm",
+    "Linear",
+    "PReLU",
+    "RmsNorm",
+];
+
+/// What a unit is written as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// A struct.
+    Struct,
+    /// `Vec<…>` in the struct that owns it: equal structs, each of which takes what the one before it gave.
+    List,
+}
+
+/// A field of a struct.
+#[derive(Debug, Clone)]
+struct Field {
+    name: String,
+    ty: String,
+}
+
+struct Writer<'u, 'm> {
+    workspace: &'m Workspace,
+    units: &'u [Unit<'m>],
+    forms: Vec<Form>,
+    fields: HashMap<UnitId, Vec<Field>>,
+    classes: Classes,
+    /// The helpers, types and traits that are used.
+    needed: BTreeSet<&'static str>,
+}
+
+/// Why no number can stand for an argument.
+fn varies() -> String {
+    "an argument follows the sizes of the input in a way that has no expression here; write it with sizes of \
+     the step's own input, or set the sizes that are meant"
+        .to_owned()
+}
+
+fn refused(kind: &str, reason: String) -> Error {
+    Error::Layer(kind.to_owned(), reason)
+}
+
+/// Whether a layer is a module: it has parameters of its own.
+fn owns(step: &LayerStep<'_>) -> bool {
+    layer_of(step.shown()).is_some_and(|used| !used.parameters.is_empty() || !used.given.is_empty())
+}
+
+impl<'m> Writer<'_, 'm> {
+    fn unit(&self, id: UnitId) -> &Unit<'m> {
+        &self.units[id.0]
+    }
+
+    fn form(&self, id: UnitId) -> Form {
+        self.forms[id.0]
+    }
+
+    /// The structs of all units, from the inside out.
+    fn write_structs(&mut self, root: UnitId) -> Result<(), Error> {
+        let heights = heights(self.units);
+        let highest = heights.iter().copied().max().unwrap_or(0);
+        for height in 0..=highest {
+            let mut written = Vec::new();
+            for (index, _) in heights.iter().enumerate().filter(|(_, own)| **own == height) {
+                let id = UnitId(index);
+                if id != root && self.is_list(id) {
+                    self.forms[index] = Form::List;
+                } else {
+                    written.push(self.written(id)?);
+                }
+            }
+            self.classes.add(written);
+        }
+        Ok(())
+    }
+
+    /// Braces of equal structs whose names count, each of which takes what the one before it gave, and
+    /// beside it the same.
+    fn is_list(&self, id: UnitId) -> bool {
+        let unit = self.unit(id);
+        if unit.item.is_some() || !unit.ties.is_empty() || counting(&unit.children).is_none() {
+            return false;
+        }
+        if self.struct_of_all(&unit.children).is_none() {
+            return false;
+        }
+        let [Input::Value(first), rest @ ..] = &unit.inputs[..] else { return false };
+        let mut value = first;
+        if unit.calls.len() != unit.children.len() {
+            return false;
+        }
+        for (index, call) in unit.calls.iter().enumerate() {
+            let [Operand::Value(operand), others @ ..] = &call.operands[..] else { return false };
+            let [output] = &call.outputs[..] else { return false };
+            let is_next = matches!(call.callee, Callee::Child(child) if child == index);
+            let are_inputs = others.len() == rest.len()
+                && others.iter().zip(rest).all(|(other, input)| match (other, input) {
+                    (Operand::Value(value), Input::Value(input)) => value == input,
+                    _ => false,
+                });
+            if !is_next || operand != value || !are_inputs {
+                return false;
+            }
+            value = output;
+        }
+        unit.outputs == [value.clone()]
+    }
+
+    /// The struct that all of the children are.
+    fn struct_of_all(&self, children: &[Child<'m>]) -> Option<&str> {
+        let mut classes = children.iter().map(|child| match child.what {
+            ChildKind::Unit(id) => self.classes.made.get(&id).map(|made| made.class.as_str()),
+            _ => None,
+        });
+        let first = classes.next()??;
+        classes.all(|class| class == Some(first)).then_some(first)
+    }
+
+    fn written(&mut self, id: UnitId) -> Result<Written, Error> {
+        let fields = self.fields_of(id)?;
+        let types: Vec<String> =
+            fields.iter().map(|field| format!("{}: {}", field.name, field.ty)).collect();
+        let taken = fields.iter().map(|field| field.name.clone()).collect();
+        self.fields.insert(id, fields);
+        let init = self.init(id)?;
+        let forward = Forward::new(self, id).lines()?;
+        let unit = self.unit(id);
+        let name = match unit.item {
+            Some(_) => unit.name.clone(),
+            // `layer1` and `layer2` may be one struct.
+            None => names::type_name(
+                unit.name.trim_end_matches(|one: char| one.is_ascii_digit() || one == '.'),
+            ),
+        };
+        Ok(Written {
+            unit: id,
+            name,
+            init: Template::joined(init, "\n"),
+            forward: Template::joined(forward, "\n"),
+            taken,
+            also: types.join("\n"),
+        })
+    }
+
+    /// The struct that all children of a unit are, if their names count: they are one field.
+    fn listed(&self, id: UnitId) -> Option<&str> {
+        let children = &self.unit(id).children;
+        counting(children)?;
+        self.struct_of_all(children)
+    }
+
+    /// The fields of a struct, one for each child that owns something.
+    fn fields_of(&self, id: UnitId) -> Result<Vec<Field>, Error> {
+        let unit = self.unit(id);
+        if let Some(ty) = self.listed(id) {
+            let name = format!("{}s", ty.to_snake_case());
+            return Ok(vec![Field { name, ty: format!("Vec<{ty}>") }]);
+        }
+        let mut fields: Vec<Field> = Vec::new();
+        for child in unit.children.iter().filter(|child| self.is_field(&child.what)) {
+            let ty = match &child.what {
+                ChildKind::Tensor(_) => "Tensor".to_owned(),
+                ChildKind::Layer(step) => self.module(step, "vb")?.ty.to_owned(),
+                ChildKind::Unit(id) => self.type_of(*id),
+            };
+            let wanted = match child.path.starts_with(|first: char| first.is_ascii_digit()) {
+                true => {
+                    let kind = match &child.what {
+                        ChildKind::Layer(step) => names::snake(step.shown().kind()),
+                        _ => ty.trim_start_matches("Vec<").trim_end_matches('>').to_snake_case(),
+                    };
+                    format!("{kind}_{}", child.path.replace('.', "_"))
+                }
+                false => names::variable(&child.path.replace('.', "_")),
+            };
+            let is_free = |name: &str| fields.iter().all(|field| field.name != name);
+            fields.push(Field { name: crate::names::free(&wanted, is_free), ty });
+        }
+        Ok(fields)
+    }
+
+    fn module(&self, step: &LayerStep<'m>, vb: &str) -> Result<Module, Error> {
+        modules::module(step, vb).map_err(|reason| refused(step.shown().kind(), reason))
+    }
+
+    fn type_of(&self, id: UnitId) -> String {
+        match self.form(id) {
+            Form::Struct => self.classes.made[&id].class.clone(),
+            Form::List => {
+                format!("Vec<{}>", self.struct_of_all(&self.unit(id).children).unwrap_or_default())
+            }
+        }
+    }
+
+    fn is_field(&self, what: &ChildKind<'m>) -> bool {
+        match what {
+            ChildKind::Tensor(_) | ChildKind::Unit(_) => true,
+            ChildKind::Layer(step) => owns(step),
+        }
+    }
+
+    /// The lines of the constructor.
+    fn init(&mut self, id: UnitId) -> Result<Vec<Template>, Error> {
+        let units = self.units;
+        let unit = &units[id.0];
+        let mut lines = Vec::new();
+        if !unit.ties.is_empty() {
+            self.needed.insert("tied");
+            let ties = unit.ties.iter().map(|(tied, owner)| format!("(\"{tied}\", \"{owner}\")"));
+            let ties = ties.collect::<Vec<_>>().join(", ");
+            lines.push(Template::text(format!("let vb = tied(vb, &[{ties}]);")));
+        }
+        let fields = self.fields[&id].clone();
+        if self.listed(id).is_some() {
+            let mut line = Template::text(format!("Ok(Self {{\n    {}: ", fields[0].name));
+            line.append(self.list(id, "vb").indented());
+            line.push(",");
+            lines.push(line);
+            return Ok(lines);
+        }
+        let children = unit.children.iter().filter(|child| self.is_field(&child.what));
+        let children: Vec<&Child<'m>> = children.collect();
+        lines.push(Template::text("Ok(Self {"));
+        for (field, child) in fields.iter().zip(children) {
+            let made = self.made(child)?.prefixed(&field.name);
+            let mut line = Template::text(format!("    {}: ", field.name));
+            line.append(made.indented());
+            line.push(",");
+            lines.push(line);
+        }
+        Ok(lines)
+    }
+
+    /// The expression that makes a field.
+    fn made(&mut self, child: &Child<'m>) -> Result<Template, Error> {
+        let path = &child.path;
+        match &child.what {
+            ChildKind::Layer(step) => {
+                let module = self.module(step, &format!("vb.pp(\"{path}\")"))?;
+                self.needed.insert(module.ty);
+                Ok(module.made)
+            }
+            ChildKind::Tensor(tensor) => {
+                let sizes =
+                    tensor.shape.iter().map(|size| Template::hole("shape", size.to_string()));
+                let shape = tuple(sizes.collect());
+                let shape = if shape.is_empty() { Template::text("()") } else { shape };
+                let mut text = Template::default();
+                match tensor.dtype.is_float() {
+                    true => {
+                        text.push("vb.get(");
+                        text.append(shape);
+                        text.push(&format!(", \"{path}\")?"));
+                    }
+                    false => {
+                        let dtype = arguments::dtype(tensor.dtype)
+                            .map_err(|reason| refused(path, reason))?;
+                        text.push("vb.get_with_hints_dtype(");
+                        text.append(shape);
+                        text.push(&format!(", \"{path}\", Default::default(), {dtype})?"));
+                    }
+                }
+                Ok(text)
+            }
+            ChildKind::Unit(id) if self.form(*id) == Form::List => {
+                Ok(self.list(*id, &format!("vb.pp(\"{path}\")")))
+            }
+            ChildKind::Unit(id) => Ok(self.constructed(*id, &format!("vb.pp(\"{path}\")"))),
+        }
+    }
+
+    /// `Block::new(64, vb.pp("block"))?`
+    fn constructed(&self, id: UnitId, vb: &str) -> Template {
+        let made = &self.classes.made[&id];
+        let arguments =
+            made.arguments.iter().map(|hole| Template::hole(&hole.name, hole.value.clone()));
+        let mut text = Template::text(format!("{}::new(", made.class));
+        text.append(Template::joined(arguments.chain([Template::text(vb)]), ", "));
+        text.push(")?");
+        text
+    }
+
+    /// `vec![…]`, or a loop over equal ones; `vb` is the text of what has the parameters of all.
+    fn list(&self, id: UnitId, vb: &str) -> Template {
+        let unit = self.unit(id);
+        let units: Vec<UnitId> = unit
+            .children
+            .iter()
+            .filter_map(|child| match child.what {
+                ChildKind::Unit(id) => Some(id),
+                _ => None,
+            })
+            .collect();
+        let Some((prefix, start)) = counting(&unit.children) else { return Template::default() };
+        let made = &self.classes.made[&units[0]];
+        let are_equal = units.iter().all(|id| self.classes.made[id] == *made);
+        if are_equal && units.len() > 2 {
+            let range = format!("{start}..{}", start + units.len());
+            let mut text = Template::text("(");
+            text.append(Template::hole("depth", range));
+            text.push(").map(|i| ");
+            let vb = match prefix.is_empty() {
+                true => format!("{vb}.pp(i)"),
+                false => format!("{vb}.pp(format!(\"{prefix}{{i}}\"))"),
+            };
+            let one = self.constructed(units[0], &vb);
+            text.append(one.before("?").unwrap_or(one));
+            text.push(").collect::<Result<_>>()?");
+            return text;
+        }
+        let mut text = Template::text("vec![");
+        for (child, id) in unit.children.iter().zip(units) {
+            text.push("\n    ");
+            text.append(self.constructed(id, &format!("{vb}.pp(\"{}\")", child.path)));
+            text.push(",");
+        }
+        text.push("\n]");
+        text
+    }
+
+    /// The expression of what has a path in a unit.
+    fn access(&self, id: UnitId, path: &str) -> Result<Text, Error> {
+        self.access_from("self", id, path)
+    }
+
+    fn access_from(&self, owner: &str, id: UnitId, path: &str) -> Result<Text, Error> {
+        let unit = self.unit(id);
+        let is_below = |child: &str| {
+            path.strip_prefix(child).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        // The longest path that is the beginning of this one owns what it means.
+        let found = unit
+            .children
+            .iter()
+            .filter(|child| self.is_field(&child.what))
+            .enumerate()
+            .filter(|(_, child)| is_below(&child.path))
+            .max_by_key(|(_, child)| child.path.len());
+        let Some((index, child)) = found else {
+            return Err(refused(path, "nothing of that name is at hand".to_owned()));
+        };
+        let text = match self.form(id) {
+            Form::Struct if self.listed(id).is_some() => {
+                format!("{owner}.{}[{index}]", self.fields[&id][0].name)
+            }
+            Form::Struct => format!("{owner}.{}", self.fields[&id][index].name),
+            Form::List => format!("{owner}[{index}]"),
+        };
+        let rest = path[child.path.len()..].trim_start_matches('.');
+        match &child.what {
+            _ if rest.is_empty() => Ok(Text::simple(text)),
+            ChildKind::Unit(id) => self.access_from(&text, *id, rest),
+            ChildKind::Layer(step) => {
+                let accessor = match (step.shown().kind(), rest) {
+                    ("Embedding", "weight") => "embeddings",
+                    ("Linear" | "Conv1d" | "Conv2d" | "RMSNorm" | "LayerNorm", "weight") => {
+                        "weight"
+                    }
+                    (kind, _) => {
+                        let reason = format!("Candle's module does not show its `{rest}`");
+                        return Err(refused(kind, reason));
+                    }
+                };
+                Ok(Text::lent(format!("{text}.{accessor}()")))
+            }
+            ChildKind::Tensor(_) => Ok(Text::simple(text)),
+        }
+    }
+
+    /// The whole file.
+    fn file(&self, model: &Model, freedom: &[Freedom]) -> String {
+        let structs: Vec<String> =
+            self.classes.all.iter().map(|class| self.structure(class)).collect();
+        let body = structs.join("\n\n");
+        let helpers = self.helpers();
+        let all = format!("{body}\n{}", helpers.join("\n"));
+        let head = introduction(
+            model,
+            freedom,
+            "It infers: normalisation uses running statistics, dropout does nothing.",
+        );
+        let head: String = head
+            .lines()
+            .map(|line| if line.is_empty() { "//!\n".to_owned() } else { format!("//! {line}\n") })
+            .collect();
+        let mut core = vec!["Result", "Tensor"];
+        core.extend(
+            ["DType"].into_iter().filter(|name| all.contains("DType::") && !name.is_empty()),
+        );
+        core.sort_unstable();
+        let of_nn = OF_CANDLE.iter().chain(&["Module", "ModuleT"]).copied();
+        let mut nn: Vec<&str> = of_nn.filter(|name| self.needed.contains(name)).collect();
+        nn.push("VarBuilder");
+        nn.sort_unstable();
+        let mut text = format!(
+            "{head}\nuse candle_core::{{{}}};\nuse candle_nn::{};\n\n",
+            core.join(", "),
+            if nn.len() == 1 { nn[0].to_owned() } else { format!("{{{}}}", nn.join(", ")) },
+        );
+        for helper in helpers {
+            text.push_str(helper);
+            text.push_str("\n\n");
+        }
+        text.push_str(&body);
+        text.push('\n');
+        text
+    }
+
+    /// The texts of the helpers that are used, and of those that they use.
+    fn helpers(&self) -> Vec<&'static str> {
+        let all = sections();
+        let mut needed: BTreeSet<&str> = self.needed.clone();
+        loop {
+            let more: Vec<&str> = all
+                .iter()
+                .filter(|(name, _)| !needed.contains(name))
+                .filter(|(name, _)| {
+                    let used = all.iter().filter(|(user, _)| needed.contains(user));
+                    used.into_iter().any(|(_, text)| calls(text, name))
+                })
+                .map(|(name, _)| *name)
+                .collect();
+            if more.is_empty() {
+                break;
+            }
+            needed.extend(more);
+        }
+        all.into_iter().filter(|(name, _)| needed.contains(name)).map(|(_, text)| text).collect()
+    }
+
+    fn structure(&self, class: &Class) -> String {
+        let first = class.units[0];
+        let doc = doc(self.workspace, self.unit(first)).unwrap_or_default();
+        let doc: String = doc.lines().map(|line| format!("/// {line}\n")).collect();
+        let kept: Vec<(String, String)> =
+            class.kept.iter().map(|name| (name.clone(), self.type_of_param(class, name))).collect();
+        let fields = self.fields[&first].iter().map(|field| (field.name.clone(), field.ty.clone()));
+        let fields: String =
+            fields.chain(kept.clone()).map(|(name, ty)| format!("    {name}: {ty},\n")).collect();
+        let params =
+            class.params.iter().map(|name| format!("{name}: {}", self.type_of_param(class, name)));
+        let vb = if class.init.contains("vb") { "vb: VarBuilder" } else { "_: VarBuilder" };
+        let params: Vec<String> = params.chain([vb.to_owned()]).collect();
+        let kept: String = kept.iter().map(|(name, _)| format!("    {name},\n")).collect();
+        let init = match fields.is_empty() {
+            true => "Ok(Self {})".to_owned(),
+            false => format!("{}\n{kept}}})", class.init),
+        };
+        let many = if params.len() > 7 { "    #[allow(clippy::too_many_arguments)]\n" } else { "" };
+        format!(
+            "{doc}#[derive(Debug, Clone)]\npub struct {name} {{\n{fields}}}\n\nimpl {name} {{\n{many}    \
+             pub fn new({params}) -> Result<Self> {{\n{init}\n    }}\n\n{forward}\n}}",
+            name = class.name,
+            params = params.join(", "),
+            init = indented(&init, 2),
+            forward = indented(&class.forward, 1),
+        )
+    }
+
+    /// The type of what a constructor takes, by its values.
+    fn type_of_param(&self, class: &Class, name: &str) -> String {
+        let values = class.units.iter().filter_map(|id| {
+            let made = &self.classes.made[id];
+            made.arguments.iter().find(|hole| hole.name == name).map(|hole| hole.value.as_str())
+        });
+        let values: Vec<&str> = values.collect();
+        let all = |is: &dyn Fn(&str) -> bool| values.iter().all(|value| is(value));
+        let ty = if all(&|value| value.parse::<usize>().is_ok()) {
+            "usize"
+        } else if all(&|value| value.parse::<i32>().is_ok()) {
+            "i32"
+        } else if all(&|value| value == "true" || value == "false") {
+            "bool"
+        } else if all(&|value| value.contains("..")) {
+            "std::ops::Range<usize>"
+        } else {
+            "f64"
+        };
+        ty.to_owned()
+    }
+}
+
+/// Whether a text calls a function, or names a type.
+fn calls(text: &str, name: &str) -> bool {
+    text.match_indices(name).any(|(at, _)| {
+        let before = text[..at].chars().next_back();
+        let after = text[at + name.len()..].chars().next();
+        let is_word =
+            before.is_some_and(|letter| letter.is_alphanumeric() || "_.".contains(letter));
+        !is_word && matches!(after, Some('(' | ':'))
+    })
+}
+
+/// The helpers by their names, with their texts.
+fn sections() -> Vec<(&'static str, &'static str)> {
+    HELPERS
+        .split("// section: ")
+        .skip(1)
+        .filter_map(|section| section.split_once('\n'))
+        .map(|(name, text)| (name, text.trim_end()))
+        .collect()
+}
+
+/// The types that helpers are.
+fn helper_types() -> impl Iterator<Item = &'static str> {
+    let types = HELPERS.lines().filter_map(|line| {
+        line.strip_prefix("pub struct ").or_else(|| line.strip_prefix("pub enum "))
+    });
+    types.map(|rest| rest.split([' ', '<']).next().unwrap_or_default())
+}
+
+/// What the children's names have before the numbers that they count up, and the first number.
+fn counting<'c>(children: &'c [Child<'_>]) -> Option<(&'c str, usize)> {
+    let number = |path: &'c str| match path.parse::<usize>() {
+        Ok(number) => Some(("", number)),
+        Err(_) => counted(path).filter(|(prefix, _)| !prefix.contains('.')),
+    };
+    let (prefix, start) = number(&children.first()?.path)?;
+    let is_next = |(index, child): (usize, &'c Child<'_>)| {
+        number(&child.path) == Some((prefix, start + index))
+    };
+    (children.len() > 1 && children.iter().enumerate().all(is_next)).then_some((prefix, start))
+}

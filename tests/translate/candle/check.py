@@ -1,0 +1,118 @@
+"""Checks `taper export --to candle` with Candle, with the binary that is given.
+
+Writes a crate below target/ with every example, every architecture of the library and every fixture of
+tests/numeric as a module, and builds it: warnings are errors. Then it runs the fixtures: each module loads the
+weights and gives the outputs that the original PyTorch module gave.
+"""
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+TAPER = sys.argv[1]
+CRATE = Path("target/exported")
+FIXTURES = Path("tests/numeric")
+# What Candle has nothing for.
+REFUSED = {"examples/dlrm.taper DLRM": "EmbeddingBag"}
+MAIN = Path(__file__).with_name("main.rs")
+
+
+def export(file, model, path, *arguments):
+    """Whether a model is exported; else what was said."""
+    line = [TAPER, "export", str(file), "--model", model, "--to=candle", f"--output={path}", *arguments]
+    done = subprocess.run(line, capture_output=True, text=True)
+    return None if done.returncode == 0 else done.stderr.strip()
+
+
+def models():
+    """Files and architectures, each with the name of a model."""
+    for file in sorted(Path("examples").glob("*.taper")):
+        for model in re.findall(r"^model (\w+)", file.read_text(), re.MULTILINE):
+            yield str(file), model
+    page = Path("docs/architectures.md").read_text()
+    for name in re.findall(r"^\| (\w+) \| .*`(?:huggingface|torchvision)/", page, re.MULTILINE):
+        done = subprocess.run([TAPER, "summary", f"library:{name}", "--format=json"], capture_output=True)
+        yield f"library:{name}", json.loads(done.stdout)["model"]
+
+
+def shapes(file):
+    """The shapes in a safetensors file, by name."""
+    with open(file, "rb") as bytes:
+        header = json.loads(bytes.read(int.from_bytes(bytes.read(8), "little")))
+    return {name: entry["shape"] for name, entry in header.items() if name != "__metadata__"}
+
+
+def cases(fixture):
+    """The names of each case's inputs, and the settings that give their sizes."""
+    name = fixture["name"]
+    tensors = shapes(FIXTURES / "fixtures" / name / "io.safetensors")
+    case = 0
+    while f"case{case}.output" in tensors:
+        def has(key):
+            return f"case{case}.{key}" in tensors
+        inputs = ["input_ids" if has("input_ids") else "input0"]
+        if name.startswith("tiny_bert"):
+            inputs += ["attention_mask" if has("attention_mask") else "ones",
+                       "token_type_ids" if has("token_type_ids") else "zeros"]
+        inputs += [key for key in ("decoder_input_ids", "pixel_values") if has(key)]
+        sizes = [size for key in inputs for size in tensors.get(f"case{case}.{key}", tensors[f"case{case}.{inputs[0]}"])]
+        symbols = dict(zip(fixture["symbols"], sizes))
+        symbols.pop("_", None)
+        yield case, inputs, fixture.get("set", {}) | symbols
+        case += 1
+
+
+def main():
+    shutil.rmtree(CRATE / "src", ignore_errors=True)
+    (CRATE / "src").mkdir(parents=True)
+    modules, runs, wrong, refused = [], [], [], []
+    for number, (file, model) in enumerate(dict.fromkeys(models())):
+        said = export(file, model, CRATE / "src" / f"model{number}.rs")
+        expected = REFUSED.get(f"{file} {model}")
+        if said and not (expected and expected in said):
+            wrong.append(f"{file} {model}: {said}")
+        if said:
+            refused.append(f"{file} {model}: {said}")
+        else:
+            modules.append(f"mod model{number};")
+    count = len(modules)
+    for fixture in json.loads((FIXTURES / "fixtures.json").read_text()):
+        name, model = fixture["name"], fixture["model"]
+        folder = FIXTURES / "fixtures" / name
+        for case, inputs, settings in cases(fixture):
+            module = f"{name}_{case}"
+            chosen = [f"--set={symbol}={value}" for symbol, value in settings.items()]
+            said = export(fixture.get("file", folder / "config.json"), model, CRATE / "src" / f"{module}.rs", *chosen)
+            if said:
+                wrong.append(f"{module}: {said}")
+                continue
+            modules.append(f"mod {module};")
+            taken = ", ".join(f"&x[{index}]" for index in range(len(inputs)))
+            runs.append(f'    check("{name}", {case}, &{json.dumps(inputs)}, |vb, x| '
+                        f"first({module}::{model}::new(vb)?.forward({taken})?));")
+    (CRATE / "src/main.rs").write_text(
+        "#![deny(warnings)]\n#![allow(dead_code)]\n" + "\n".join(modules) + "\n" + MAIN.read_text()
+        + "\nfn main() {\n" + "\n".join(runs) + "\n}\n")
+    workspace = Path("Cargo.toml").read_text()
+    candle = re.search(r'^candle-core = "(.*)"', workspace, re.MULTILINE).group(1)
+    profile = re.search(r"^\[profile\.release\].*?(?=^\[profile\.bench\])", workspace, re.MULTILINE | re.DOTALL).group(0)
+    (CRATE / "Cargo.toml").write_text(
+        f'[package]\nname = "exported"\nversion = "0.0.0"\nedition = "2024"\n\n[dependencies]\n'
+        f'candle-core = "{candle}"\ncandle-nn = "{candle}"\n\n{profile}\n[workspace]\n')
+    shutil.copy("Cargo.lock", CRATE)
+    print(f"{count} models, {len(runs)} cases of fixtures; refused: {refused or 'none'}", flush=True)
+    line = ["cargo", "run", "--release", "-q", "--manifest-path", str(CRATE / "Cargo.toml"), "--target-dir", "target"]
+    quiet = os.environ | {"RUST_BACKTRACE": "0"}
+    done = subprocess.run(line, stdout=subprocess.PIPE, text=True, env=quiet)
+    print(done.stdout, end="")
+    wrong += [line for line in done.stdout.splitlines() if "WRONG" in line]
+    if done.returncode:
+        wrong.append("the crate does not build or run")
+    print("\n".join(wrong) or "no difference")
+    sys.exit(bool(wrong))
+
+
+main()

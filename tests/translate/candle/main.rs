@@ -1,0 +1,70 @@
+use std::collections::HashMap;
+
+use candle_core::{DType, Device, Result, Tensor, safetensors::load};
+use candle_nn::VarBuilder;
+
+const TOLERANCE: f64 = 1e-4;
+
+/// The first output of a model.
+trait First {
+    fn first(self) -> Tensor;
+}
+
+impl First for Tensor {
+    fn first(self) -> Tensor {
+        self
+    }
+}
+
+impl First for (Tensor, Tensor) {
+    fn first(self) -> Tensor {
+        self.0
+    }
+}
+
+impl First for (Tensor, Tensor, Tensor) {
+    fn first(self) -> Tensor {
+        self.0
+    }
+}
+
+fn first(outputs: impl First) -> Result<Tensor> {
+    Ok(outputs.first())
+}
+
+/// Prints the largest difference of a case, as a share of the largest value.
+fn check(
+    name: &str,
+    case: usize,
+    inputs: &[&str],
+    run: impl Fn(VarBuilder, &[Tensor]) -> Result<Tensor>,
+) {
+    match difference(name, case, inputs, run) {
+        Ok(found) if found <= TOLERANCE => println!("{name} {case}: {found:.1e}"),
+        Ok(found) => println!("{name} {case}: WRONG {found:.1e}"),
+        Err(error) => println!("{name} {case}: WRONG {}", error.to_string().replace('\n', " ")),
+    }
+}
+
+fn difference(
+    name: &str,
+    case: usize,
+    inputs: &[&str],
+    run: impl Fn(VarBuilder, &[Tensor]) -> Result<Tensor>,
+) -> Result<f64> {
+    let folder = format!("tests/numeric/fixtures/{name}");
+    let io = load(format!("{folder}/io.safetensors"), &Device::Cpu)?;
+    let weights: HashMap<String, Tensor> = load(format!("{folder}/model.safetensors"), &Device::Cpu)?;
+    let first = &io[&format!("case{case}.{}", inputs[0])];
+    let taken = inputs.iter().map(|input| match *input {
+        "ones" => first.ones_like(),
+        "zeros" => first.zeros_like(),
+        input => Ok(io[&format!("case{case}.{input}")].clone()),
+    });
+    let taken = taken.collect::<Result<Vec<_>>>()?;
+    let ours = run(VarBuilder::from_tensors(weights, DType::F32, &Device::Cpu), &taken)?;
+    let theirs = &io[&format!("case{case}.output")];
+    let ours = ours.reshape(theirs.shape())?;
+    let largest = |x: &Tensor| x.abs()?.flatten_all()?.max(0)?.to_dtype(DType::F64)?.to_scalar::<f64>();
+    Ok(largest(&(ours - theirs)?)? / largest(theirs)?.max(1e-6))
+}
