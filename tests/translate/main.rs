@@ -3,6 +3,9 @@
 
 #![allow(clippy::panic, clippy::print_stdout, clippy::unwrap_used)] // A test says what it compares.
 
+mod candle;
+#[path = "../files/config.rs"]
+mod config;
 #[path = "../files/mod.rs"]
 mod files;
 

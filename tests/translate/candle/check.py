@@ -1,8 +1,9 @@
 """Checks `taper export --to candle` with Candle, with the binary that is given.
 
 Writes a crate below target/ with every example, every architecture of the library and every fixture of
-tests/numeric as a module, and builds it: warnings are errors. Then it runs the fixtures: each module loads the
-weights and gives the outputs that the original PyTorch module gave.
+tests/numeric as a module, and builds it: warnings are errors. Each model reads the parameters and buffers that
+`taper summary` lists, by name and shape. Each fixture loads the weights and gives the outputs that the original
+PyTorch module gave.
 """
 import json
 import os
@@ -65,10 +66,18 @@ def cases(fixture):
         case += 1
 
 
+def tensors(file, model):
+    """The names and shapes of what Taper lists. PyTorch counts batches, which no output depends on."""
+    line = [TAPER, "summary", file, "--model", model, "--format=json"]
+    layers = json.loads(subprocess.run(line, capture_output=True, text=True).stdout)["layers"]
+    all = [tensor for layer in layers for tensor in layer["tensors"] + layer["buffers"]]
+    return {tensor["name"]: tensor["shape"] for tensor in all if not tensor["name"].endswith("num_batches_tracked")}
+
+
 def main():
     shutil.rmtree(CRATE / "src", ignore_errors=True)
     (CRATE / "src").mkdir(parents=True)
-    modules, runs, wrong, refused = [], [], [], []
+    modules, runs, wrong, refused, expected_tensors = [], [], [], [], {}
     for number, (file, model) in enumerate(dict.fromkeys(models())):
         said = export(file, model, CRATE / "src" / f"model{number}.rs")
         expected = REFUSED.get(f"{file} {model}")
@@ -78,6 +87,8 @@ def main():
             refused.append(f"{file} {model}: {said}")
         else:
             modules.append(f"mod model{number};")
+            runs.append(f"    record({number}, model{number}::{model}::new);")
+            expected_tensors[number] = file, model
     count = len(modules)
     for fixture in json.loads((FIXTURES / "fixtures.json").read_text()):
         name, model = fixture["name"], fixture["model"]
@@ -103,11 +114,21 @@ def main():
         f'[package]\nname = "exported"\nversion = "0.0.0"\nedition = "2024"\n\n[dependencies]\n'
         f'candle-core = "{candle}"\ncandle-nn = "{candle}"\n\n{profile}\n[workspace]\n')
     shutil.copy("Cargo.lock", CRATE)
-    print(f"{count} models, {len(runs)} cases of fixtures; refused: {refused or 'none'}", flush=True)
+    print(f"{count} models, {len(runs) - count} cases of fixtures; refused: {refused or 'none'}", flush=True)
     line = ["cargo", "run", "--release", "-q", "--manifest-path", str(CRATE / "Cargo.toml"), "--target-dir", "target"]
     quiet = os.environ | {"RUST_BACKTRACE": "0"}
     done = subprocess.run(line, stdout=subprocess.PIPE, text=True, env=quiet)
-    print(done.stdout, end="")
+    total = 0
+    for line in done.stdout.splitlines():
+        if not line.startswith("read "):
+            print(line)
+            continue
+        number, read = line.removeprefix("read ").split(" ", 1)
+        ours, theirs = json.loads(read), tensors(*expected_tensors[int(number)])
+        total += len(ours)
+        names = [name for name in sorted(ours.keys() | theirs.keys()) if ours.get(name) != theirs.get(name)]
+        wrong += [f"{expected_tensors[int(number)]}: {name} {ours.get(name)}, not {theirs.get(name)}" for name in names[:5]]
+    print(f"{total} parameters and buffers of {count} models")
     wrong += [line for line in done.stdout.splitlines() if "WRONG" in line]
     if done.returncode:
         wrong.append("the crate does not build or run")

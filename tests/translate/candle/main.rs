@@ -1,7 +1,13 @@
-use std::collections::HashMap;
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex},
+};
 
-use candle_core::{DType, Device, Result, Tensor, safetensors::load};
-use candle_nn::VarBuilder;
+use candle_core::{DType, Device, Result, Shape, Tensor, safetensors::load};
+use candle_nn::{
+    Init, VarBuilder,
+    var_builder::{SimpleBackend, VarBuilderArgs},
+};
 
 const TOLERANCE: f64 = 1e-4;
 
@@ -67,4 +73,34 @@ fn difference(
     let ours = ours.reshape(theirs.shape())?;
     let largest = |x: &Tensor| x.abs()?.flatten_all()?.max(0)?.to_dtype(DType::F64)?.to_scalar::<f64>();
     Ok(largest(&(ours - theirs)?)? / largest(theirs)?.max(1e-6))
+}
+
+/// Notes what is read, and gives tensors that take no memory.
+struct Recorder(Arc<Mutex<BTreeMap<String, Vec<usize>>>>);
+
+impl SimpleBackend for Recorder {
+    fn get(&self, shape: Shape, name: &str, _: Init, dtype: DType, device: &Device) -> Result<Tensor> {
+        self.0.lock().unwrap().insert(name.to_owned(), shape.dims().to_vec());
+        Tensor::zeros((), dtype, device)?.broadcast_as(shape)
+    }
+
+    fn get_unchecked(&self, name: &str, _: DType, _: &Device) -> Result<Tensor> {
+        candle_core::bail!("no shape for {name}")
+    }
+
+    fn contains_tensor(&self, _: &str) -> bool {
+        true
+    }
+}
+
+/// Prints the parameters that a module reads, as JSON.
+fn record<M>(number: usize, new: impl Fn(VarBuilder) -> Result<M>) {
+    let read = Arc::new(Mutex::new(BTreeMap::new()));
+    let backend: Box<dyn SimpleBackend> = Box::new(Recorder(read.clone()));
+    if let Err(error) = new(VarBuilderArgs::new_with_args(backend, DType::F32, &Device::Cpu)) {
+        println!("model {number}: WRONG {}", error.to_string().replace('\n', " "));
+    }
+    let read = read.lock().unwrap();
+    let read: Vec<String> = read.iter().map(|(name, shape)| format!("\"{name}\": {shape:?}")).collect();
+    println!("read {number} {{{}}}", read.join(", "));
 }

@@ -32,7 +32,7 @@ impl<'m> Used<'m> {
     }
 
     /// The size of the first input's dimension, counted from the end.
-    pub fn from_end(&self, index: usize) -> Result<u64, String> {
+    pub fn size_from_end(&self, index: usize) -> Result<u64, String> {
         let shape = &self.input(0)?.shape;
         let dim = shape.len().checked_sub(index + 1);
         dim.map(|dim| shape[dim]).ok_or_else(|| "its input has too few dimensions".to_owned())

@@ -410,13 +410,21 @@ impl<'w, 'u, 'm> Forward<'w, 'u, 'm> {
         }
         let name = self.naming.assign(value, None, index, entry.as_ref()).unwrap_or_default();
         let start = &operands[0];
-        let first = match start.text.plain() == name && !start.is_lent {
-            true => start.text.clone(),
-            false => owned(start),
-        };
+        let is_own = start.text.plain() == name && !start.is_lent;
+        let head = format!("let {name} = ");
+        // What the line before it assigns changes in the loop.
+        let assigned = self.lines.last().filter(|_| is_own).and_then(|line| line.after(&head));
         let mut line = Template::text(format!("let mut {name} = "));
-        line.append(first);
-        line.push(";");
+        match assigned {
+            Some(assigned) => {
+                self.lines.pop();
+                line.append(assigned);
+            }
+            None => {
+                line.append(if is_own { start.text.clone() } else { owned(start) });
+                line.push(";");
+            }
+        }
         self.lines.push(line);
         let mut text = Template::text(format!(
             "for module in &{list} {{\n    {name} = module.forward(&{name}"

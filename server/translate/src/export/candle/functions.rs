@@ -246,9 +246,16 @@ impl Writer<'_, '_> {
             }
             "Norm" => self.norm(),
             "Arange" => {
-                let shapes = self.used.output(0);
-                let mut end = self.size("end", &shapes.map(|shape| shape[0]))?;
-                end.push(" as i64");
+                let ends = self.used.output(0).map(|shape| shape[0]);
+                let end = match ends.is_constant() {
+                    true => Template::text(ends.shown().to_string()),
+                    false => {
+                        let mut end = Template::text("(");
+                        end.append(self.size("end", &ends)?);
+                        end.push(") as i64");
+                        end
+                    }
+                };
                 let device =
                     self.device.ok_or("no tensor is at hand, whose device it could use")?;
                 let mut text = Template::text("Tensor::arange(0i64, ");

@@ -73,7 +73,8 @@ impl MultiheadAttention {
         batch_first: bool,
         vb: VarBuilder,
     ) -> Result<Self> {
-        let in_proj_bias = if has_bias { Some(vb.get(3 * embed_dim, "in_proj_bias")?) } else { None };
+        let in_proj_bias =
+            if has_bias { Some(vb.get(3 * embed_dim, "in_proj_bias")?) } else { None };
         Ok(Self {
             in_proj_weight: vb.get((3 * embed_dim, embed_dim), "in_proj_weight")?,
             in_proj_bias,
@@ -132,8 +133,11 @@ impl Lstm {
         let layer = |layer_idx: usize| {
             let width = if layer_idx == 0 { input_size } else { hidden_size * directions.len() };
             let one = |direction: &Direction| {
-                let config =
-                    candle_nn::LSTMConfig { layer_idx, direction: *direction, ..Default::default() };
+                let config = candle_nn::LSTMConfig {
+                    layer_idx,
+                    direction: *direction,
+                    ..Default::default()
+                };
                 candle_nn::lstm(width, hidden_size, config, vb.clone())
             };
             directions.iter().map(one).collect::<Result<Vec<_>>>()
@@ -181,7 +185,10 @@ impl Gru {
         batch_first: bool,
         vb: VarBuilder,
     ) -> Result<Self> {
-        Ok(Self { gru: candle_nn::gru(input_size, hidden_size, Default::default(), vb)?, batch_first })
+        Ok(Self {
+            gru: candle_nn::gru(input_size, hidden_size, Default::default(), vb)?,
+            batch_first,
+        })
     }
 
     /// The output, and the last hidden state.
@@ -192,7 +199,8 @@ impl Gru {
         let states: Vec<&Tensor> = states.iter().map(|state| state.h()).collect();
         let output = Tensor::stack(&states, 1)?;
         let last = output.narrow(1, output.dim(1)? - 1, 1)?.transpose(0, 1)?.contiguous()?;
-        let output = if self.batch_first { output } else { output.transpose(0, 1)?.contiguous()? };
+        let output =
+            if self.batch_first { output } else { output.transpose(0, 1)?.contiguous()? };
         Ok((output, last))
     }
 }
@@ -214,7 +222,12 @@ pub struct AttentionOptions<'a> {
 }
 
 /// Scaled dot-product attention of [*, heads, T, width]; keys and values may have fewer heads.
-fn attention(query: &Tensor, key: &Tensor, value: &Tensor, options: AttentionOptions) -> Result<Tensor> {
+fn attention(
+    query: &Tensor,
+    key: &Tensor,
+    value: &Tensor,
+    options: AttentionOptions,
+) -> Result<Tensor> {
     let rank = query.rank();
     let (queries, keys) = (query.dim(rank - 2)?, key.dim(rank - 2)?);
     let groups = if rank > 2 { query.dim(rank - 3)? / key.dim(rank - 3)? } else { 1 };
@@ -238,8 +251,10 @@ fn attention(query: &Tensor, key: &Tensor, value: &Tensor, options: AttentionOpt
             // How far the query lies behind the key, from 0 at the same place.
             let place = query + keys;
             (0..keys).map(move |key| {
-                let (behind, ahead) = (place.saturating_sub(queries + key), (queries + key).saturating_sub(place));
-                let is_seen = behind < window && if options.is_causal { ahead == 0 } else { ahead < window };
+                let (behind, ahead) =
+                    (place.saturating_sub(queries + key), (queries + key).saturating_sub(place));
+                let is_seen =
+                    behind < window && if options.is_causal { ahead == 0 } else { ahead < window };
                 if is_seen { 0f32 } else { f32::NEG_INFINITY }
             })
         });
@@ -253,7 +268,10 @@ fn attention(query: &Tensor, key: &Tensor, value: &Tensor, options: AttentionOpt
     let mut shape = scores.dims().to_vec();
     shape[rank - 1] = 1;
     let sinks = sinks.to_dtype(scores.dtype())?.reshape(((), 1, 1))?.broadcast_as(shape)?;
-    let weights = candle_nn::ops::softmax_last_dim(&Tensor::cat(&[&scores, &sinks.contiguous()?], rank - 1)?)?;
+    let weights = candle_nn::ops::softmax_last_dim(&Tensor::cat(
+        &[&scores, &sinks.contiguous()?],
+        rank - 1,
+    )?)?;
     weights.narrow(rank - 1, 0, keys)?.contiguous()?.broadcast_matmul(&value)
 }
 
@@ -317,9 +335,17 @@ fn rotary_embedding(
                 *one = (1.0 - smooth) * *one / factor + smooth * *one;
             }
         }
-        RopeScaling::Yarn { factor, beta_fast, beta_slow, original_length, truncate, attention_factor } => {
-            let bound =
-                |beta: f64| width as f64 * (original_length / (beta * 2.0 * PI)).ln() / (2.0 * theta.ln());
+        RopeScaling::Yarn {
+            factor,
+            beta_fast,
+            beta_slow,
+            original_length,
+            truncate,
+            attention_factor,
+        } => {
+            let bound = |beta: f64| {
+                width as f64 * (original_length / (beta * 2.0 * PI)).ln() / (2.0 * theta.ln())
+            };
             let (mut low, mut high) = (bound(beta_fast), bound(beta_slow));
             if truncate {
                 (low, high) = (low.floor(), high.ceil());
@@ -388,7 +414,8 @@ fn relative_position_buckets(
         let far = exact + (far * (count - exact) as f32) as usize;
         (first + far.min(count - 1)) as i64
     };
-    let buckets = (0..query_length).flat_map(|query| (0..key_length).map(move |key| bucket(query, key)));
+    let buckets =
+        (0..query_length).flat_map(|query| (0..key_length).map(move |key| bucket(query, key)));
     Tensor::from_iter(buckets, device)?.reshape((query_length, key_length))
 }
 
@@ -525,7 +552,8 @@ fn adaptive_avg_pool2d(x: &Tensor, height: usize, width: usize) -> Result<Tensor
 // section: topk
 /// The largest of the last dimension, and their places.
 fn topk(x: &Tensor, k: usize) -> Result<(Tensor, Tensor)> {
-    let places = x.contiguous()?.arg_sort_last_dim(false)?.narrow(x.rank() - 1, 0, k)?.contiguous()?;
+    let places =
+        x.contiguous()?.arg_sort_last_dim(false)?.narrow(x.rank() - 1, 0, k)?.contiguous()?;
     Ok((x.contiguous()?.gather(&places, x.rank() - 1)?, places.to_dtype(DType::I64)?))
 }
 

@@ -463,12 +463,12 @@ impl<'m> Writer<'_, 'm> {
             core.join(", "),
             if nn.len() == 1 { nn[0].to_owned() } else { format!("{{{}}}", nn.join(", ")) },
         );
+        text.push_str(&formatted(&body));
         for helper in helpers {
+            text.push('\n');
             text.push_str(helper);
-            text.push_str("\n\n");
+            text.push('\n');
         }
-        text.push_str(&body);
-        text.push('\n');
         text
     }
 
@@ -544,6 +544,26 @@ impl<'m> Writer<'_, 'm> {
         };
         ty.to_owned()
     }
+}
+
+/// Items with the usual spaces and breaks, and a line between any two.
+fn formatted(items: &str) -> String {
+    // What is written here is Rust; were it not, it would be seen where it is compiled.
+    let Ok(parsed) = syn::parse_file(items) else { return items.to_owned() };
+    let mut text = String::new();
+    let mut before = "";
+    let unparsed = prettyplease::unparse(&parsed);
+    for line in unparsed.lines() {
+        let ends_item =
+            before == "}" || (before == "    }" && line.trim_start().starts_with("pub fn"));
+        if ends_item && !line.is_empty() {
+            text.push('\n');
+        }
+        text.push_str(line);
+        text.push('\n');
+        before = line;
+    }
+    text
 }
 
 /// Whether a text calls a function, or names a type.

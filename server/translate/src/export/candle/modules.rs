@@ -105,7 +105,7 @@ fn config(name: &str, fields: &[(&'static str, i64, i64)]) -> Template {
 
 fn linear(used: &Used<'_>, vb: &str) -> Result<Module, String> {
     let sizes = vec![
-        whole("in_features", used.from_end(0)?),
+        whole("in_features", used.size_from_end(0)?),
         whole("out_features", used.int("out_features")?),
     ];
     let function = if used.is_on("bias") { "linear" } else { "linear_no_bias" };
@@ -155,7 +155,7 @@ pub(super) fn conv1d_config(used: &Used<'_>) -> Result<Template, String> {
 
 fn conv1d(used: &Used<'_>, vb: &str) -> Result<Module, String> {
     let arguments = vec![
-        whole("in_channels", used.from_end(1)?),
+        whole("in_channels", used.size_from_end(1)?),
         whole("out_channels", used.int("out_channels")?),
         whole("kernel_size", used.per_axis::<1>("kernel_size")?[0]),
         conv1d_config(used)?,
@@ -169,8 +169,10 @@ fn conv2d(used: &Used<'_>, vb: &str) -> Result<Module, String> {
     let (kernel, stride) = (used.per_axis::<2>("kernel_size")?, used.per_axis::<2>("stride")?);
     let (padding, dilation) = (padding::<2>(used)?, used.per_axis::<2>("dilation")?);
     let is_square = |sizes: [i64; 2]| sizes[0] == sizes[1];
-    let channels =
-        [whole("in_channels", used.from_end(2)?), whole("out_channels", used.int("out_channels")?)];
+    let channels = [
+        whole("in_channels", used.size_from_end(2)?),
+        whole("out_channels", used.int("out_channels")?),
+    ];
     let groups = used.int("groups")?;
     if [kernel, stride, padding, dilation].into_iter().all(is_square) {
         let config = config(
@@ -234,7 +236,7 @@ fn conv_transpose(used: &Used<'_>, vb: &str) -> Result<Module, String> {
         _ => ("ConvTranspose2d", "conv_transpose2d", "candle_nn::ConvTranspose2dConfig"),
     };
     let arguments = vec![
-        whole("in_channels", used.from_end(axes)?),
+        whole("in_channels", used.size_from_end(axes)?),
         whole("out_channels", used.int("out_channels")?),
         whole("kernel_size", same("kernel_size")?),
         config(name, &fields),
@@ -267,7 +269,7 @@ fn layer_norm(used: &Used<'_>, vb: &str) -> Result<Module, String> {
         return Err("Candle's normalises over the last dimension only".to_owned());
     }
     let arguments =
-        vec![whole("normalized_shape", used.from_end(0)?), float("eps", used.float("eps")?)];
+        vec![whole("normalized_shape", used.size_from_end(0)?), float("eps", used.float("eps")?)];
     let function = if used.is_on("bias") { "layer_norm" } else { "layer_norm_no_bias" };
     Ok(of_candle("LayerNorm", function, arguments, vb))
 }
@@ -280,7 +282,7 @@ fn rms_norm(used: &Used<'_>, vb: &str) -> Result<Module, String> {
         return Err("Candle's normalises over the last dimension only".to_owned());
     }
     let eps = if used.has("eps") { used.float("eps")? } else { RMS_NORM_EPS };
-    let size = whole("normalized_shape", used.from_end(0)?);
+    let size = whole("normalized_shape", used.size_from_end(0)?);
     let offset = if used.has("offset") { used.float("offset")? } else { 0.0 };
     if offset == 0.0 {
         return Ok(of_candle("RmsNorm", "rms_norm", vec![size, float("eps", eps)], vb));
@@ -296,7 +298,7 @@ fn rms_norm(used: &Used<'_>, vb: &str) -> Result<Module, String> {
 }
 
 fn multihead_attention(used: &Used<'_>, vb: &str) -> Result<Module, String> {
-    let width = used.from_end(0)?;
+    let width = used.size_from_end(0)?;
     let inputs = used.step.shown().inputs.iter();
     if inputs.filter_map(|input| input.ty.shape.last()).any(|other| *other != width)
         || used.is_on("add_bias_kv")
@@ -327,8 +329,10 @@ fn recurrent(used: &Used<'_>, vb: &str) -> Result<Module, String> {
     if has_projection || is_given_states || used.rank()? != 3 || !used.is_on("bias") {
         return Err("it has a projection, given states, no batch or no bias".to_owned());
     }
-    let sizes =
-        [whole("input_size", used.from_end(0)?), whole("hidden_size", used.int("hidden_size")?)];
+    let sizes = [
+        whole("input_size", used.size_from_end(0)?),
+        whole("hidden_size", used.int("hidden_size")?),
+    ];
     let (num_layers, is_on) = (used.int("num_layers")?, |name| used.is_on(name).to_string().into());
     if used.layer.kind == "LSTM" {
         let more = [whole("num_layers", num_layers), is_on("batch_first"), is_on("bidirectional")];

@@ -56,7 +56,7 @@ pub(super) fn snake(name: &str) -> String {
 pub(super) fn type_name(path: &str) -> String {
     let begins = |text: &&str| text.starts_with(|first: char| first.is_ascii_alphabetic());
     let segments: Vec<&str> = path.split('.').collect();
-    let from = segments.iter().rposition(|one| begins(&one)).unwrap_or(0);
+    let from = segments.iter().rposition(begins).unwrap_or(0);
     let name: String = segments[from..].iter().map(|one| one.to_upper_camel_case()).collect();
     if begins(&name.as_str()) { name } else { format!("Block{name}") }
 }
