@@ -25,7 +25,7 @@ fn exported_examples() {
         let options = Options::default();
         let analysis = analysis::analyse(&workspace, file, &options);
         let text = export::pytorch(&workspace, file, &options, &analysis.models[0]);
-        let page = format!("../../tests/translate/export/{name}.py");
+        let page = format!("../../tests/translate/pytorch/{name}.py");
         expect_file![page].assert_eq(&text.unwrap_or_else(|error| panic!("{name}: {error}")));
     }
 }
@@ -34,7 +34,7 @@ fn exported_examples() {
 #[test]
 fn every_layer_is_exported() {
     let mut seen = BTreeSet::new();
-    let lines = include_str!("export/layers.txt").lines().filter(|line| !line.starts_with('#'));
+    let lines = include_str!("pytorch/layers.txt").lines().filter(|line| !line.starts_with('#'));
     for line in lines {
         let (inputs, stage) = line.split_once(": ").expect("inputs and a use");
         let mut text = String::from("model M {\n");

@@ -64,6 +64,17 @@ fn heights(units: &[Unit<'_>]) -> Vec<usize> {
     heights
 }
 
+/// The name that the class of a unit should have: that of its block, or for braces what their path makes,
+/// which no block has.
+fn class_name(units: &[Unit<'_>], unit: &Unit<'_>, of_path: fn(&str) -> String) -> String {
+    if unit.item.is_some() {
+        return unit.name.clone();
+    }
+    let name = of_path(&unit.name);
+    let is_blocks = units.iter().any(|other| other.item.is_some() && other.name == name);
+    if is_blocks { format!("{name}Layers") } else { name }
+}
+
 /// What the block's text calls what flows in.
 fn input_names(workspace: &Workspace, unit: &Unit<'_>) -> Vec<String> {
     let Some(item) = unit.item else { return Vec::new() };

@@ -107,6 +107,31 @@ impl MultiheadAttention {
     }
 }
 
+// section: EmbeddingBag
+/// The sum or mean of rows of a table.
+#[derive(Debug, Clone)]
+pub struct EmbeddingBag {
+    embedding: candle_nn::Embedding,
+    is_mean: bool,
+}
+
+impl EmbeddingBag {
+    pub fn new(
+        num_embeddings: usize,
+        embedding_dim: usize,
+        is_mean: bool,
+        vb: VarBuilder,
+    ) -> Result<Self> {
+        Ok(Self { embedding: candle_nn::embedding(num_embeddings, embedding_dim, vb)?, is_mean })
+    }
+
+    /// [B, N] to [B, embedding_dim].
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let rows = candle_nn::Module::forward(&self.embedding, x)?;
+        if self.is_mean { rows.mean(1) } else { rows.sum(1) }
+    }
+}
+
 // section: Lstm
 /// `torch.nn.LSTM`; it begins with zeros.
 #[derive(Debug, Clone)]

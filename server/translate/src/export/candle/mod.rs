@@ -15,7 +15,7 @@ use self::{arguments::tuple, forward::Forward, modules::Module};
 use crate::{
     classes::{Class, Classes, UnitId, Written},
     export::{
-        Error, doc, heights, indented, introduction,
+        Error, class_name, doc, heights, indented, introduction,
         naming::Written as Text,
         sizes::{Freedom, Runs},
         unit::{Callee, Child, ChildKind, Input, LayerStep, Operand, Unit, Units, layer_of},
@@ -190,14 +190,7 @@ impl<'m> Writer<'_, 'm> {
         self.fields.insert(id, fields);
         let init = self.init(id)?;
         let forward = Forward::new(self, id).lines()?;
-        let unit = self.unit(id);
-        let name = match unit.item {
-            Some(_) => unit.name.clone(),
-            // `layer1` and `layer2` may be one struct.
-            None => names::type_name(
-                unit.name.trim_end_matches(|one: char| one.is_ascii_digit() || one == '.'),
-            ),
-        };
+        let name = class_name(self.units, self.unit(id), names::type_name);
         Ok(Written {
             unit: id,
             name,

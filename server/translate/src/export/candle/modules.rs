@@ -59,6 +59,7 @@ pub(super) fn module(step: &LayerStep<'_>, vb: &str) -> Result<Module, String> {
                 sizes.iter().map(|name| Ok(whole(name, used.int(name)?))).collect();
             Ok(of_candle("Embedding", "embedding", sizes?, vb))
         }
+        "EmbeddingBag" => embedding_bag(&used, vb),
         "PReLU" => {
             let count = used.int("num_parameters")?;
             let count = if count == 1 { "None".to_owned() } else { format!("Some({count})") };
@@ -320,6 +321,20 @@ fn multihead_attention(used: &Used<'_>, vb: &str) -> Result<Module, String> {
     ];
     let made = called("MultiheadAttention::new", arguments, vb);
     Ok(Module { ty: "MultiheadAttention", made, run: Run::Own })
+}
+
+fn embedding_bag(used: &Used<'_>, vb: &str) -> Result<Module, String> {
+    let mode = used.text("mode")?;
+    if used.step.shown().inputs.len() > 1 || mode == "max" {
+        return Err("only sums and means of bags of one size are written here".to_owned());
+    }
+    let arguments = vec![
+        whole("num_embeddings", used.int("num_embeddings")?),
+        whole("embedding_dim", used.int("embedding_dim")?),
+        Template::text((mode == "mean").to_string()),
+    ];
+    let made = called("EmbeddingBag::new", arguments, vb);
+    Ok(Module { ty: "EmbeddingBag", made, run: Run::Own })
 }
 
 /// Candle's recurrent layers are one layer in one direction.

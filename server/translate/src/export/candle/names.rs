@@ -52,8 +52,9 @@ pub(super) fn snake(name: &str) -> String {
     }
 }
 
-/// `Layer1` for `layer1`, `Features0` for `features.0`.
+/// `Layer` for `layer1` and `layer2`, which may be one struct; `Features` for `features.0`.
 pub(super) fn type_name(path: &str) -> String {
+    let path = path.trim_end_matches(|letter: char| letter.is_ascii_digit() || letter == '.');
     let begins = |text: &&str| text.starts_with(|first: char| first.is_ascii_alphabetic());
     let segments: Vec<&str> = path.split('.').collect();
     let from = segments.iter().rposition(begins).unwrap_or(0);

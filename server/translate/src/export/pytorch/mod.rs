@@ -16,7 +16,7 @@ use self::forward::Forward;
 use crate::{
     classes::{Class, Classes, UnitId, Written},
     export::{
-        Error, doc, heights, indented, introduction,
+        Error, class_name, doc, heights, indented, introduction,
         sizes::{Freedom, Runs},
         unit::{Callee, Child, ChildKind, Input, Operand, Unit, Units, layer_of},
     },
@@ -215,8 +215,7 @@ impl<'m> Writer<'_, 'm> {
 
     /// The name that the class of a unit should have.
     fn class_name(&self, id: UnitId) -> String {
-        let unit = self.unit(id);
-        if unit.item.is_some() { unit.name.clone() } else { names::class(&unit.name) }
+        class_name(self.units, self.unit(id), names::class)
     }
 
     /// The classes of all units that are one, from the inside out.

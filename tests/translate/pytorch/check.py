@@ -262,7 +262,7 @@ def main():
         if error or not found <= TOLERANCE:
             wrong.append(f"{name}: {error or found}")
     print(f"{compared} modules and functions")
-    lines = Path("tests/translate/export/layers.txt").read_text().splitlines()[1:]
+    lines = Path("tests/translate/pytorch/layers.txt").read_text().splitlines()[1:]
     for line in lines:
         found, error = attempt(check_layer, *line.split(": ", 1))
         wrong += [f"{line}: {one}" for one in found or [error] if one]
