@@ -40,7 +40,9 @@ pub fn run(arguments: &Arguments) -> super::Result {
     for lost in &imported.lost {
         report::warning(&format!("not carried over: {lost}"));
     }
-    let is_same = check(&imported, &trace);
+    let name =
+        arguments.output.as_ref().map_or("imported.taper".into(), |path| path.to_string_lossy());
+    let is_same = check(&imported, &trace, &name);
     Ok(if is_same { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -76,28 +78,25 @@ fn trace(arguments: &Arguments, inputs: &str) -> Result<Trace, String> {
         })?;
     if !run.status.success() {
         let said = String::from_utf8_lossy(&run.stderr);
-        // The exception; PyTorch may add advice below it.
-        let is_exception = |line: &&str| {
-            let name = line.split(':').next().unwrap_or_default();
-            !line.starts_with(' ') && (name.ends_with("Error") || name.ends_with("Exception"))
-        };
-        let mut lines = said.lines().rev();
-        let found =
-            lines.clone().find(is_exception).or_else(|| lines.find(|line| !line.trim().is_empty()));
-        let last = found.unwrap_or_default();
-        return Err(format!("{python} cannot trace {}: {last}", arguments.module));
+        let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
+        return Err(format!("{python} cannot run the tracing script: {last}"));
     }
-    serde_json::from_slice(&run.stdout)
+    let said: serde_json::Value = serde_json::from_slice(&run.stdout)
+        .map_err(|error| format!("what the tracing script printed is no JSON: {error}"))?;
+    if let Some(error) = said.get("error").and_then(serde_json::Value::as_str) {
+        return Err(format!("{python} cannot trace {}: {error}", arguments.module));
+    }
+    serde_json::from_value(said)
         .map_err(|error| format!("what the tracing script printed is not as expected: {error}"))
 }
 
 /// Whether the file checks and has the tensors of the module's `state_dict`; what differs is printed.
-fn check(imported: &Imported, trace: &Trace) -> bool {
+fn check(imported: &Imported, trace: &Trace, name: &str) -> bool {
     // The model is the last item; what it is compared with stands in no file.
     let body = imported.text.trim_end().trim_end_matches('}');
     let compared = format!("{body}    weights \"{STATE}\"\n}}\n");
     let mut workspace = Workspace::default();
-    let file = workspace.insert("imported.taper", syntax::parse(&compared));
+    let file = workspace.insert(name, syntax::parse(&compared));
     workspace.insert_weights(STATE, Ok(Arc::new(state(trace))));
     let analysis = analysis::analyse(&workspace, file, &Options::default());
     let (of_weights, others): (Vec<Diagnostic>, Vec<Diagnostic>) = analysis

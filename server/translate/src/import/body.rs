@@ -122,18 +122,32 @@ impl<'w, 't> Writer<'w, 't> {
         let call = &self.trace.calls[self.root];
         // A list of tensors is one parameter in PyTorch.
         let is_one_each = call.inputs.len() <= call.parameters.len();
+        let owned = self.calls.owned(self.root);
         let mut lines = Vec::new();
         for (index, input) in inputs.iter().enumerate() {
-            let position =
-                call.inputs.iter().position(|name| self.calls.given(name).as_ref() == Some(input));
+            let is_input = |name: &String| self.calls.given(name).as_ref() == Some(input);
+            let position = match self.root {
+                0 => Some(index),
+                _ => call.inputs.iter().position(is_input),
+            };
             let own = position.filter(|_| is_one_each).and_then(|at| call.parameters.get(at));
             let own = own.map_or("x", String::as_str);
-            let name = free(if is_word(own) { "x" } else { own }, taken);
+            let wanted = if is_word(own) { "x" } else { own };
+            let is_free =
+                |name: &str| !owned.contains(name) && taken.iter().all(|known| known != name);
+            let name = names::free(wanted, is_free);
             taken.push(name.clone());
             self.names.insert(input.clone(), name.clone());
             let rank = self.tensor(input).map_or(0, |tensor| tensor.shape.len());
             let sizes = SIZES.get(rank).filter(|sizes| index == 0 && !sizes.is_empty());
-            let pattern = sizes.copied().unwrap_or("[...]");
+            // Letters for its sizes are names as well.
+            let is_letter_taken = |sizes: &&&str| {
+                sizes.split(|one: char| !one.is_ascii_alphabetic()).any(|letter| {
+                    owned.contains(letter) || call.parameters.iter().any(|name| name == letter)
+                })
+            };
+            let pattern = sizes.filter(|sizes| !is_letter_taken(sizes));
+            let pattern = pattern.copied().unwrap_or("[...]");
             match specs.get(index).filter(|_| self.root == 0) {
                 Some(spec) => lines.push(format!("input {name}: {spec}")),
                 None if inputs.len() > 1 || self.asked.contains(input) => {
@@ -172,6 +186,12 @@ impl<'w, 't> Writer<'w, 't> {
         };
         let again = self.calls.first_call(inner);
         let first = again.unwrap_or(inner);
+        if !self.calls.are_alike(first, inner) {
+            let path = &self.trace.calls[inner].path;
+            self.lost.insert(format!(
+                "`{path}` does other things when it is called again: its first call stands for all"
+            ));
+        }
         let stage = match again {
             Some(_) => Template::text(label.as_deref().map_or_else(String::new, readable)),
             None if is_inline => {

@@ -272,6 +272,36 @@ impl<'t> Calls<'t> {
         (first != call).then_some(first)
     }
 
+    /// Whether two calls of one module do the same, in other sizes perhaps.
+    pub fn are_alike(&self, one: usize, other: usize) -> bool {
+        let (one, other) = (&self.items[one], &self.items[other]);
+        one.len() == other.len()
+            && one.iter().zip(other).all(|pair| match pair {
+                (Item::Node(one), Item::Node(other)) => {
+                    let (one, other) = (self.node(*one), self.node(*other));
+                    one.op == other.op && one.target == other.target
+                }
+                (Item::Call(one), Item::Call(other)) => {
+                    let path = |call: usize| &self.trace.calls[call].path;
+                    path(*one) == path(*other) && self.are_alike(*one, *other)
+                }
+                _ => false,
+            })
+    }
+
+    /// What a call owns, by the first parts of the paths in it.
+    pub fn owned(&self, call: usize) -> HashSet<&'t str> {
+        let outer = &self.trace.calls[call].path;
+        let nodes =
+            self.trace.nodes.iter().filter(|node| matches!(node.op, Op::CallModule | Op::GetAttr));
+        let paths = nodes.map(|node| node.target.as_str());
+        let below = paths.filter_map(|path| match outer.is_empty() {
+            true => Some(path),
+            false => path.strip_prefix(outer.as_str())?.strip_prefix('.'),
+        });
+        below.filter_map(|path| path.split('.').next()).collect()
+    }
+
     /// The calls that are blocks.
     pub fn blocks(&self) -> impl Iterator<Item = usize> {
         (0..self.items.len()).filter(|call| {

@@ -36,6 +36,18 @@ const NAMES: &[(&str, &str)] = &[
     ("stochastic_depth", "StochasticDepth"),
 ];
 
+/// Arguments that change neither shapes nor work.
+const IGNORED: &[&str] = &[
+    "training",
+    "inplace",
+    "_stacklevel",
+    "dtype",
+    "device",
+    "layout",
+    "requires_grad",
+    "normalized_shape",
+];
+
 /// Operators with the function and method names that mean them.
 const OPERATORS: &[(&str, &str)] = &[
     ("add", "+"),
@@ -68,8 +80,18 @@ impl Writer<'_, '_> {
         {
             settings.insert("dims".to_owned(), sizes.len().into());
         }
-        for value in node.args.iter().chain(node.kwargs.values()) {
-            if !self.is_tensors(value) && !value.is_null() && *value != Value::Bool(false) {
+        let is_mask = |name: &str| leaf.class == "MultiheadAttention" && name.ends_with("_mask");
+        let masks = node.kwargs.iter().filter(|(name, value)| is_mask(name) && !value.is_null());
+        for (name, _) in masks {
+            self.lost.insert(format!(
+                "`{name}` of `{}`, which Taper's layer does not take",
+                node.target
+            ));
+        }
+        let named = node.kwargs.iter().filter(|(name, _)| !is_mask(name)).map(|(_, value)| value);
+        let taken: Vec<&Value> = node.args.iter().chain(named).collect();
+        for value in &taken {
+            if !self.is_tensors(value) && !value.is_null() && **value != Value::Bool(false) {
                 return Err("it is called with more than tensors".to_owned());
             }
         }
@@ -81,7 +103,7 @@ impl Writer<'_, '_> {
             arguments.push(Template::text(format!("{}={shared}", own.name)));
         }
         let mut sources: Vec<Given> =
-            node.reads().into_iter().filter_map(|name| self.calls.given(name)).collect();
+            taken.into_iter().flat_map(|value| self.tensors(value)).collect();
         if leaf.class == "MultiheadAttention" && sources.iter().all(|one| *one == sources[0]) {
             sources.truncate(1);
         }
@@ -140,13 +162,16 @@ impl Writer<'_, '_> {
             // `torch.flatten` begins at 0, `nn.Flatten` at 1.
             named.insert("start_dim".to_owned(), 0.into());
         }
+        if entry.name == "Arange" && positional.len() == 2 && positional[0] == 0 {
+            // `torch.arange(0, n)` begins where Taper's layer does.
+            positional.remove(0);
+        }
         let given = self.given_parameters(entry, &mut named);
         for (argument, value) in named.clone() {
             // A training flag is off, and some arguments have no meaning here.
             let is_known = entry.params.iter().any(|param| param.name == argument);
             let is_nothing = value.is_null() || value == Value::Bool(false);
-            let is_ignored = ["training", "inplace", "_stacklevel", "dtype", "normalized_shape"]
-                .contains(&&argument[..]);
+            let is_ignored = IGNORED.contains(&&argument[..]) || self.is_tensors(&value);
             if !is_known && (is_nothing || is_ignored) {
                 named.shift_remove(&argument);
             } else if !is_known {
@@ -242,6 +267,16 @@ impl Writer<'_, '_> {
             }
             given.push(format!("{name}={}", self.name(&tensor)));
         }
+        // A function without a weight or bias is a layer that has none.
+        for (parameter, switches) in
+            [("weight", &["elementwise_affine", "affine"][..]), ("bias", &["bias"])]
+        {
+            let is_given = given.iter().any(|given| given.starts_with(parameter));
+            let switch = |name: &&str| entry.params.iter().any(|param| param.name == *name);
+            if let Some(switch) = switches.iter().find(|name| switch(name)).filter(|_| !is_given) {
+                named.entry((*switch).to_owned()).or_insert(false.into());
+            }
+        }
         given
     }
 
@@ -255,7 +290,10 @@ impl Writer<'_, '_> {
     }
 
     fn operation(&mut self, node: &Node, operator: &str) -> Result<Template, String> {
-        let (left, right) = (self.operand(node.args.first())?, self.operand(node.args.get(1))?);
+        let (mut left, right) = (self.operand(node.args.first())?, self.operand(node.args.get(1))?);
+        if operator == "**" && left.plain().starts_with('-') {
+            left = Template::joined(["(".into(), left, ")".into()], "");
+        }
         if let Some((argument, _)) = node.kwargs.iter().find(|(_, value)| !value.is_null())
             && node.kwargs.get("alpha").is_none_or(|alpha| alpha.as_i64() != Some(1))
         {

@@ -1,5 +1,7 @@
 //! Lines of a body as text, in the shortest way that means the same.
 
+use syntax::RESERVED_WORDS;
+
 use crate::{names::counted, template::Template};
 
 /// Braces with one line that is shorter stand on that line.
@@ -145,7 +147,8 @@ pub(super) fn readable(label: &str) -> String {
 /// A label as it is written: what is neither names nor numbers is a string.
 pub(super) fn written(label: &str) -> String {
     let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "._, ".contains(letter);
-    match label.chars().all(is_plain) {
+    let is_reserved = RESERVED_WORDS.iter().any(|(word, _)| *word == label);
+    match label.chars().all(is_plain) && !is_reserved {
         true => label.to_owned(),
         false => format!("\"{}\"", label.replace('{', "{{")),
     }

@@ -14,7 +14,8 @@ impl Writer<'_, '_> {
     /// The step that calls the block, which is added to the file.
     pub(super) fn stub(&mut self, node: &Node, reason: &str) -> Step {
         let leaf = self.trace.leaves.get(&node.target).filter(|_| node.op == Op::CallModule);
-        let what = leaf.map_or(node.target.as_str(), |leaf| leaf.class.as_str());
+        let called = || node.target.rsplit('.').next().unwrap_or(&node.target).trim_matches('_');
+        let what = leaf.map_or_else(called, |leaf| leaf.class.as_str());
         self.lost.insert(format!(
             "`{what}`: {reason}; a block of its shapes stands for it, without its work"
         ));
@@ -25,10 +26,13 @@ impl Writer<'_, '_> {
         lines.extend(own.map(|own| own.declaration(&own.name).plain()));
         lines.extend(self.stub_outputs(node, &sources));
         lines.push("macs = 0".to_owned());
-        let wanted = format!("{}Stub", what.replace('.', "_").to_upper_camel_case());
+        let wanted = format!("{}Stub", what.to_upper_camel_case());
         let block = |name: &str| {
             let body: String = lines.iter().map(|line| format!("    {line}\n")).collect();
-            format!("# PyTorch's `{what}`, which Taper lacks.\nblock {name} {{\n{body}}}")
+            format!(
+                "# PyTorch's `{what}`, which Taper lacks: its shapes at the sizes traced, without its work.\n\
+                 block {name} {{\n{body}}}"
+            )
         };
         let is_usable = |name: &str| {
             let head = format!("block {name} ");

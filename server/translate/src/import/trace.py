@@ -9,10 +9,16 @@ import importlib.util
 import inspect
 import json
 import math
+import operator
 import os
 import sys
+import traceback
 
-import torch
+try:
+    import torch
+except ImportError:
+    print(json.dumps({"error": "it has no PyTorch; `--python` says which one has"}))
+    sys.exit()
 from torch import fx, nn
 from torch.fx.node import _get_qualified_name
 
@@ -21,7 +27,53 @@ COMPOSITE = (nn.Sequential, nn.Transformer, nn.TransformerEncoder, nn.Transforme
              nn.TransformerEncoderLayer, nn.TransformerDecoderLayer)
 LEAVES = {"StochasticDepth", "FrozenBatchNorm2d"}
 DTYPES = {torch.float32: "f32", torch.float16: "f16", torch.bfloat16: "bf16", torch.float64: "f64",
-          torch.int64: "i64", torch.int32: "i32", torch.uint8: "u8", torch.bool: "bool"}
+          torch.int64: "i64", torch.int32: "i32", torch.int16: "i16", torch.int8: "i8", torch.uint8: "u8",
+          torch.bool: "bool"}
+# Arguments of functions that are no Python and do not tell their names.
+CONVOLUTION = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
+TRANSPOSED = ("input", "weight", "bias", "stride", "padding", "output_padding", "groups", "dilation")
+BY_PLACE = {
+    "conv1d": CONVOLUTION, "conv2d": CONVOLUTION, "conv3d": CONVOLUTION, "conv_transpose1d": TRANSPOSED,
+    "conv_transpose2d": TRANSPOSED, "conv_transpose3d": TRANSPOSED, "linear": ("input", "weight", "bias"),
+    "prelu": ("input", "weight"),
+    "scaled_dot_product_attention": ("query", "key", "value", "attn_mask", "dropout_p", "is_causal"),
+}
+
+
+def encoder_layer(self, src, src_mask=None, src_key_padding_mask=None, is_causal=False):
+    """What nn.TransformerEncoderLayer does where it takes no shortcut, which depends on more than shapes."""
+    if self.norm_first:
+        src = src + self._sa_block(self.norm1(src), src_mask, src_key_padding_mask, is_causal=is_causal)
+        return src + self._ff_block(self.norm2(src))
+    src = self.norm1(src + self._sa_block(src, src_mask, src_key_padding_mask, is_causal=is_causal))
+    return self.norm2(src + self._ff_block(src))
+
+
+def encoder(self, src, mask=None, src_key_padding_mask=None, is_causal=None):
+    for layer in self.layers:
+        src = layer(src, src_mask=mask, src_key_padding_mask=src_key_padding_mask)
+    return src if self.norm is None else self.norm(src)
+
+
+def decoder(self, tgt, memory, tgt_mask=None, memory_mask=None, tgt_key_padding_mask=None,
+            memory_key_padding_mask=None, tgt_is_causal=None, memory_is_causal=False):
+    for layer in self.layers:
+        tgt = layer(tgt, memory, tgt_mask=tgt_mask, memory_mask=memory_mask,
+                    tgt_key_padding_mask=tgt_key_padding_mask, memory_key_padding_mask=memory_key_padding_mask)
+    return tgt if self.norm is None else self.norm(tgt)
+
+
+def transformer(self, src, tgt, src_mask=None, tgt_mask=None, memory_mask=None, src_key_padding_mask=None,
+                tgt_key_padding_mask=None, memory_key_padding_mask=None, src_is_causal=None, tgt_is_causal=None,
+                memory_is_causal=False):
+    memory = self.encoder(src, mask=src_mask, src_key_padding_mask=src_key_padding_mask)
+    return self.decoder(tgt, memory, tgt_mask=tgt_mask, memory_mask=memory_mask,
+                        tgt_key_padding_mask=tgt_key_padding_mask,
+                        memory_key_padding_mask=memory_key_padding_mask)
+
+
+nn.TransformerEncoderLayer.forward, nn.TransformerEncoder.forward = encoder_layer, encoder
+nn.TransformerDecoder.forward, nn.Transformer.forward = decoder, transformer
 
 
 def nodes_of(value):
@@ -35,18 +87,27 @@ def nodes_of(value):
     return []
 
 
+def layer_class(module):
+    """The class of PyTorch that a module is; a subclass that runs as it does is the same. None if it is no layer."""
+    own = type(module)
+    base = next(cls for cls in own.__mro__ if cls.__module__.startswith("torch.nn"))
+    if own.__name__ in LEAVES:
+        return own
+    is_layer = base is not nn.Module and not issubclass(base, COMPOSITE)
+    return base if is_layer and own.forward is base.forward else None
+
+
 class Tracer(fx.Tracer):
     """Remembers in which call of which module each node was made."""
 
-    def __init__(self):
+    def __init__(self, proxies_buffers):
         super().__init__()
+        self.proxy_buffer_attributes = proxies_buffers
         self.calls = []
         self.stack = []
 
     def is_leaf_module(self, module, path):
-        if isinstance(module, COMPOSITE):
-            return False
-        return type(module).__module__.startswith("torch.nn") or type(module).__name__ in LEAVES
+        return layer_class(module) is not None
 
     def enter(self, module, path, inputs):
         parameters = [name for name in inspect.signature(module.forward).parameters]
@@ -114,7 +175,7 @@ def settings(module):
     """What the module was made with, by the names of its constructor's arguments."""
     given = {}
     # Recurrent layers leave their arguments to the class that they are made from.
-    makers = [vars(cls)["__init__"] for cls in type(module).__mro__[:-1] if "__init__" in vars(cls)]
+    makers = [vars(cls)["__init__"] for cls in layer_class(module).__mro__[:-1] if "__init__" in vars(cls)]
     names = dict.fromkeys(name for maker in makers for name in inspect.signature(maker).parameters)
     for name in names:
         if name in ("self", "device", "dtype", "args", "kwargs") or not hasattr(module, name):
@@ -142,7 +203,10 @@ def tensors_of(module, prefix, canonical):
 
 
 def bound(node):
-    """The arguments of a function by their names, where Python knows them."""
+    """The arguments of a function by their names, where they are known."""
+    names = BY_PLACE.get(getattr(node.target, "__name__", ""))
+    if names is not None:
+        return node.args[:1], dict(zip(names[1:], node.args[1:])) | dict(node.kwargs)
     try:
         call = inspect.signature(node.target).bind(*node.args, **node.kwargs)
     except (TypeError, ValueError):
@@ -159,7 +223,7 @@ def record(node):
     args, kwargs, target = node.args, node.kwargs, str(node.target)
     if node.op == "call_function":
         target = _get_qualified_name(node.target)
-        if target.startswith(("torch.nn.functional.", "torchvision.")):
+        if target.startswith(("torch.nn.functional.", "torchvision.")) or node.target.__name__ in BY_PLACE:
             args, kwargs = bound(node)
     return {
         "name": node.name, "op": node.op, "target": target, "call": node.meta["call"],
@@ -186,8 +250,32 @@ def follow_changes(traced):
                 user.replace_input_with(node.args[0], node)
 
 
+def index_unbound(traced):
+    """What `unbind` gives is an index each."""
+    for node in list(traced.graph.nodes):
+        name = node.target if node.op == "call_method" else getattr(node.target, "__name__", "")
+        if node.op not in ("call_method", "call_function") or name != "unbind":
+            continue
+        dim = node.args[1] if len(node.args) > 1 else node.kwargs.get("dim", 0)
+        every = slice(None)
+        for user in list(node.users):
+            if user.target is not operator.getitem or not isinstance(user.args[1], int):
+                continue
+            place = (every,) * dim + (user.args[1],) if dim >= 0 else (..., user.args[1]) + (every,) * (-dim - 1)
+            with traced.graph.inserting_before(user):
+                index = traced.graph.call_function(operator.getitem, (node.args[0], place))
+            index.meta["call"] = user.meta["call"]
+            user.replace_all_uses_with(index)
+
+
+class Refused(Exception):
+    """What is told as it stands."""
+
+
 def load(source):
     """The module that `package:expression` or `file.py:expression` means."""
+    if ":" not in source:
+        raise Refused("the module is like `torchvision.models:resnet18` or `my_file.py:Net(10)`")
     end = source.find(".py:")
     place, expression = (source[:end + 3], source[end + 4:]) if end >= 0 else source.split(":", 1)
     if place.endswith(".py"):
@@ -208,34 +296,81 @@ def load(source):
 
 def made(expression, scope):
     value = eval(expression, vars(scope))
-    return value if isinstance(value, nn.Module) else value()
+    if not isinstance(value, nn.Module) and callable(value):
+        value = value()
+    if not isinstance(value, nn.Module):
+        raise Refused(f"`{expression}` is a {type(value).__name__}, no nn.Module")
+    return value
+
+
+def made_input(shape, dtype):
+    known = {name: dtype for dtype, name in DTYPES.items()}
+    if dtype not in known:
+        raise Refused(f"an input cannot be {dtype} in PyTorch")
+    return torch.empty(shape, dtype=known[dtype], device="meta")
+
+
+def forward_arguments(module, inputs):
+    """The names of the arguments of `forward` that are given, and the defaults of the others."""
+    parameters = list(inspect.signature(module.forward).parameters.values())
+    takes_any = any(one.kind is one.VAR_POSITIONAL for one in parameters)
+    names = [one.name for one in parameters]
+    if len(inputs) > len(parameters) and not takes_any:
+        raise Refused(f"`forward` takes {', '.join(names)}: {len(inputs)} inputs are too many")
+    rest = {one.name: one.default for one in parameters[len(inputs):] if one.kind is one.POSITIONAL_OR_KEYWORD}
+    missing = [name for name, default in rest.items() if default is inspect.Parameter.empty]
+    if missing:
+        raise Refused(f"`forward` takes {', '.join(names)}: `--input` is missing for {', '.join(missing)}")
+    return names[:len(inputs)], rest
+
+
+def trace(module, inputs, proxies_buffers):
+    """The tracer, and the traced module with the values of its nodes."""
+    given, rest = forward_arguments(module, inputs)
+    tracer = Tracer(proxies_buffers)
+    tracer.enter(module, "", given)
+    traced = fx.GraphModule(module, tracer.trace(module, concrete_args=rest or None))
+    follow_changes(traced)
+    index_unbound(traced)
+    traced.graph.eliminate_dead_code()
+    Values(traced).run(*inputs, *rest.values())
+    # An argument that keeps its default is no input.
+    for node in [node for node in traced.graph.nodes if node.op == "placeholder"][len(given):]:
+        node.meta["is_default"] = True
+    return tracer, traced
+
+
+def first_owners(module, modules, traced):
+    """The path of each parameter and buffer where it is read first."""
+    owners = {}
+    for node in traced.graph.nodes:
+        if node.op == "call_module":
+            leaf = modules[node.target]
+            for name, tensor in [*leaf.named_parameters(), *leaf.named_buffers()]:
+                owners.setdefault(id(tensor), f"{node.target}.{name}")
+    for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
+        owners.setdefault(id(tensor), name)
+    return owners
 
 
 def main():
     module = load(sys.argv[1]).to("meta").eval()
-    inputs = [torch.empty(shape, dtype={name: dtype for dtype, name in DTYPES.items()}[dtype], device="meta")
-              for shape, dtype in json.loads(sys.argv[2])]
-    tracer = Tracer()
-    parameters = inspect.signature(module.forward).parameters.values()
-    given = list(parameters)[:len(inputs)]
-    rest = {one.name: one.default for one in list(parameters)[len(inputs):]
-            if one.default is not inspect.Parameter.empty}
-    tracer.enter(module, "", [one.name for one in given])
-    graph = tracer.trace(module, concrete_args=rest or None)
-    traced = fx.GraphModule(module, graph)
-    follow_changes(traced)
-    traced.graph.eliminate_dead_code()
-    Values(traced).run(*inputs, *rest.values())
-    canonical = {}
-    for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
-        canonical.setdefault(id(tensor), name)
+    inputs = [made_input(shape, dtype) for shape, dtype in json.loads(sys.argv[2])]
+    try:
+        tracer, traced = trace(module, inputs, True)
+    except Refused:
+        raise
+    except Exception:
+        # What a module decides by the numbers in its buffers needs them.
+        tracer, traced = trace(module, inputs, False)
     modules = dict(module.named_modules(remove_duplicate=False))
+    canonical = first_owners(module, modules, traced)
     leaves, attributes = {}, {}
     for node in traced.graph.nodes:
         if node.op == "call_module":
             leaf = modules[node.target]
             leaves[node.target] = {
-                "class": type(leaf).__name__, "settings": settings(leaf),
+                "class": layer_class(leaf).__name__, "settings": settings(leaf),
                 "tensors": list(tensors_of(leaf, node.target, canonical)),
             }
         if node.op == "get_attr":
@@ -244,13 +379,31 @@ def main():
             attributes[node.target] = found[0] if found else None
     return json.dumps({
         "torch": torch.__version__, "calls": tracer.calls,
-        "nodes": [record(node) for node in traced.graph.nodes if "_assert" not in str(node.target)],
+        "nodes": [record(node) for node in traced.graph.nodes
+                  if "_assert" not in str(node.target) and "is_default" not in node.meta],
         "leaves": leaves, "attributes": attributes,
         "state": {name: described(tensor) for name, tensor in module.state_dict().items()},
     })
 
 
+def told(error):
+    """An error with the last place that is neither PyTorch's nor here."""
+    if isinstance(error, Refused):
+        return str(error)
+    frames = traceback.extract_tb(error.__traceback__)
+    libraries = (os.path.dirname(torch.__file__), os.path.dirname(os.__file__))
+    own = [frame for frame in frames if not frame.filename.startswith(libraries) and os.path.exists(frame.filename)]
+    place = f" at {os.path.relpath(own[-1].filename)}:{own[-1].lineno}" if own else ""
+    message = next(iter(str(error).strip().splitlines()), "")
+    if isinstance(error, fx.proxy.TraceError):
+        return f"its steps depend on a tensor's numbers{place}, which torch.fx cannot trace: {message}"
+    return f"{type(error).__name__}{place}: {message}"
+
+
 # What the module prints while it is made and traced is no result.
 with contextlib.redirect_stdout(sys.stderr):
-    result = main()
+    try:
+        result = main()
+    except Exception as error:
+        result = json.dumps({"error": told(error)})
 print(result)

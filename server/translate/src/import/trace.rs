@@ -122,10 +122,10 @@ impl Own {
 }
 
 impl Traced {
-    /// It is no tensor but a number, or a list of them.
+    /// It is no tensor but a number, or a list of them, or something else such as a device.
     pub fn is_scalar(&self) -> bool {
         match self {
-            Traced::Number { .. } => true,
+            Traced::Number { .. } | Traced::Other { .. } => true,
             Traced::Items { items } => !items.is_empty() && items.iter().all(Traced::is_scalar),
             _ => false,
         }
