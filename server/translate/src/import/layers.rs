@@ -434,7 +434,7 @@ impl Writer<'_, '_> {
 }
 
 /// A number may differ between the uses of a block; sizes of its tensors mean nothing outside of it.
-fn hole(name: &str, text: String) -> Template {
+pub(super) fn hole(name: &str, text: String) -> Template {
     match text.contains(".shape") || text.contains(".rank") {
         true => Template::text(text),
         false => Template::hole(name, text),
@@ -459,7 +459,7 @@ fn no_value(name: &str) -> String {
 }
 
 /// `Linear(10)`, `ReLU`.
-fn call(name: &str, arguments: Vec<Template>) -> Template {
+pub(super) fn call(name: &str, arguments: Vec<Template>) -> Template {
     let mut text = Template::text(name);
     if !arguments.is_empty() {
         text.push("(");

@@ -1,14 +1,18 @@
 //! What stands for a layer or function that Taper lacks: a block of its parameters and shapes.
 
 use heck::ToUpperCamelCase;
+use serde_json::Value;
 
 use super::{
     body::Writer,
     calls::Given,
-    layers::Step,
-    trace::{Node, Op, Tensor},
+    layers::{Step, call, hole},
+    trace::{Node, Op, Tensor, Traced},
 };
 use crate::{names, template::Template};
+
+/// Functions that make a tensor of given sizes, `new_zeros` and `zeros`.
+const CREATORS: &[&str] = &["zeros", "ones", "empty", "full", "rand", "randn"];
 
 impl Writer<'_, '_> {
     /// The step that calls the block, which is added to the file.
@@ -24,26 +28,55 @@ impl Writer<'_, '_> {
             (0..sources.len()).map(|index| format!("input x{index}: [...]")).collect();
         let own = leaf.into_iter().flat_map(|leaf| &leaf.tensors);
         lines.extend(own.map(|own| own.declaration(&own.name).plain()));
-        lines.extend(self.stub_outputs(node, &sources));
+        let made = self.sizes_made(node);
+        match &made {
+            None => lines.extend(self.stub_outputs(node, &sources)),
+            Some(made) => {
+                let value = node.value.as_ref().and_then(Traced::tensor);
+                let dtype = value.map_or("", Tensor::written_dtype);
+                let names: Vec<String> =
+                    (0..made.len()).map(|index| format!("size{index}")).collect();
+                lines.push(format!("output y0: {dtype}[{}]", names.join(", ")));
+            }
+        }
         lines.push("macs = 0".to_owned());
         let wanted = format!("{}Stub", what.to_upper_camel_case());
+        let params = made.as_ref().map_or_else(String::new, |made| {
+            let names: Vec<String> = (0..made.len()).map(|index| format!("size{index}")).collect();
+            format!("({})", names.join(", "))
+        });
         let block = |name: &str| {
             let body: String = lines.iter().map(|line| format!("    {line}\n")).collect();
             format!(
                 "# PyTorch's `{what}`, which Taper lacks: its shapes at the sizes traced, without its work.\n\
-                 block {name} {{\n{body}}}"
+                 block {name}{params} {{\n{body}}}"
             )
         };
         let is_usable = |name: &str| {
-            let head = format!("block {name} ");
-            self.stubs.iter().all(|stub| !stub.contains(&head) || *stub == block(name))
+            let heads = [format!("block {name} "), format!("block {name}(")];
+            let is_other = |stub: &String| heads.iter().any(|head| stub.contains(head.as_str()));
+            self.stubs.iter().all(|stub| !is_other(stub) || *stub == block(name))
         };
         let name = names::free(&wanted, is_usable);
         let block = block(&name);
         if !self.stubs.contains(&block) {
             self.stubs.push(block);
         }
-        Step::Layer(sources, Template::text(name))
+        Step::Layer(sources, call(&name, made.unwrap_or_default()))
+    }
+
+    /// The sizes that a function such as `new_zeros` is given for what it makes, as the block's arguments.
+    fn sizes_made(&mut self, node: &Node) -> Option<Vec<Template>> {
+        let name = node.target.rsplit('.').next().unwrap_or_default();
+        if !CREATORS.contains(&name.trim_start_matches("new_")) {
+            return None;
+        }
+        let sizes = node.args.iter().find_map(|value| match value {
+            Value::Array(sizes) => Some(sizes.clone()),
+            _ => None,
+        })?;
+        let names = (0..sizes.len()).map(|index| format!("size{index}"));
+        names.zip(&sizes).map(|(name, size)| Some(hole(&name, self.literal(size)?))).collect()
     }
 
     /// The outputs' shapes. A size that the first input has at the same place follows it.

@@ -97,14 +97,83 @@ def layer_class(module):
     return base if is_layer and own.forward is base.forward else None
 
 
-class Tracer(fx.Tracer):
-    """Remembers in which call of which module each node was made."""
+class Value(fx.Proxy):
+    """What flows in a graph, of which shapes and sizes are known: `if`, `len` and loops may ask for them."""
 
-    def __init__(self, proxies_buffers):
+    def known(self):
+        value = self.node.meta.get("known")
+        if value is None or isinstance(value, torch.Tensor):
+            raise fx.proxy.TraceError("a tensor's numbers are not known while it is traced")
+        return value
+
+    def __len__(self):
+        value = self.node.meta.get("known")
+        return value.shape[0] if isinstance(value, torch.Tensor) else len(self.known())
+
+    def __index__(self):
+        return operator.index(self.known())
+
+    def __int__(self):
+        return int(self.known())
+
+    def __float__(self):
+        return float(self.known())
+
+    def __contains__(self, item):
+        return item in self.known()
+
+    def __setitem__(self, index, value):
+        self.tracer.create_proxy("call_function", operator.setitem, (self, index, value), {})
+
+
+class Tracer(fx.Tracer):
+    """Remembers in which call of which module each node was made, and computes shapes as it goes."""
+
+    def __init__(self, values, proxies_buffers):
         super().__init__()
+        # Those of the arguments of `forward`, in order.
+        self.values = list(values)
         self.proxy_buffer_attributes = proxies_buffers
         self.calls = []
         self.stack = []
+        # What is computed is not traced.
+        self.computes = False
+
+    def proxy(self, node):
+        return Value(node, self)
+
+    def to_bool(self, value):
+        return bool(value.known())
+
+    def iter(self, value):
+        return iter([value[index] for index in range(len(value))])
+
+    def create_proxy(self, kind, target, args, kwargs, *more, **named):
+        proxy = super().create_proxy(kind, target, args, kwargs, *more, **named)
+        self.computes = True
+        try:
+            proxy.node.meta["known"] = self.compute(proxy.node)
+        finally:
+            self.computes = False
+        return proxy
+
+    def compute(self, node):
+        """What a node gives: on the meta device, so without numbers."""
+        if node.op == "placeholder":
+            return self.values.pop(0)
+        if node.op == "output":
+            return None
+        if node.op == "get_attr":
+            return operator.attrgetter(node.target)(self.root)
+        args, kwargs = (fx.node.map_arg(value, lambda one: one.meta.get("known")) for value in (node.args, node.kwargs))
+        if node.op == "call_module":
+            return self.root.get_submodule(node.target)(*args, **kwargs)
+        if node.op == "call_method":
+            return getattr(args[0], node.target)(*args[1:], **kwargs)
+        return node.target(*args, **kwargs)
+
+    def getattr(self, name, value, cache):
+        return value if self.computes else super().getattr(name, value, cache)
 
     def is_leaf_module(self, module, path):
         return layer_class(module) is not None
@@ -119,6 +188,8 @@ class Tracer(fx.Tracer):
         self.stack.append(len(self.calls) - 1)
 
     def call_module(self, module, forward, args, kwargs):
+        if self.computes:
+            return forward(*args, **kwargs)
         path = self.path_of_module(module)
         if self.is_leaf_module(module, path):
             return super().call_module(module, forward, args, kwargs)
@@ -327,7 +398,7 @@ def forward_arguments(module, inputs):
 def trace(module, inputs, proxies_buffers):
     """The tracer, and the traced module with the values of its nodes."""
     given, rest = forward_arguments(module, inputs)
-    tracer = Tracer(proxies_buffers)
+    tracer = Tracer([*inputs, *rest.values()], proxies_buffers)
     tracer.enter(module, "", given)
     traced = fx.GraphModule(module, tracer.trace(module, concrete_args=rest or None))
     follow_changes(traced)
@@ -338,6 +409,24 @@ def trace(module, inputs, proxies_buffers):
     for node in [node for node in traced.graph.nodes if node.op == "placeholder"][len(given):]:
         node.meta["is_default"] = True
     return tracer, traced
+
+
+def first_that_works(module, inputs):
+    """Traces into functions that are not meant to be, then not; with buffers that flow in, then with their
+    numbers, which a module may decide by."""
+    wrapped = dict(fx._symbolic_trace._wrapped_fns_to_patch)
+    first = None
+    for is_whole, proxies_buffers in ((True, True), (False, True), (False, False)):
+        fx._symbolic_trace._wrapped_fns_to_patch.clear()
+        if not is_whole:
+            fx._symbolic_trace._wrapped_fns_to_patch.update(wrapped)
+        try:
+            return trace(module, inputs, proxies_buffers)
+        except Refused:
+            raise
+        except Exception as error:
+            first = first or error
+    raise first
 
 
 def first_owners(module, modules, traced):
@@ -356,13 +445,7 @@ def first_owners(module, modules, traced):
 def main():
     module = load(sys.argv[1]).to("meta").eval()
     inputs = [made_input(shape, dtype) for shape, dtype in json.loads(sys.argv[2])]
-    try:
-        tracer, traced = trace(module, inputs, True)
-    except Refused:
-        raise
-    except Exception:
-        # What a module decides by the numbers in its buffers needs them.
-        tracer, traced = trace(module, inputs, False)
+    tracer, traced = first_that_works(module, inputs)
     modules = dict(module.named_modules(remove_duplicate=False))
     canonical = first_owners(module, modules, traced)
     leaves, attributes = {}, {}
