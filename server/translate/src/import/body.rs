@@ -434,10 +434,9 @@ impl<'w, 't> Writer<'w, 't> {
         if is_own || !tensor.dtype.starts_with('i') {
             return None;
         }
-        let class = &self.trace.calls[self.root].class;
         self.lost.insert(format!(
-            "`{class}` computes whole numbers {:?} from no input; `Arange` has their shape, not their values",
-            tensor.shape
+            "`{}`, whole numbers {:?} that `state_dict` lacks; `Arange` has their shape, not their values",
+            node.target, tensor.shape
         ));
         Some(tensor.shape)
     }

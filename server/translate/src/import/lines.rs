@@ -75,12 +75,11 @@ pub(super) fn rendered(mut lines: Vec<Line>) -> Vec<Template> {
             Some(label) => {
                 let (prefix, start) = counted_label(label).unwrap_or((label, 0));
                 let mut text = Template::text("for i in range(");
-                let range = if start == 0 {
-                    count.to_string()
-                } else {
-                    format!("{start}, {}", start + count)
-                };
-                text.append(Template::hole("depth", range));
+                if start != 0 {
+                    text.append(Template::hole("start", start.to_string()));
+                    text.push(", ");
+                }
+                text.append(Template::hole("depth", (start + count).to_string()));
                 text.push(&format!(") {{ \"{prefix}{{i}}\": "));
                 text
             }

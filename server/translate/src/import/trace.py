@@ -97,6 +97,33 @@ def layer_class(module):
     return base if is_layer and own.forward is base.forward else None
 
 
+# What a tensor is whatever flows in.
+SETTLED = ("dtype", "device", "layout", "ndim", "is_nested", "is_sparse", "is_cuda", "requires_grad", "training")
+# Functions that make tensors of sizes; they do not see that a size is traced.
+CREATORS = ("arange", "empty", "full", "ones", "rand", "randn", "zeros")
+
+
+@contextlib.contextmanager
+def traced_creators():
+    """Has functions that make tensors take sizes that are traced."""
+    def of(function):
+        def create(*args, **kwargs):
+            values = []
+            fx.node.map_aggregate((args, kwargs), lambda one: values.append(one) if isinstance(one, Value) else None)
+            if not values:
+                return function(*args, **kwargs)
+            return values[0].tracer.create_proxy("call_function", function, args, kwargs)
+        return create
+    own = {name: getattr(torch, name) for name in CREATORS}
+    try:
+        for name, function in own.items():
+            setattr(torch, name, of(function))
+        yield
+    finally:
+        for name, function in own.items():
+            setattr(torch, name, function)
+
+
 class Value(fx.Proxy):
     """What flows in a graph, of which shapes and sizes are known: `if`, `len` and loops may ask for them."""
 
@@ -105,6 +132,12 @@ class Value(fx.Proxy):
         if value is None or isinstance(value, torch.Tensor):
             raise fx.proxy.TraceError("a tensor's numbers are not known while it is traced")
         return value
+
+    def __getattr__(self, name):
+        known = self.node.meta.get("known")
+        if isinstance(known, torch.Tensor) and name in SETTLED:
+            return getattr(known, name)
+        return super().__getattr__(name)
 
     def __len__(self):
         value = self.node.meta.get("known")
@@ -160,17 +193,23 @@ class Tracer(fx.Tracer):
     def compute(self, node):
         """What a node gives: on the meta device, so without numbers."""
         if node.op == "placeholder":
-            return self.values.pop(0)
+            # `*args` and `**kwargs` are empty.
+            return self.values.pop(0) if self.values else {}
         if node.op == "output":
             return None
         if node.op == "get_attr":
             return operator.attrgetter(node.target)(self.root)
-        args, kwargs = (fx.node.map_arg(value, lambda one: one.meta.get("known")) for value in (node.args, node.kwargs))
+        args, kwargs = (fx.node.map_arg(value, self.known) for value in (node.args, node.kwargs))
         if node.op == "call_module":
             return self.root.get_submodule(node.target)(*args, **kwargs)
         if node.op == "call_method":
             return getattr(args[0], node.target)(*args[1:], **kwargs)
         return node.target(*args, **kwargs)
+
+    def known(self, node):
+        # Constants become attributes on the way.
+        is_new = node.op == "get_attr" and "known" not in node.meta
+        return operator.attrgetter(node.target)(self.root) if is_new else node.meta.get("known")
 
     def getattr(self, name, value, cache):
         return value if self.computes else super().getattr(name, value, cache)
@@ -400,7 +439,8 @@ def trace(module, inputs, proxies_buffers):
     given, rest = forward_arguments(module, inputs)
     tracer = Tracer([*inputs, *rest.values()], proxies_buffers)
     tracer.enter(module, "", given)
-    traced = fx.GraphModule(module, tracer.trace(module, concrete_args=rest or None))
+    with traced_creators():
+        traced = fx.GraphModule(module, tracer.trace(module, concrete_args=rest or None))
     follow_changes(traced)
     index_unbound(traced)
     traced.graph.eliminate_dead_code()
