@@ -28,6 +28,14 @@ pub fn print(workspace: &Workspace, diagnostics: &[Diagnostic]) {
     }
 }
 
+/// Prints what is wrong with a place to standard error, where that is no diagnostic.
+pub fn error_at(workspace: &Workspace, message: &str, place: Place) {
+    let annotation = AnnotationKind::Primary.span(span(workspace, place));
+    let shown = snippet(workspace, place).annotation(annotation);
+    let report = [Level::ERROR.primary_title(message).element(shown)];
+    anstream::eprintln!("{}\n", Renderer::styled().render(&report));
+}
+
 fn report<'a>(workspace: &'a Workspace, diagnostic: &'a Diagnostic) -> Vec<Group<'a>> {
     let level = match diagnostic.severity {
         Severity::Error => Level::ERROR,

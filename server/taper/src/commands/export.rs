@@ -40,13 +40,24 @@ pub fn run(arguments: &Arguments) -> super::Result {
         return Ok(ExitCode::FAILURE);
     }
     let model = arguments.model.choose(&analysis)?;
-    let text = match arguments.to {
-        Language::Pytorch => translate::export::pytorch(&workspace, file, &options, model)?,
-        Language::Candle => translate::export::candle(&workspace, file, &options, model)?,
+    let exported = match arguments.to {
+        Language::Pytorch => translate::export::pytorch(&workspace, file, &options, model),
+        Language::Candle => translate::export::candle(&workspace, file, &options, model),
+    };
+    let text = match exported {
+        Ok(text) => text,
+        Err(error) => {
+            let node = error.node.ok_or(error.message.as_str())?;
+            report::error_at(&workspace, &error.message, workspace.place(node));
+            return Ok(ExitCode::FAILURE);
+        }
     };
     match &arguments.output {
-        Some(path) => std::fs::write(path, text)
-            .map_err(|error| format!("cannot write {}: {error}", path.display()))?,
+        Some(path) => {
+            std::fs::write(path, text)
+                .map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+            anstream::eprintln!("`{}` is in {}", model.name, path.display());
+        }
         None => anstream::print!("{text}"),
     }
     Ok(ExitCode::SUCCESS)

@@ -14,7 +14,7 @@ mod unit;
 
 use std::fmt;
 
-use analysis::{Model, Workspace};
+use analysis::{Model, NodeRef, Workspace};
 pub use candle::candle;
 pub use pytorch::pytorch;
 use smol_str::SmolStr;
@@ -30,22 +30,33 @@ const LINE: usize = 100;
 
 /// Why a model cannot be exported.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Error {
+pub struct Error {
+    /// One sentence in the user's words.
+    pub message: String,
+    /// What wrote the step that is the reason.
+    pub node: Option<NodeRef>,
+}
+
+impl Error {
+    fn refused(what: &str, reason: impl fmt::Display) -> Error {
+        Error { message: format!("`{what}` cannot be exported: {reason}"), node: None }
+    }
+
     /// A block states its cost and has no steps.
-    Opaque(String),
-    /// A layer has nothing of its kind there; with what it is for.
-    Layer(String, String),
+    fn opaque(block: &str) -> Error {
+        let reason = "it is counted by the rules it states and has no steps; give it steps";
+        Error::refused(block, reason)
+    }
+
+    /// The same error of a step, unless it is known already of which.
+    fn at(self, node: NodeRef) -> Error {
+        Error { node: self.node.or(Some(node)), ..self }
+    }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Error::Opaque(block) => write!(
-                f,
-                "`{block}` is counted by the rules it states and has no steps: give it steps, then it can be exported"
-            ),
-            Error::Layer(layer, reason) => write!(f, "`{layer}` cannot be exported: {reason}"),
-        }
+        f.write_str(&self.message)
     }
 }
 

@@ -63,64 +63,26 @@ pub(crate) struct Runs {
 }
 
 impl Runs {
-    /// Writes the model out at other sizes.
-    pub fn new(workspace: &Workspace, file: FileId, options: &Options, model: &Model) -> Runs {
-        // The model at other sizes; whether its steps are the same; `None` if it does not hold there.
-        let analysed = |sizes: &[u64]| -> Option<(Analysis, bool)> {
-            let mut options = options.clone();
-            let names = model.symbols.iter().map(|symbol| symbol.name.to_string());
-            options.set.extend(names.zip(sizes.iter().map(u64::to_string)));
-            let analysis = analyse(workspace, file, &options);
-            let other = analysis.model(&model.name)?;
-            let taken = other.symbols.iter().map(|symbol| symbol.size);
-            if !taken.eq(sizes.iter().copied()) {
-                return None;
-            }
-            let is_same = Comparison::default().parts(&model.part, &other.part);
-            Some((analysis, is_same))
-        };
-        let at = |sizes: &[u64]| -> Option<Analysis> {
-            analysed(sizes).filter(|(_, is_same)| *is_same).map(|(analysis, _)| analysis)
-        };
+    /// Writes the model out at other sizes of its symbols but for those that are fixed, by their numbers.
+    pub fn new(
+        workspace: &Workspace,
+        file: FileId,
+        options: &Options,
+        model: &Model,
+        fixed: &[usize],
+    ) -> Runs {
+        let other = Other { workspace, file, options, model };
         let shown: Vec<u64> = model.symbols.iter().map(|symbol| symbol.size).collect();
-        let holds = |index: usize, sizes: &[u64]| {
-            !sizes.is_empty()
-                && sizes.iter().all(|size| {
-                    let mut one = shown.clone();
-                    one[index] = *size;
-                    at(&one).is_some()
-                })
+        let sizes_of = |index: usize| match fixed.contains(&index) {
+            true => (Freedom::Fixed, Vec::new()),
+            false => other.sizes_of(&shown, index),
         };
-        let at_one = |index: usize, size: u64| {
-            let mut one = shown.clone();
-            one[index] = size;
-            let (analysis, is_same) = analysed(&one)?;
-            (!analysis.has_errors()).then_some(is_same)
-        };
-        let mut freedom = Vec::new();
-        let mut candidates: Vec<Vec<u64>> = Vec::new();
-        for (index, size) in shown.iter().copied().enumerate() {
-            let promised: Vec<u64> = model.other_sizes().iter().map(|run| run[index]).collect();
-            let multiples: Vec<u64> = (2..6).map(|times| size.saturating_mul(times)).collect();
-            // Near sizes alone do not tell `min(T, 512)` from `T`.
-            let larger = [(3, 7), (8, 13), (61, 3)]
-                .map(|(times, more)| size.saturating_mul(times).saturating_add(more));
-            let far = [&[size / 2 + 1][..], &larger[..]].concat();
-            let (kind, sizes) = if holds(index, &promised) {
-                match self::far(&far, |size| at_one(index, size)) {
-                    Some(more) => (Freedom::Any, [more, promised].concat()),
-                    None => (Freedom::Fixed, Vec::new()),
-                }
-            } else if holds(index, &multiples[..2]) {
-                (Freedom::Multiples, multiples)
-            } else {
-                (Freedom::Fixed, Vec::new())
-            };
-            freedom.push(kind);
-            candidates.push(sizes);
-        }
-        // Each symbol at another place of its list, so that no two vary alike.
-        let others = (0..7).filter_map(|run| {
+        let (freedom, candidates): (Vec<Freedom>, Vec<Vec<u64>>) =
+            (0..shown.len()).map(sizes_of).unzip();
+        // Each size of each symbol at least once; each symbol at another place of its list, so that no two
+        // vary alike.
+        let longest = candidates.iter().map(Vec::len).max().unwrap_or(0);
+        let others = (0..longest).filter_map(|run| {
             let sizes =
                 candidates.iter().zip(&shown).enumerate().map(
                     |(index, (sizes, shown))| match sizes.is_empty() {
@@ -129,7 +91,7 @@ impl Runs {
                     },
                 );
             let sizes: Vec<u64> = sizes.collect();
-            if sizes == shown { None } else { at(&sizes) }
+            if sizes == shown { None } else { other.same(&sizes) }
         });
         Runs { others: others.collect(), name: model.name.to_string(), freedom }
     }
@@ -141,18 +103,101 @@ impl Runs {
     }
 }
 
-/// Those of the sizes at which a model holds; `None` if its steps are others at one of them. `at` says
-/// whether they are the same, or that the model does not hold.
-fn far(sizes: &[u64], at: impl Fn(u64) -> Option<bool>) -> Option<Vec<u64>> {
-    let mut held = Vec::new();
-    for size in sizes {
-        match at(*size) {
-            Some(true) => held.push(*size),
-            Some(false) => return None,
-            None => {}
+/// What is written with as few symbols fixed as it can be: an argument that jumps as a size grows has no
+/// expression, and needs none where the size is the one shown. `count` is the number of symbols.
+///
+/// # Errors
+/// The first one, if there is one whatever is fixed.
+pub(crate) fn with_as_few_fixed<T, E>(
+    count: usize,
+    written: impl Fn(&[usize]) -> Result<T, E>,
+) -> Result<T, E> {
+    let first = match written(&[]) {
+        Ok(text) => return Ok(text),
+        Err(error) => error,
+    };
+    // Sets of the first few, and all.
+    let sets = (1..1usize << count.min(MANY))
+        .map(|set| -> Vec<usize> { (0..count).filter(|index| set >> index & 1 == 1).collect() });
+    let mut sets: Vec<Vec<usize>> = sets.chain([(0..count).collect()]).collect();
+    sets.sort_by_key(Vec::len);
+    sets.iter().find_map(|fixed| written(fixed).ok()).ok_or(first)
+}
+
+/// The most symbols of which all sets are tried.
+const MANY: usize = 4;
+
+/// A model at other sizes.
+struct Other<'o> {
+    workspace: &'o Workspace,
+    file: FileId,
+    options: &'o Options,
+    model: &'o Model,
+}
+
+impl Other<'_> {
+    /// What a symbol may be, and other sizes that it may have.
+    fn sizes_of(&self, shown: &[u64], index: usize) -> (Freedom, Vec<u64>) {
+        let size = shown[index];
+        let with = |size: u64| -> Vec<u64> {
+            let mut sizes = shown.to_vec();
+            sizes[index] = size;
+            sizes
+        };
+        let holds = |sizes: &[u64]| {
+            !sizes.is_empty() && sizes.iter().all(|size| self.same(&with(*size)).is_some())
+        };
+        let promised: Vec<u64> = self.model.other_sizes().iter().map(|run| run[index]).collect();
+        if holds(&promised) {
+            return match self.far(size, with) {
+                Some(far) => (Freedom::Any, [far, promised].concat()),
+                None => (Freedom::Fixed, Vec::new()),
+            };
+        }
+        let times: Vec<u64> = (2..6).map(|times| size.saturating_mul(times)).collect();
+        match holds(&times[..2]) {
+            true => (Freedom::Multiples, times),
+            false => (Freedom::Fixed, Vec::new()),
         }
     }
-    Some(held)
+
+    /// Those of some sizes far away at which the model holds; `None` if its steps are others at one of them.
+    /// Near sizes alone do not tell `min(T, 512)` from `T`.
+    fn far(&self, size: u64, with: impl Fn(u64) -> Vec<u64>) -> Option<Vec<u64>> {
+        let larger = [(3, 7), (8, 13), (61, 3)]
+            .map(|(times, more)| size.saturating_mul(times).saturating_add(more));
+        let mut held = Vec::new();
+        for size in [size / 2 + 1].into_iter().chain(larger) {
+            match self.at(&with(size)) {
+                Some((analysis, is_same)) if !analysis.has_errors() => {
+                    is_same.then_some(())?;
+                    held.push(size);
+                }
+                _ => {}
+            }
+        }
+        Some(held)
+    }
+
+    /// The model at other sizes if its steps are the same there.
+    fn same(&self, sizes: &[u64]) -> Option<Analysis> {
+        self.at(sizes).filter(|(_, is_same)| *is_same).map(|(analysis, _)| analysis)
+    }
+
+    /// The model at other sizes, and whether its steps are the same; `None` if it does not hold there.
+    fn at(&self, sizes: &[u64]) -> Option<(Analysis, bool)> {
+        let mut options = self.options.clone();
+        let names = self.model.symbols.iter().map(|symbol| symbol.name.to_string());
+        options.set.extend(names.zip(sizes.iter().map(u64::to_string)));
+        let analysis = analyse(self.workspace, self.file, &options);
+        let other = analysis.model(&self.model.name)?;
+        let taken = other.symbols.iter().map(|symbol| symbol.size);
+        if !taken.eq(sizes.iter().copied()) {
+            return None;
+        }
+        let is_same = Comparison::default().parts(&self.model.part, &other.part);
+        Some((analysis, is_same))
+    }
 }
 
 /// Whether two runs of a model have the same steps.

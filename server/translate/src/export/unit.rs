@@ -147,7 +147,7 @@ impl<'m> Units<'m> {
             return Ok(*known);
         }
         if shown.stated.as_ref().is_some_and(|stated| stated.opaque) {
-            return Err(Error::Opaque(shown.name.to_string()));
+            return Err(Error::opaque(&shown.name).at(shown.item));
         }
         let steps = AtSizes(part.0.iter().map(|part| &part.steps[..]).collect());
         let mut reads = HashMap::new();
@@ -386,8 +386,8 @@ impl<'b, 'm> Builder<'b, 'm> {
         }
         let is_computed = used.given.iter().any(|(_, from)| matches!(from, Source::Tensor(_)));
         if is_computed && !used.parameters.is_empty() {
-            let reason = "some of its parameters are its own and some are computed by steps".into();
-            return Err(Error::Layer(path.to_owned(), reason));
+            let reason = "some of its parameters are its own and some are computed by steps";
+            return Err(Error::refused(path, reason).at(shown.node));
         }
         if !used.is_module() || is_computed {
             let given = used.given.iter().map(|(name, from)| (name.clone(), self.source(from)));
@@ -444,8 +444,8 @@ impl<'b, 'm> Builder<'b, 'm> {
             self.unit.children.iter().find(|child| Some(&child.path[..]) == self.inside(path));
         let is_other = matches!(known.map(|child| &child.what), Some(ChildKind::Unit(known)) if *known != unit);
         if shown.reused && is_other {
-            let reason = "it is used again, and values inside one of its uses are read".into();
-            return Err(Error::Layer(path.to_owned(), reason));
+            let reason = "it is used again, and values inside one of its uses are read";
+            return Err(Error::refused(path, reason).at(shown.node));
         }
         let callee = match (shown.reused, self.inside(path).map(str::to_owned)) {
             (false, _) => Callee::Child(self.own(path, ChildKind::Unit(unit))),
@@ -465,9 +465,8 @@ impl<'b, 'm> Builder<'b, 'm> {
     fn group(&mut self, step: &LayerStep<'m>, path: String) -> Result<(), Error> {
         let shown = *step.shown();
         if shown.reused {
-            let reason =
-                "braces that are used again are not exported yet; make them a block".into();
-            return Err(Error::Layer(path, reason));
+            let reason = "braces that are used again are not exported yet; make them a block";
+            return Err(Error::refused(&path, reason).at(shown.node));
         }
         let mut inner = Builder::new(self.units, self.around, path.clone());
         // What flows in is the first thing that it takes.

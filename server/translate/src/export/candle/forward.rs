@@ -5,7 +5,7 @@ use super::{
     arguments::Used,
     functions::{self, lent, method, owned},
     modules::Run,
-    names, refused,
+    names,
 };
 use crate::{
     classes::UnitId,
@@ -224,7 +224,7 @@ impl<'w, 'u, 'm> Forward<'w, 'u, 'm> {
             let path = match &call.callee {
                 Callee::Child(child) => self.writer.units[self.id.0].children[*child].path.clone(),
                 Callee::Attribute(path, _) => path.clone(),
-                _ => return Err(refused(step.shown().kind(), OTHERS.to_owned())),
+                _ => return Err(Error::refused(step.shown().kind(), OTHERS).at(step.shown().node)),
             };
             let field = self.writer.access(self.id, &path)?;
             return self.module(call, &step, field);
@@ -232,7 +232,7 @@ impl<'w, 'u, 'm> Forward<'w, 'u, 'm> {
         let path = match &call.callee {
             Callee::Child(child) => self.writer.units[self.id.0].children[*child].path.clone(),
             Callee::Attribute(path, _) => path.clone(),
-            _ => return Err(refused("block", OTHERS.to_owned())),
+            _ => return Err(Error::refused("block", OTHERS)),
         };
         let field = self.writer.access(self.id, &path)?;
         let operands = self.operands(call)?;
@@ -248,7 +248,8 @@ impl<'w, 'u, 'm> Forward<'w, 'u, 'm> {
         field: Written,
     ) -> Result<Written, Error> {
         let kind = step.shown().kind();
-        let module = super::modules::module(step, "vb").map_err(|reason| refused(kind, reason))?;
+        let module = super::modules::module(step, "vb")
+            .map_err(|reason| Error::refused(kind, reason).at(step.shown().node))?;
         let mut operands: Vec<Template> = self.operands(call)?.iter().map(lent).collect();
         if kind == "MultiheadAttention" && operands.len() == 1 {
             operands = vec![operands[0].clone(); 3];
@@ -276,8 +277,10 @@ impl<'w, 'u, 'm> Forward<'w, 'u, 'm> {
         operands: Vec<Template>,
     ) -> Result<Template, Error> {
         let kind = step.shown().kind();
-        let used = Used::of(step).map_err(|reason| refused(kind, reason))?;
-        let rank = used.rank().map_err(|reason| refused(kind, reason))?;
+        let used =
+            Used::of(step).map_err(|reason| Error::refused(kind, reason).at(step.shown().node))?;
+        let rank =
+            used.rank().map_err(|reason| Error::refused(kind, reason).at(step.shown().node))?;
         if kind != "Linear" || (2..=4).contains(&rank) {
             return Ok(method(field, "forward", operands));
         }
@@ -321,8 +324,9 @@ impl<'w, 'u, 'm> Forward<'w, 'u, 'm> {
             Some(Template::text(found.text.replace("//", "/")))
         };
         let function =
-            functions::function(step, &operands, &given, device.as_deref(), &mut size_of)
-                .map_err(|reason| refused(step.shown().kind(), reason))?;
+            functions::function(step, &operands, &given, device.as_deref(), &mut size_of).map_err(
+                |reason| Error::refused(step.shown().kind(), reason).at(step.shown().node),
+            )?;
         let owner = call.labels.first().cloned().unwrap_or_default();
         let text = function.text.prefixed(&owner);
         for kept in wanted.into_iter().filter_map(|source| kept[source].as_ref()) {

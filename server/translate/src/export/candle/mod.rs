@@ -17,7 +17,7 @@ use crate::{
     export::{
         Error, class_name, doc, heights, indented, introduction,
         naming::Written as Text,
-        sizes::{Freedom, Runs},
+        sizes::{self, Freedom, Runs},
         unit::{Callee, Child, ChildKind, Input, LayerStep, Operand, Unit, Units, layer_of},
     },
     names::counted,
@@ -37,7 +37,13 @@ pub fn candle(
     options: &Options,
     model: &Model,
 ) -> Result<String, Error> {
-    let runs = Runs::new(workspace, file, options, model);
+    sizes::with_as_few_fixed(model.symbols.len(), |fixed| {
+        let runs = Runs::new(workspace, file, options, model, fixed);
+        written(workspace, model, &runs)
+    })
+}
+
+fn written(workspace: &Workspace, model: &Model, runs: &Runs) -> Result<String, Error> {
     let (units, root) = Units::of(workspace, runs.part(model))?;
     let mut writer = Writer {
         workspace,
@@ -101,10 +107,6 @@ fn varies() -> String {
     "an argument follows the sizes of the input in a way that has no expression here; write it with sizes of \
      the step's own input, or set the sizes that are meant"
         .to_owned()
-}
-
-fn refused(kind: &str, reason: String) -> Error {
-    Error::Layer(kind.to_owned(), reason)
 }
 
 /// Whether a layer is a module: it has parameters of its own.
@@ -239,7 +241,10 @@ impl<'m> Writer<'_, 'm> {
     }
 
     fn module(&self, step: &LayerStep<'m>, vb: &str) -> Result<Module, Error> {
-        modules::module(step, vb).map_err(|reason| refused(step.shown().kind(), reason))
+        modules::module(step, vb).map_err(|reason| {
+            let shown = step.shown();
+            Error::refused(shown.kind(), reason).at(shown.node)
+        })
     }
 
     fn type_of(&self, id: UnitId) -> String {
@@ -313,7 +318,7 @@ impl<'m> Writer<'_, 'm> {
                     }
                     false => {
                         let dtype = arguments::dtype(tensor.dtype)
-                            .map_err(|reason| refused(path, reason))?;
+                            .map_err(|reason| Error::refused(path, reason))?;
                         text.push("vb.get_with_hints_dtype(");
                         text.append(shape);
                         text.push(&format!(", \"{path}\", Default::default(), {dtype})?"));
@@ -396,7 +401,7 @@ impl<'m> Writer<'_, 'm> {
             .filter(|(_, child)| is_below(&child.path))
             .max_by_key(|(_, child)| child.path.len());
         let Some((index, child)) = found else {
-            return Err(refused(path, "nothing of that name is at hand".to_owned()));
+            return Err(Error::refused(path, "nothing of that name is at hand"));
         };
         let text = match self.form(id) {
             Form::Struct if self.listed(id).is_some() => {
@@ -417,7 +422,7 @@ impl<'m> Writer<'_, 'm> {
                     }
                     (kind, _) => {
                         let reason = format!("Candle's module does not show its `{rest}`");
-                        return Err(refused(kind, reason));
+                        return Err(Error::refused(kind, reason));
                     }
                 };
                 Ok(Text::lent(format!("{text}.{accessor}()")))

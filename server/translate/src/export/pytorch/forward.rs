@@ -286,7 +286,8 @@ impl<'w, 'u, 'm> Forward<'w, 'u, 'm> {
             Some(Template::text(found.text))
         };
         let kind = step.shown().kind().to_owned();
-        let refused = |reason| Error::Layer(kind, reason);
+        let node = step.shown().node;
+        let refused = |reason: String| Error::refused(&kind, reason).at(node);
         let mut function =
             functions::function(step, &operands, &given, device, &mut size_of).map_err(refused)?;
         let owner = call.labels.first().cloned().unwrap_or_default();

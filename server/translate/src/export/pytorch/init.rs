@@ -92,7 +92,8 @@ impl<'m> Writer<'_, 'm> {
             return Ok(module.constructor);
         }
         let kind = step.shown().kind().to_owned();
-        let no_module = || Error::Layer(kind.clone(), "PyTorch has no module of its kind".into());
+        let no_module =
+            || Error::refused(&kind, "PyTorch has no module of its kind").at(step.shown().node);
         let function = functions::in_sequence(step).ok_or_else(no_module)?;
         self.needed.extend(function.helper);
         self.needed.insert("Lambda");

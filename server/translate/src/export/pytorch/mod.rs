@@ -17,7 +17,7 @@ use crate::{
     classes::{Class, Classes, UnitId, Written},
     export::{
         Error, class_name, doc, heights, indented, introduction,
-        sizes::{Freedom, Runs},
+        sizes::{self, Freedom, Runs},
         unit::{Callee, Child, ChildKind, Input, Operand, Unit, Units, layer_of},
     },
     template::Template,
@@ -36,7 +36,13 @@ pub fn pytorch(
     options: &Options,
     model: &Model,
 ) -> Result<String, Error> {
-    let runs = Runs::new(workspace, file, options, model);
+    sizes::with_as_few_fixed(model.symbols.len(), |fixed| {
+        let runs = Runs::new(workspace, file, options, model, fixed);
+        written(workspace, model, &runs)
+    })
+}
+
+fn written(workspace: &Workspace, model: &Model, runs: &Runs) -> Result<String, Error> {
     let (units, root) = Units::of(workspace, runs.part(model))?;
     let mut writer = Writer {
         workspace,
@@ -97,8 +103,8 @@ impl<'m> Writer<'_, 'm> {
             let paths = unit.children.iter().map(|child| &child.path);
             if let Some(path) = paths.into_iter().find(|path| !names::can_be_owned(path)) {
                 let reason =
-                    "every PyTorch module has something of that name; give it another label".into();
-                return Err(Error::Layer(path.clone(), reason));
+                    "every PyTorch module has something of that name; give it another label";
+                return Err(Error::refused(path, reason));
             }
             let keys: Vec<&str> = unit.children.iter().map(|child| child.path.as_str()).collect();
             let numbered = are_numbers(&keys);
