@@ -30,6 +30,18 @@ fn exported_examples() {
     }
 }
 
+/// Windows that are larger than the picture are not shifted: there is no expression for that.
+#[test]
+fn a_size_at_which_an_argument_jumps_is_fixed() {
+    let (workspace, file) = files::load("examples/swin_t.taper");
+    let set = ["H", "W"].map(|name| (name.to_owned(), "256".to_owned())).to_vec();
+    let options = Options { set, ..Options::default() };
+    let analysis = analysis::analyse(&workspace, file, &options);
+    let text = export::pytorch(&workspace, file, &options, &analysis.models[0]).expect("a module");
+    assert!(text.contains("Sizes that may be any that the model promises: N.\n"), "{text}");
+    assert!(text.contains("These steps are those of H = 256, W = 256 only."), "{text}");
+}
+
 /// Every layer of the catalogue is something in PyTorch.
 #[test]
 fn every_layer_is_exported() {

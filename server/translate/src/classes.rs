@@ -110,7 +110,9 @@ impl Classes {
                 param_of.push(None);
                 continue;
             }
-            let known = params.iter().position(|(_, known)| *known == values);
+            let known = params
+                .iter()
+                .position(|(name, known)| *known == values && may_be_one(name, &hole.name));
             let param = known.unwrap_or_else(|| {
                 let name = free_name(&hole.name, &params, &first.taken);
                 params.push((name, values));
@@ -156,6 +158,25 @@ impl Classes {
         self.names.insert(name.clone());
         name
     }
+}
+
+/// Settings that mean something else than any other number, even where they are equal.
+const SETTINGS: &[&str] =
+    &["stride", "padding", "dilation", "groups", "kernel_size", "depth", "start"];
+
+/// Whether two numbers that are equal in all uses may be one parameter: `out_channels` of a convolution and
+/// `num_features` of what follows, but no `stride` and `padding`.
+fn may_be_one(param: &str, hole: &str) -> bool {
+    let own = |name: &str| -> String {
+        let own = name.rsplit('.').next().unwrap_or(name);
+        own.trim_end_matches(|letter: char| letter.is_ascii_digit()).to_owned()
+    };
+    let (param, hole) = (own(param), own(hole));
+    let is_setting = |name: &str| {
+        SETTINGS.iter().any(|setting| name == *setting || name.ends_with(&format!("_{setting}")))
+    };
+    let are_settings = is_setting(&param) || is_setting(&hole);
+    !are_settings || param.ends_with(&hole) || hole.ends_with(&param)
 }
 
 /// A name that no parameter has yet. The part before the last dot tells two of one name apart.
