@@ -28,7 +28,7 @@ def export(file, model, path, *arguments):
 
 def models():
     """Files and architectures, each with the name of a model."""
-    for file in sorted(Path("examples").glob("*.taper")):
+    for file in [*sorted(Path("examples").glob("*.taper")), Path("tests/translate/structures.taper")]:
         for model in re.findall(r"^model (\w+)", file.read_text(), re.MULTILINE):
             yield str(file), model
     page = Path("docs/architectures.md").read_text()

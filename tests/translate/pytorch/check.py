@@ -224,7 +224,7 @@ def small_cases():
 
 def models():
     """Files and architectures, each with the name of a model."""
-    for file in sorted(Path("examples").glob("*.taper")):
+    for file in [*sorted(Path("examples").glob("*.taper")), Path("tests/translate/structures.taper")]:
         for model in re.findall(r"^model (\w+)", file.read_text(), re.MULTILINE):
             yield file, model
     yield "examples/llama3_8b/config.json", "LlamaForCausalLM"

@@ -5,7 +5,6 @@ Its parameters have the names of the Taper model's, so the same checkpoints load
 Sizes that may be any that the model promises: N, H, W.
 """
 
-import torch
 from torch import nn
 
 

@@ -231,7 +231,9 @@ impl<'m> Writer<'_, 'm> {
             text.append(made);
             return text;
         }
-        if containers.iter().any(|container| container == before) && !before.is_empty() {
+        let is_in_container =
+            containers.iter().any(|container| container == before) && !before.is_empty();
+        if is_in_container && !is_parameter {
             text.push(&format!("[\"{last}\"] = "));
             text.append(made);
             return text;
@@ -283,8 +285,13 @@ impl<'m> Writer<'_, 'm> {
         let mut text = owner.to_owned();
         let segments: Vec<&str> = attribute.split('.').collect();
         for (index, segment) in segments.iter().enumerate() {
+            let is_tensor =
+                matches!(child.what, ChildKind::Tensor(_)) && index + 1 == segments.len();
             text = if names::is_identifier(segment) {
                 format!("{text}.{segment}")
+            } else if is_tensor {
+                // A number is no attribute, and a tensor is no item of a container.
+                format!("getattr({text}, \"{segment}\")")
             } else if index > 0 {
                 format!("{text}[\"{segment}\"]")
             } else if form == Form::Module {

@@ -324,7 +324,9 @@ impl<'m> Writer<'_, 'm> {
         if !text.ends_with("\n\n") {
             text.push('\n');
         }
-        text.push_str("import torch\n");
+        if all.contains("torch.") {
+            text.push_str("import torch\n");
+        }
         if all.contains("F.") {
             text.push_str("import torch.nn.functional as F\n");
         }
