@@ -4,19 +4,15 @@ use std::any::Any;
 
 use layers::{
     Shape,
-    operators::{Arithmetic, Index, IndexItem, Operator},
+    operators::{Arithmetic, Index},
 };
 
 use super::{
-    arguments::{SizeOf, Used, dtype, float, from_front, rust_float, tuple, whole},
+    arguments::{SizeOf, Used, float, from_front, tuple, whole},
     varies,
 };
 use crate::{
-    export::{
-        naming::Written,
-        sizes::AtSizes,
-        unit::{LayerStep, layer_of},
-    },
+    export::{naming::Written, sizes::AtSizes, unit::LayerStep},
     template::Template,
 };
 
@@ -67,26 +63,26 @@ pub(super) fn lent(operand: &Written) -> Template {
     text
 }
 
-struct Writer<'w, 'm> {
-    used: Used<'m>,
-    operands: &'w [Written],
-    device: Option<&'w str>,
-    size_of: &'w mut SizeOf<'w>,
+pub(super) struct Writer<'w, 'm> {
+    pub used: Used<'m>,
+    pub operands: &'w [Written],
+    pub device: Option<&'w str>,
+    pub size_of: &'w mut SizeOf<'w>,
 }
 
-type Found = Result<Function, String>;
+pub(super) type Found = Result<Function, String>;
 
-fn plain(text: Template) -> Found {
+pub(super) fn plain(text: Template) -> Found {
     Ok(Function { text, is_lent: false, helper: None })
 }
 
 impl Writer<'_, '_> {
-    fn first(&self) -> Result<&Written, String> {
+    pub(super) fn first(&self) -> Result<&Written, String> {
         self.operands.first().ok_or_else(|| "it takes no tensor".to_owned())
     }
 
     /// `x.name(arguments)?`
-    fn method(&self, name: &str, arguments: Vec<Template>) -> Found {
+    pub(super) fn method(&self, name: &str, arguments: Vec<Template>) -> Found {
         plain(method(self.first()?.text.clone(), name, arguments))
     }
 
@@ -97,7 +93,7 @@ impl Writer<'_, '_> {
     }
 
     /// `name(&x, &y, arguments)?`
-    fn called(&self, name: &str, arguments: Vec<Template>) -> Template {
+    pub(super) fn called(&self, name: &str, arguments: Vec<Template>) -> Template {
         let mut text = Template::text(format!("{name}("));
         let operands = self.operands.iter().map(lent);
         text.append(Template::joined(operands.chain(arguments), ", "));
@@ -105,12 +101,12 @@ impl Writer<'_, '_> {
         text
     }
 
-    fn helped(&self, name: &'static str, arguments: Vec<Template>) -> Found {
+    pub(super) fn helped(&self, name: &'static str, arguments: Vec<Template>) -> Found {
         Ok(Function { text: self.called(name, arguments), is_lent: false, helper: Some(name) })
     }
 
     /// A size: a number, or an expression of sizes that are at hand.
-    fn size(&mut self, name: &str, values: &AtSizes<u64>) -> Result<Template, String> {
+    pub(super) fn size(&mut self, name: &str, values: &AtSizes<u64>) -> Result<Template, String> {
         if values.is_constant() {
             return Ok(whole(name, values.shown()));
         }
@@ -119,7 +115,7 @@ impl Writer<'_, '_> {
     }
 
     /// The sizes of a shape; Candle finds one itself.
-    fn sizes(
+    pub(super) fn sizes(
         &mut self,
         shapes: &AtSizes<Shape>,
         may_leave_out: bool,
@@ -141,13 +137,13 @@ impl Writer<'_, '_> {
     }
 
     /// `x.reshape((n, c))?`, to the shape of the output.
-    fn reshaped(&mut self) -> Found {
+    pub(super) fn reshaped(&mut self) -> Found {
         let shapes = self.used.output(0);
         let sizes = self.sizes(&shapes, true)?;
         self.method("reshape", vec![tuple(sizes)])
     }
 
-    fn numbers(dims: &[usize]) -> Template {
+    pub(super) fn numbers(dims: &[usize]) -> Template {
         let is_one = dims.len() == 1;
         let texts = dims.iter().map(|dim| Template::text(dim.to_string()));
         if is_one { Template::joined(texts, "") } else { tuple(texts.collect()) }
@@ -343,7 +339,7 @@ impl Writer<'_, '_> {
         }
     }
 
-    fn unchanged(&self) -> Found {
+    pub(super) fn unchanged(&self) -> Found {
         let operand = self.first()?;
         Ok(Function { text: operand.text.clone(), is_lent: operand.is_lent, helper: None })
     }
@@ -484,457 +480,6 @@ impl Writer<'_, '_> {
         plain(method(method(squares, name, vec![dims]), "sqrt", Vec::new()))
     }
 
-    fn attention(&mut self) -> Found {
-        let mut fields = Vec::new();
-        let mut field = |name: &str, value: Template| {
-            let mut text = Template::text(format!("{name}: "));
-            text.append(value);
-            fields.push(text);
-        };
-        let some = |value: Template| {
-            let mut text = Template::text("Some(");
-            text.append(value);
-            text.push(")");
-            text
-        };
-        let mut operands = self.operands.to_vec();
-        let sinks = if self.used.is_on("sinks") { operands.pop() } else { None };
-        if let [_, _, _, bias] = &operands[..] {
-            if !self.used.input(3)?.dtype.is_float() {
-                return Err("its mask is no number to be added".to_owned());
-            }
-            field("bias", some(lent(bias)));
-        }
-        if self.used.is_on("is_causal") {
-            field("is_causal", Template::text("true"));
-        }
-        if self.used.has("scale") {
-            field("scale", some(float("scale", self.used.float("scale")?)));
-        }
-        if self.used.has("window") {
-            field("window", some(whole("window", self.used.int("window")?)));
-        }
-        if self.used.has("softcap") {
-            field("softcap", some(float("softcap", self.used.float("softcap")?)));
-        }
-        if let Some(sinks) = &sinks {
-            field("sinks", some(lent(sinks)));
-        }
-        let options = match fields.is_empty() {
-            true => Template::text("AttentionOptions::default()"),
-            false => {
-                fields.push(Template::text("..Default::default()"));
-                let mut text = Template::text("AttentionOptions { ");
-                text.append(Template::joined(fields, ", "));
-                text.push(" }");
-                text
-            }
-        };
-        let mut text = Template::text("attention(");
-        let operands = operands[..3].iter().map(lent);
-        text.append(Template::joined(operands.chain([options]), ", "));
-        text.push(")?");
-        Ok(Function { text, is_lent: false, helper: Some("attention") })
-    }
-
-    fn rotary_embedding(&mut self) -> Found {
-        let kind = self.used.text("rope_type")?;
-        let scaling = match kind.as_str() {
-            "default" => Template::text("RopeScaling::None"),
-            "linear" => {
-                let mut text = Template::text("RopeScaling::Linear { factor: ");
-                text.append(float("factor", self.used.float("factor")?));
-                text.push(" }");
-                text
-            }
-            "llama3" => {
-                self.scaling("Llama3", &["factor", "low_freq_factor", "high_freq_factor"])?
-            }
-            "yarn" => {
-                let mut text = self.scaling("Yarn", &["factor", "beta_fast", "beta_slow"])?;
-                let end =
-                    format!(", truncate: {}, attention_factor: ", self.used.is_on("truncate"));
-                text = Template::text(text.plain().trim_end_matches(" }").to_owned() + &end);
-                match self.used.has("attention_factor") {
-                    true => {
-                        text.push("Some(");
-                        text.append(float(
-                            "attention_factor",
-                            self.used.float("attention_factor")?,
-                        ));
-                        text.push(")");
-                    }
-                    false => text.push("None"),
-                }
-                text.push(" }");
-                text
-            }
-            _ => return Err("these rotary angles depend on the sequence".to_owned()),
-        };
-        let arguments = vec![
-            float("theta", self.used.float("theta")?),
-            Template::text(self.used.is_on("interleaved").to_string()),
-            whole("offset", self.used.int("offset")?),
-            scaling,
-        ];
-        self.helped("rotary_embedding", arguments)
-    }
-
-    /// `RopeScaling::Llama3 { factor: 8.0, … }`
-    fn scaling(&self, name: &str, fields: &[&str]) -> Result<Template, String> {
-        let mut text = Template::text(format!("RopeScaling::{name} {{ "));
-        for field in fields {
-            text.push(&format!("{field}: "));
-            text.append(float(field, self.used.float(field)?));
-            text.push(", ");
-        }
-        text.push("original_length: ");
-        text.append(float("original_length", self.used.float("original_max_position_embeddings")?));
-        text.push(" }");
-        Ok(text)
-    }
-
-    fn relative_position_buckets(&mut self) -> Found {
-        let shapes = self.used.output(0);
-        let (rows, columns) = (shapes.map(|shape| shape[0]), shapes.map(|shape| shape[1]));
-        let device = self.device.ok_or("no tensor is at hand, whose device it could use")?;
-        let arguments = vec![
-            self.size("query_length", &rows)?,
-            self.size("key_length", &columns)?,
-            Template::text(self.used.is_on("bidirectional").to_string()),
-            whole("num_buckets", self.used.int("num_buckets")?),
-            whole("max_distance", self.used.int("max_distance")?),
-            Template::text(format!("{device}.device()")),
-        ];
-        self.helped("relative_position_buckets", arguments)
-    }
-
-    fn interpolate(&mut self) -> Found {
-        let kind = self.used.layer.kind;
-        let mode = match kind {
-            "UpsamplingNearest2d" => "nearest".to_owned(),
-            "UpsamplingBilinear2d" => "bilinear".to_owned(),
-            _ => self.used.text("mode")?,
-        };
-        if self.used.rank()? != 4 || self.used.is_on("antialias") {
-            return Err("Candle resizes pictures only, without antialiasing".to_owned());
-        }
-        let aligns = kind == "UpsamplingBilinear2d" || self.used.is_on("align_corners");
-        let shapes = self.used.output(0);
-        let mut sizes = vec![
-            self.size("height", &shapes.map(|shape| shape[2]))?,
-            self.size("width", &shapes.map(|shape| shape[3]))?,
-        ];
-        match mode.as_str() {
-            "nearest" => self.method("upsample_nearest2d", sizes),
-            "bilinear" => {
-                sizes.push(Template::text(aligns.to_string()));
-                self.method("upsample_bilinear2d", sizes)
-            }
-            other => Err(format!("Candle has no `{other}`")),
-        }
-    }
-
-    fn pool(&mut self) -> Found {
-        let is_max = self.used.layer.kind == "MaxPool2d";
-        if self.used.rank()? != 4 {
-            return Err("Candle's pools take batches only".to_owned());
-        }
-        let kernel = self.used.per_axis::<2>("kernel_size")?;
-        let stride = if self.used.has("stride") { self.used.per_axis("stride")? } else { kernel };
-        let padding = self.used.per_axis::<2>("padding")?;
-        if is_max && self.used.per_axis::<2>("dilation")? != [1, 1] {
-            return Err("Candle's pools have no dilation".to_owned());
-        }
-        if !is_max && self.used.has("divisor_override") {
-            return Err("Candle's pools divide by the number of elements".to_owned());
-        }
-        let pair = |name: &'static str, [height, width]: [i64; 2]| match height == width {
-            true => whole(name, height),
-            false => tuple([height, width].map(|size| whole(name, size)).to_vec()),
-        };
-        let is_plain = padding == [0, 0] && !self.used.is_on("ceil_mode");
-        let name = if is_max { "max_pool2d" } else { "avg_pool2d" };
-        if is_plain && kernel == stride {
-            return self.method(name, vec![pair("kernel_size", kernel)]);
-        }
-        if is_plain {
-            let sizes = vec![pair("kernel_size", kernel), pair("stride", stride)];
-            return self.method(&format!("{name}_with_stride"), sizes);
-        }
-        let both = |name: &'static str, sizes: [i64; 2]| {
-            tuple(sizes.map(|size| whole(name, size)).to_vec())
-        };
-        let mut arguments = vec![
-            both("kernel_size", kernel),
-            both("stride", stride),
-            both("padding", padding),
-            Template::text(self.used.is_on("ceil_mode").to_string()),
-        ];
-        if is_max {
-            return self.helped("max_pool2d", arguments);
-        }
-        arguments.push(Template::text(self.used.is_on("count_include_pad").to_string()));
-        self.helped("avg_pool2d", arguments)
-    }
-
-    fn adaptive_pool(&mut self) -> Found {
-        let is_max = self.used.layer.kind == "AdaptiveMaxPool2d";
-        let rank = self.used.rank()?;
-        let shapes = self.used.output(0);
-        let sizes = [rank - 2, rank - 1].map(|dim| shapes.map(|shape| shape[dim]));
-        let is_one = sizes.iter().all(|size| size.is_constant() && *size.shown() == 1);
-        if is_one && is_max {
-            let rows = self.method("max_keepdim", vec![(rank - 1).to_string().into()])?;
-            return plain(method(rows.text, "max_keepdim", vec![(rank - 2).to_string().into()]));
-        }
-        if is_one {
-            return self.method("mean_keepdim", vec![Self::numbers(&[rank - 2, rank - 1])]);
-        }
-        if is_max {
-            return Err("Candle has no adaptive pool of more than one".to_owned());
-        }
-        let [height, width] = sizes;
-        let arguments = vec![self.size("height", &height)?, self.size("width", &width)?];
-        self.helped("adaptive_avg_pool2d", arguments)
-    }
-
-    /// An operand as a number of the output's kind.
-    fn converted(&self, place: usize) -> Result<Written, String> {
-        let operand = &self.operands[place];
-        let (own, wanted) = (self.used.input(place)?.dtype, self.used.output_dtype());
-        if own == wanted {
-            return Ok(operand.clone());
-        }
-        // The dtype of the other operand, which may be another one where the module is used.
-        let inputs = self.used.step.shown().inputs.iter().enumerate();
-        let other =
-            inputs.filter(|(_, input)| input.ty.dtype == wanted).map(|(other, _)| other).next();
-        let to = match other {
-            Some(other) => {
-                let mut text = self.operands[other].text.clone();
-                text.push(".dtype()");
-                text
-            }
-            None => Template::text(dtype(wanted)?),
-        };
-        let text = method(operand.text.clone(), "to_dtype", vec![to]);
-        Ok(Written::simple(text))
-    }
-
-    fn arithmetic(&mut self, arithmetic: &Arithmetic) -> Found {
-        if let Some(number) = arithmetic.number {
-            return self.with_number(arithmetic.operator, number.is_first);
-        }
-        if arithmetic.operator == Operator::Neg {
-            return self.method("neg", Vec::new());
-        }
-        if arithmetic.operator == Operator::MatMul {
-            return self.matmul();
-        }
-        let (left, right) = (self.converted(0)?, self.converted(1)?);
-        let shapes = |place: usize| self.used.step.map(|step| step.inputs[place].ty.shape.clone());
-        let is_same = shapes(0) == shapes(1);
-        let symbol = arithmetic.operator.symbol();
-        if arithmetic.operator == Operator::Pow {
-            return plain(method(left.text.clone(), "broadcast_pow", vec![lent(&right)]));
-        }
-        if is_same {
-            let mut text = Template::text("(");
-            text.append(Template::joined([lent(&left), lent(&right)], &format!(" {symbol} ")));
-            text.push(")?");
-            return plain(text);
-        }
-        let name = match arithmetic.operator {
-            Operator::Add => "broadcast_add",
-            Operator::Sub => "broadcast_sub",
-            Operator::Mul => "broadcast_mul",
-            _ => "broadcast_div",
-        };
-        plain(method(left.text.clone(), name, vec![lent(&right)]))
-    }
-
-    fn matmul(&mut self) -> Found {
-        let ranks = [self.used.input(0)?.shape.len(), self.used.input(1)?.shape.len()];
-        if ranks.contains(&1) {
-            return Err(
-                "Candle multiplies matrices only; give the vector a dimension of one".to_owned()
-            );
-        }
-        let right = &self.operands[1];
-        let leading = |place: usize| {
-            self.used.step.map(|step| {
-                let shape = &step.inputs[place].ty.shape;
-                shape[..shape.len() - 2].to_vec()
-            })
-        };
-        let name = if leading(0) == leading(1) { "matmul" } else { "broadcast_matmul" };
-        plain(method(self.operands[0].text.clone(), name, vec![lent(right)]))
-    }
-
-    fn with_number(&mut self, operator: Operator, is_first: bool) -> Found {
-        let values: Option<_> = self
-            .used
-            .step
-            .0
-            .iter()
-            .map(|step| {
-                let layer: &dyn Any = &*layer_of(step)?.layer;
-                Some(layer.downcast_ref::<Arithmetic>()?.number?.value)
-            })
-            .collect();
-        let values = AtSizes(values.ok_or_else(varies)?);
-        let number = match values.is_constant() {
-            true => float("factor", *values.shown()),
-            false => {
-                let whole =
-                    values.0.iter().map(|value| (value.fract() == 0.0).then_some(*value as i64));
-                let whole: Option<_> = whole.collect();
-                let size = whole.and_then(|whole| (self.size_of)(&AtSizes(whole)));
-                let mut text = Template::text("(");
-                text.append(size.ok_or_else(varies)?);
-                text.push(") as f64");
-                text
-            }
-        };
-        let mut operand = self.first()?.clone();
-        let (own, wanted) = (self.used.input(0)?.dtype, self.used.output_dtype());
-        if own != wanted {
-            let text = method(operand.text, "to_dtype", vec![dtype(wanted)?.into()]);
-            operand = Written::simple(text);
-        }
-        if operator == Operator::Pow && !is_first {
-            return plain(match *values.shown() {
-                2.0 if values.is_constant() => method(operand.text, "sqr", Vec::new()),
-                _ => method(operand.text, "powf", vec![number]),
-            });
-        }
-        if operator == Operator::Pow {
-            // b ** x is e ** (x * ln b).
-            let base = rust_float(values.shown().ln());
-            let mut text = Template::text("(");
-            text.append(lent(&operand));
-            text.push(&format!(" * {base})?"));
-            return plain(method(text, "exp", Vec::new()));
-        }
-        let symbol = operator.symbol();
-        let sides = if is_first { [number, lent(&operand)] } else { [lent(&operand), number] };
-        let mut text = Template::text("(");
-        text.append(Template::joined(sides, &format!(" {symbol} ")));
-        text.push(")?");
-        plain(text)
-    }
-
-    fn index(&mut self, index: &Index) -> Found {
-        let steps = self.used.step.clone();
-        let item = |place: usize| -> Result<AtSizes<IndexItem>, String> {
-            let items: Option<_> = steps
-                .0
-                .iter()
-                .map(|step| {
-                    let layer: &dyn Any = &*layer_of(step)?.layer;
-                    layer.downcast_ref::<Index>()?.0.get(place).copied()
-                })
-                .collect();
-            Ok(AtSizes(items.ok_or_else(varies)?))
-        };
-        let shapes = steps.map(|step| step.inputs[0].ty.shape.clone());
-        let rank = shapes.shown().len();
-        let taken =
-            index.0.iter().filter(|item| !matches!(item, IndexItem::NewAxis | IndexItem::Rest));
-        let (taken, index_count) = (taken.count(), index.0.len());
-        let mut text = self.first()?.text.clone();
-        let mut is_view = false;
-        // The dimension of the input that comes next, and that of what has been made of it.
-        let (mut from, mut to) = (0, 0);
-        for (place, shown) in index.0.iter().enumerate() {
-            match shown {
-                IndexItem::NewAxis => {
-                    text = method(text, "unsqueeze", vec![to.to_string().into()]);
-                    to += 1;
-                }
-                IndexItem::Rest => {
-                    from += rank - taken;
-                    to += rank - taken;
-                }
-                IndexItem::Tensor => {
-                    let index = self.operands.get(1).ok_or_else(varies)?;
-                    let ranks = self.used.input(1)?.shape.len();
-                    let list = match ranks {
-                        1 => lent(index),
-                        _ => {
-                            let mut list = Template::text("&");
-                            list.append(method(index.text.clone(), "flatten_all", Vec::new()));
-                            list
-                        }
-                    };
-                    text = method(text, "index_select", vec![list, to.to_string().into()]);
-                    if ranks != 1 {
-                        if place + 1 != index_count {
-                            return Err("a table of places comes last here".to_owned());
-                        }
-                        let shapes = self.used.output(0);
-                        let sizes = self.sizes(&shapes, true)?;
-                        text = method(text, "reshape", vec![tuple(sizes)]);
-                    }
-                    (from, to) = (from + 1, to + 1);
-                }
-                IndexItem::At(_) => {
-                    let all = item(place)?;
-                    let places = all.0.iter().zip(&shapes.0).map(|(item, shape)| match item {
-                        IndexItem::At(at) => from_end(*at, shape[from]),
-                        _ => None,
-                    });
-                    let places: Option<_> = places.collect();
-                    let at = self.size("index", &AtSizes(places.ok_or_else(varies)?))?;
-                    text = method(text, "get_on_dim", vec![to.to_string().into(), at]);
-                    is_view |= to > 0;
-                    from += 1;
-                }
-                IndexItem::Slice(_, _, step) => {
-                    let all = item(place)?;
-                    let bounds = all.0.iter().zip(&shapes.0).map(|(item, shape)| match item {
-                        IndexItem::Slice(start, stop, step) => {
-                            slice_bounds(*start, *stop, *step, shape[from])
-                        }
-                        _ => None,
-                    });
-                    let bounds: Option<Vec<(u64, u64)>> = bounds.collect();
-                    let bounds = bounds.ok_or_else(varies)?;
-                    let starts = AtSizes(bounds.iter().map(|(start, _)| *start).collect());
-                    let lengths = AtSizes(bounds.iter().map(|(_, length)| *length).collect());
-                    let is_all = bounds
-                        .iter()
-                        .zip(&shapes.0)
-                        .all(|(bounds, shape)| *bounds == (0, shape[from]));
-                    if !is_all {
-                        let (start, length) =
-                            (self.size("start", &starts)?, self.size("length", &lengths)?);
-                        text = if *step == 1 {
-                            is_view |= to > 0;
-                            method(text, "narrow", vec![to.to_string().into(), start, length])
-                        } else {
-                            let mut every = Template::text("every(&");
-                            every.append(text);
-                            every.push(&format!(", {to}, "));
-                            every.append(Template::joined([start, length], ", "));
-                            every.push(&format!(", {step})?"));
-                            every
-                        };
-                    }
-                    (from, to) = (from + 1, to + 1);
-                }
-            }
-        }
-        let helper = text.plain().contains("every(&").then_some("every");
-        if is_view {
-            text = method(text, "contiguous", Vec::new());
-        }
-        let operand = self.first()?;
-        let is_lent = text == operand.text && operand.is_lent;
-        Ok(Function { text, is_lent, helper })
-    }
-
     /// Layers whose parameters are tensors that are given.
     fn with_parameters(&mut self, given: &[(String, Written)]) -> Found {
         let tensor = |name: &str| given.iter().find(|(known, _)| known == name).map(|(_, one)| one);
@@ -999,18 +544,4 @@ pub(super) fn method(mut operand: Template, name: &str, arguments: Vec<Template>
     operand.append(Template::joined(arguments, ", "));
     operand.push(")?");
     operand
-}
-
-/// A place counted from the front.
-fn from_end(at: i64, size: u64) -> Option<u64> {
-    if at < 0 { size.checked_sub(at.unsigned_abs()) } else { u64::try_from(at).ok() }
-}
-
-/// The start of a slice, and how many elements it has.
-fn slice_bounds(start: Option<i64>, stop: Option<i64>, step: i64, size: u64) -> Option<(u64, u64)> {
-    let bound = |at: i64| from_end(at, size).unwrap_or(0).min(size);
-    let start = start.map_or(0, bound);
-    let stop = stop.map_or(size, bound).max(start);
-    let step = u64::try_from(step).ok().filter(|step| *step > 0)?;
-    Some((start, (stop - start).div_ceil(step)))
 }

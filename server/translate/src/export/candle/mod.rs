@@ -5,6 +5,9 @@ mod forward;
 mod functions;
 mod modules;
 mod names;
+mod operators;
+mod pictures;
+mod sequences;
 
 use std::collections::{BTreeSet, HashMap};
 
