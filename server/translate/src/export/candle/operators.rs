@@ -1,7 +1,8 @@
 //! Arithmetic, matrix products and indexing as operations on Candle's tensors.
 
-use std::any::Any;
+use std::{any::Any, sync::Arc};
 
+use analysis::Step;
 use layers::operators::{Arithmetic, Index, IndexItem, Operator};
 
 use super::{
@@ -142,113 +143,148 @@ impl Writer<'_, '_> {
     }
 
     pub(super) fn index(&mut self, index: &Index) -> Found {
-        let steps = self.used.step.clone();
-        let item = |place: usize| -> Result<AtSizes<IndexItem>, String> {
-            let items: Option<_> = steps
-                .0
-                .iter()
-                .map(|step| {
-                    let layer: &dyn Any = &*layer_of(step)?.layer;
-                    layer.downcast_ref::<Index>()?.0.get(place).copied()
-                })
-                .collect();
-            Ok(AtSizes(items.ok_or_else(varies)?))
-        };
-        let shapes = steps.map(|step| step.inputs[0].ty.shape.clone());
-        let rank = shapes.shown().len();
-        let taken =
-            index.0.iter().filter(|item| !matches!(item, IndexItem::NewAxis | IndexItem::Rest));
-        let (taken, index_count) = (taken.count(), index.0.len());
-        let mut text = self.first()?.text.clone();
-        let mut is_view = false;
-        // The dimension of the input that comes next, and that of what has been made of it.
-        let (mut from, mut to) = (0, 0);
-        for (place, shown) in index.0.iter().enumerate() {
-            match shown {
+        let is_taken = |item: &&IndexItem| !matches!(item, IndexItem::NewAxis | IndexItem::Rest);
+        let rest = self.used.rank()? - index.0.iter().filter(is_taken).count();
+        let mut view = View { text: self.first()?.text.clone(), from: 0, to: 0, is_cut: false };
+        for (place, item) in index.0.iter().enumerate() {
+            match item {
                 IndexItem::NewAxis => {
-                    text = method(text, "unsqueeze", vec![to.to_string().into()]);
-                    to += 1;
+                    view.text = method(view.text, "unsqueeze", vec![view.to.to_string().into()]);
+                    view.to += 1;
                 }
-                IndexItem::Rest => {
-                    from += rank - taken;
-                    to += rank - taken;
-                }
-                IndexItem::Tensor => {
-                    let index = self.operands.get(1).ok_or_else(varies)?;
-                    let ranks = self.used.input(1)?.shape.len();
-                    let list = match ranks {
-                        1 => lent(index),
-                        _ => {
-                            let mut list = Template::text("&");
-                            list.append(method(index.text.clone(), "flatten_all", Vec::new()));
-                            list
-                        }
-                    };
-                    text = method(text, "index_select", vec![list, to.to_string().into()]);
-                    if ranks != 1 {
-                        if place + 1 != index_count {
-                            return Err("a table of places comes last here".to_owned());
-                        }
-                        let shapes = self.used.output(0);
-                        let sizes = self.sizes(&shapes, true)?;
-                        text = method(text, "reshape", vec![tuple(sizes)]);
-                    }
-                    (from, to) = (from + 1, to + 1);
-                }
-                IndexItem::At(_) => {
-                    let all = item(place)?;
-                    let places = all.0.iter().zip(&shapes.0).map(|(item, shape)| match item {
-                        IndexItem::At(at) => from_end(*at, shape[from]),
-                        _ => None,
-                    });
-                    let places: Option<_> = places.collect();
-                    let at = self.size("index", &AtSizes(places.ok_or_else(varies)?))?;
-                    text = method(text, "get_on_dim", vec![to.to_string().into(), at]);
-                    is_view |= to > 0;
-                    from += 1;
-                }
+                IndexItem::Rest => view.pass(rest),
+                IndexItem::Tensor => self.index_by_tensor(&mut view, place + 1 == index.0.len())?,
+                IndexItem::At(_) => self.index_at(&mut view, &self.items(place)?)?,
                 IndexItem::Slice(_, _, step) => {
-                    let all = item(place)?;
-                    let bounds = all.0.iter().zip(&shapes.0).map(|(item, shape)| match item {
-                        IndexItem::Slice(start, stop, step) => {
-                            slice_bounds(*start, *stop, *step, shape[from])
-                        }
-                        _ => None,
-                    });
-                    let bounds: Option<Vec<(u64, u64)>> = bounds.collect();
-                    let bounds = bounds.ok_or_else(varies)?;
-                    let starts = AtSizes(bounds.iter().map(|(start, _)| *start).collect());
-                    let lengths = AtSizes(bounds.iter().map(|(_, length)| *length).collect());
-                    let is_all = bounds
-                        .iter()
-                        .zip(&shapes.0)
-                        .all(|(bounds, shape)| *bounds == (0, shape[from]));
-                    if !is_all {
-                        let (start, length) =
-                            (self.size("start", &starts)?, self.size("length", &lengths)?);
-                        text = if *step == 1 {
-                            is_view |= to > 0;
-                            method(text, "narrow", vec![to.to_string().into(), start, length])
-                        } else {
-                            let mut every = Template::text("every(&");
-                            every.append(text);
-                            every.push(&format!(", {to}, "));
-                            every.append(Template::joined([start, length], ", "));
-                            every.push(&format!(", {step})?"));
-                            every
-                        };
-                    }
-                    (from, to) = (from + 1, to + 1);
+                    self.index_slice(&mut view, &self.items(place)?, *step)?;
                 }
             }
         }
-        let helper = text.plain().contains("every(&").then_some("every");
-        if is_view {
-            text = method(text, "contiguous", Vec::new());
-        }
+        let helper = view.text.plain().contains("every(&").then_some("every");
+        let text = match view.is_cut {
+            true => method(view.text, "contiguous", Vec::new()),
+            false => view.text,
+        };
         let operand = self.first()?;
         let is_lent = text == operand.text && operand.is_lent;
         Ok(Function { text, is_lent, helper })
+    }
+
+    /// An item of the index at all sizes.
+    fn items(&self, place: usize) -> Result<AtSizes<IndexItem>, String> {
+        let item = |step: &&Arc<Step>| -> Option<IndexItem> {
+            let layer: &dyn Any = &*layer_of(step)?.layer;
+            layer.downcast_ref::<Index>()?.0.get(place).copied()
+        };
+        let items: Option<_> = self.used.step.0.iter().map(item).collect();
+        Ok(AtSizes(items.ok_or_else(varies)?))
+    }
+
+    /// What an item makes of the size of the view's dimension, at all sizes.
+    fn of_sizes<T>(
+        &self,
+        view: &View,
+        items: &AtSizes<IndexItem>,
+        of: impl Fn(&IndexItem, u64) -> Option<T>,
+    ) -> Result<AtSizes<T>, String> {
+        let steps = items.0.iter().zip(&self.used.step.0);
+        let all: Option<_> =
+            steps.map(|(item, step)| of(item, step.inputs[0].ty.shape[view.from])).collect();
+        all.map(AtSizes).ok_or_else(varies)
+    }
+
+    fn index_by_tensor(&mut self, view: &mut View, is_last: bool) -> Result<(), String> {
+        let index = self.operands.get(1).ok_or_else(varies)?;
+        let is_list = self.used.input(1)?.shape.len() == 1;
+        let list = match is_list {
+            true => lent(index),
+            false => lent(&Written::simple(method(index.text.clone(), "flatten_all", Vec::new()))),
+        };
+        view.apply("index_select", |dim| vec![list, dim]);
+        if !is_list {
+            if !is_last {
+                return Err("a table of places comes last here".to_owned());
+            }
+            let shapes = self.used.output(0);
+            let sizes = tuple(self.sizes(&shapes, true)?);
+            view.apply("reshape", |_| vec![sizes]);
+        }
+        view.pass(1);
+        Ok(())
+    }
+
+    fn index_at(&mut self, view: &mut View, items: &AtSizes<IndexItem>) -> Result<(), String> {
+        let places = self.of_sizes(view, items, |item, size| match item {
+            IndexItem::At(at) => from_end(*at, size),
+            _ => None,
+        })?;
+        let at = self.size("index", &places)?;
+        view.apply("get_on_dim", |dim| vec![dim, at]);
+        view.is_cut |= view.to > 0;
+        view.from += 1;
+        Ok(())
+    }
+
+    fn index_slice(
+        &mut self,
+        view: &mut View,
+        items: &AtSizes<IndexItem>,
+        step: i64,
+    ) -> Result<(), String> {
+        let bounds = self.of_sizes(view, items, |item, size| match item {
+            IndexItem::Slice(start, stop, step) => {
+                let (start, length) = slice_bounds(*start, *stop, *step, size)?;
+                Some((start, length, (start, length) == (0, size)))
+            }
+            _ => None,
+        })?;
+        if bounds.0.iter().all(|(_, _, is_all)| *is_all) {
+            view.pass(1);
+            return Ok(());
+        }
+        let start = self.size("start", &bounds.map(|(start, ..)| *start))?;
+        let length = self.size("length", &bounds.map(|(_, length, _)| *length))?;
+        if step == 1 {
+            view.apply("narrow", |dim| vec![dim, start, length]);
+            view.is_cut |= view.to > 0;
+        } else {
+            let arguments = [
+                lent(&Written::simple(view.text.clone())),
+                view.to.to_string().into(),
+                start,
+                length,
+                step.to_string().into(),
+            ];
+            view.text = Template::text("every(");
+            view.text.append(Template::joined(arguments, ", "));
+            view.text.push(")?");
+        }
+        view.pass(1);
+        Ok(())
+    }
+}
+
+/// What an index has made of a tensor so far.
+struct View {
+    text: Template,
+    /// The dimension of the input that comes next.
+    from: usize,
+    /// Where that is now.
+    to: usize,
+    /// It lies apart in memory.
+    is_cut: bool,
+}
+
+impl View {
+    fn pass(&mut self, dims: usize) {
+        self.from += dims;
+        self.to += dims;
+    }
+
+    /// Calls a method; the arguments may need the dimension.
+    fn apply(&mut self, name: &str, arguments: impl FnOnce(Template) -> Vec<Template>) {
+        let arguments = arguments(self.to.to_string().into());
+        self.text = method(std::mem::take(&mut self.text), name, arguments);
     }
 }
 
