@@ -236,24 +236,27 @@ impl Naming {
         Some(name)
     }
 
-    /// Keeps all names as they are while something is written that may be done again: no name that stands for
-    /// something is given to another value.
-    pub fn freeze(&mut self) -> Saved {
+    /// The calls come that a loop makes, the last of which gives `value`. In it nothing that is read after it,
+    /// or before it in the next turn, may be overwritten: no name that stands for something is given to another
+    /// value.
+    pub fn begin_loop(&mut self, calls: &[Call<'_>], value: &Value) -> Saved {
         let saved = Saved { holders: self.holders.clone(), reads: self.reads.clone() };
         for holder in self.holders.values_mut() {
             holder.1 = usize::MAX - 1;
         }
+        for output in calls.iter().flat_map(|inner| &inner.outputs) {
+            self.reads.remove(output);
+        }
+        for (place, inner) in calls.iter().enumerate() {
+            self.note_call(inner, place);
+        }
+        self.note_read(value, calls.len());
         saved
     }
 
-    pub fn thaw(&mut self, saved: Saved) {
+    pub fn end_loop(&mut self, saved: Saved) {
         self.holders = saved.holders;
         self.reads = saved.reads;
-    }
-
-    /// Forgets when a value is read.
-    pub fn forget(&mut self, value: &Value) {
-        self.reads.remove(value);
     }
 
     /// The sizes of what the call takes, then of what flows in, then of what was made before, each with what

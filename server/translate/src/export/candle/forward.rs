@@ -48,38 +48,33 @@ impl<'w, 'u, 'm> Forward<'w, 'u, 'm> {
             }
             index += count.max(1);
         }
-        let last = self.lines.len();
         self.keep_sizes();
-        let kept_at_end = self.lines.len() - last;
         let returned = match &unit.outputs[..] {
-            [one] => self.returned(one, kept_at_end == 0 || self.lines.len() > kept_at_end),
+            [one] => self.returned(one),
             all => {
-                let all: Vec<Template> = all.iter().map(|value| self.moved(value)).collect();
-                let mut text = Template::text("Ok((");
-                text.append(Template::joined(all, ", "));
-                text.push("))");
-                text
+                let all = all.iter().map(|value| self.moved(value)).collect::<Vec<_>>();
+                wrapped("Ok((", Template::joined(all, ", "), "))")
             }
         };
-        let body: String = self.lines.iter().chain([&returned]).map(Template::plain).collect();
+        self.lines.push(returned);
+        let head = Template::text(self.head(unit.outputs.len()));
+        let body = self.lines.into_iter().map(|line| wrapped("    ", line.indented(), ""));
+        Ok(std::iter::once(head).chain(body).chain([Template::text("}")]).collect())
+    }
+
+    /// `pub fn forward(&self, x: &Tensor) -> Result<Tensor> {`
+    fn head(&self, outputs: usize) -> String {
+        let body: String = self.lines.iter().map(|line| line.plain() + "\n").collect();
         let inputs = self.naming.inputs.iter().map(|name| match has_word(&body, name) {
             true => format!("{name}: &Tensor"),
             false => format!("_{name}: &Tensor"),
         });
         let inputs: Vec<String> = std::iter::once("&self".to_owned()).chain(inputs).collect();
-        let output = match unit.outputs.len() {
+        let output = match outputs {
             1 => "Tensor".to_owned(),
             count => format!("({})", vec!["Tensor"; count].join(", ")),
         };
-        let head = format!("pub fn forward({}) -> Result<{output}> {{", inputs.join(", "));
-        let mut lines = vec![Template::text(head)];
-        lines.extend(self.lines.into_iter().chain([returned]).map(|line| {
-            let mut indented = Template::text("    ");
-            indented.append(line.indented());
-            indented
-        }));
-        lines.push(Template::text("}"));
-        Ok(lines)
+        format!("pub fn forward({}) -> Result<{output}> {{", inputs.join(", "))
     }
 
     /// A value that is given away.
@@ -93,20 +88,18 @@ impl<'w, 'u, 'm> Forward<'w, 'u, 'm> {
     }
 
     /// The value that is returned: what the last line assigns needs no name.
-    fn returned(&mut self, value: &Value, may_fold: bool) -> Template {
-        let text = self.name(value).text.plain();
-        let last = self.lines.last().filter(|_| may_fold);
-        let assigned = last.and_then(|line| line.after(&format!("let {text} = ")));
-        let assigned = assigned.and_then(|line| line.before(";"));
+    fn returned(&mut self, value: &Value) -> Template {
+        let head = format!("let {} = ", self.name(value).text.plain());
+        let assigned = self.lines.last().and_then(|line| line.after(&head)?.before(";"));
         if let Some(assigned) = assigned {
             self.lines.pop();
             return match assigned.before("?") {
                 // An operation needs no brackets at the end.
                 Some(result) => result.inside("(", ")").unwrap_or(result),
-                None => wrapped("Ok(", assigned),
+                None => wrapped("Ok(", assigned, ")"),
             };
         }
-        wrapped("Ok(", self.moved(value))
+        wrapped("Ok(", self.moved(value), ")")
     }
 
     fn name(&self, value: &Value) -> Written {
@@ -453,23 +446,15 @@ impl<'w, 'u, 'm> Forward<'w, 'u, 'm> {
     ) -> Result<(), Error> {
         let list = self.naming.free("outputs", index);
         self.naming.hold(&list, value);
-        // Inside the loop nothing that is read after it, or before it in the next turn, may be overwritten.
         let before = self.lines.len();
-        let saved = self.naming.freeze();
-        for output in calls.iter().flat_map(|inner| &inner.outputs) {
-            self.naming.forget(output);
-        }
-        for (place, inner) in calls.iter().enumerate() {
-            self.naming.note_call(inner, place);
-        }
-        self.naming.note_read(value, calls.len());
+        let saved = self.naming.begin_loop(calls, value);
         for (place, inner) in calls.iter().enumerate() {
             let written = self.expression(inner, place)?;
             self.statement(inner, written.text, place);
         }
         let result = self.name(value).text;
         let body: Vec<Template> = self.lines.split_off(before);
-        self.naming.thaw(saved);
+        self.naming.end_loop(saved);
         self.lines.push(Template::text(format!("let mut {list} = Vec::new();")));
         let mut text = Template::text("for expert in 0..");
         text.append(Template::hole("experts", count.to_string()));
@@ -496,9 +481,6 @@ fn has_word(text: &str, word: &str) -> bool {
     text.split(|letter| !is_part(letter)).any(|one| one == word)
 }
 
-fn wrapped(open: &str, inner: Template) -> Template {
-    let mut text = Template::text(open);
-    text.append(inner);
-    text.push(")");
-    text
+fn wrapped(open: &str, inner: Template, close: &str) -> Template {
+    Template::joined([open.into(), inner, close.into()], "")
 }

@@ -437,23 +437,15 @@ impl<'w, 'u, 'm> Forward<'w, 'u, 'm> {
     ) -> Result<(), Error> {
         let list = self.naming.free("outputs", index);
         self.naming.hold(&list, value);
-        // Inside the loop nothing that is read after it, or before it in the next turn, may be overwritten.
         let before = self.lines.len();
-        let saved = self.naming.freeze();
-        for output in calls.iter().flat_map(|inner| &inner.outputs) {
-            self.naming.forget(output);
-        }
-        for (place, inner) in calls.iter().enumerate() {
-            self.naming.note_call(inner, place);
-        }
-        self.naming.note_read(value, calls.len());
+        let saved = self.naming.begin_loop(calls, value);
         for (place, inner) in calls.iter().enumerate() {
             let written = self.expression(inner, place)?;
             self.statement(inner, written.text, place);
         }
         let result = self.name(value).text;
         let body: Vec<Template> = self.lines.split_off(before);
-        self.naming.thaw(saved);
+        self.naming.end_loop(saved);
         self.lines.push(Template::text(format!("{list} = []")));
         let mut text = Template::text("for expert in range(");
         text.append(Template::hole("experts", count.to_string()));
