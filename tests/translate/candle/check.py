@@ -37,11 +37,38 @@ def models():
         yield f"library:{name}", json.loads(done.stdout)["model"]
 
 
-def shapes(file):
-    """The shapes in a safetensors file, by name."""
+def header(file):
+    """The dtypes and shapes in a safetensors file, by name."""
     with open(file, "rb") as bytes:
         header = json.loads(bytes.read(int.from_bytes(bytes.read(8), "little")))
-    return {name: entry["shape"] for name, entry in header.items() if name != "__metadata__"}
+    return {name: entry for name, entry in header.items() if name != "__metadata__"}
+
+
+def shapes(file):
+    return {name: entry["shape"] for name, entry in header(file).items()}
+
+
+def operations(folder):
+    """A module for each layer of tests/numeric that Candle has; its name and what calls it. The others are told."""
+    tensors = header(FIXTURES / "ops.safetensors")
+    refused = {}
+    for line in (FIXTURES / "operations.txt").read_text().splitlines():
+        number, stage = line.split(" ", 1)
+        inputs = [tensors[f"{number}.in{index}"] for index in range(3) if f"{number}.in{index}" in tensors]
+        names = "abc"[:len(inputs)]
+        lines = [Path("tests/modules/composites.taper").read_text(), "model M {"]
+        lines += [f"    input {name}: {input['dtype'].lower()}{input['shape']}" for name, input in zip(names, inputs)]
+        lines += [f"    m: {', '.join(names)} -> {stage}", "}", ""]
+        file = folder / "operation.taper"
+        file.write_text("\n".join(lines))
+        said = export(file, "M", folder / f"op{number}.rs")
+        if said:
+            refused[stage] = said.splitlines()[0].rpartition("cannot be exported: ")[2]
+            continue
+        taken = ", ".join(f"&x[{index}]" for index in range(len(inputs)))
+        yield f"op{number}", f"    operation({json.dumps(number)}, {json.dumps(stage)}, |vb, x| all(op{number}::M::new(vb)?.forward({taken})?));"
+    for stage, reason in refused.items():
+        print(f"refused: {stage}: {reason}")
 
 
 def cases(fixture):
@@ -98,10 +125,13 @@ def main():
             modules.append(f"mod {module};")
             taken = ", ".join(f"&x[{index}]" for index in range(len(inputs)))
             runs.append(f'    check("{name}", {case}, &{json.dumps(inputs)}, |vb, x| '
-                        f"first({module}::{model}::new(vb)?.forward({taken})?));")
+                        f"all({module}::{model}::new(vb)?.forward({taken})?));")
+    small = list(operations(CRATE / "src"))
+    modules += [f"mod {name};" for name, _ in small]
+    calls = [call for _, call in small]
     (CRATE / "src/main.rs").write_text(
         "#![deny(warnings)]\n#![allow(dead_code)]\n" + "\n".join(modules) + "\n" + MAIN.read_text()
-        + "\nfn main() {\n" + "\n".join(runs) + "\n}\n")
+        + "\nfn main() {\n" + "\n".join(runs + calls) + "\n}\n")
     workspace = Path("Cargo.toml").read_text()
     candle = re.search(r'^candle-core = "(.*)"', workspace, re.MULTILINE).group(1)
     profile = re.search(r"^\[profile\.release\].*?(?=^\[profile\.bench\])", workspace, re.MULTILINE | re.DOTALL).group(0)
@@ -109,7 +139,7 @@ def main():
         f'[package]\nname = "exported"\nversion = "0.0.0"\nedition = "2024"\n\n[dependencies]\n'
         f'candle-core = "{candle}"\ncandle-nn = "{candle}"\n\n{profile}\n[workspace]\n')
     shutil.copy("Cargo.lock", CRATE)
-    print(f"{count} models, {len(runs) - count} cases of fixtures", flush=True)
+    print(f"{count} models, {len(runs) - count} cases of fixtures, {len(small)} single layers", flush=True)
     line = ["cargo", "run", "--release", "-q", "--manifest-path", str(CRATE / "Cargo.toml"), "--target-dir", "target"]
     quiet = os.environ | {"RUST_BACKTRACE": "0"}
     done = subprocess.run(line, stdout=subprocess.PIPE, text=True, env=quiet)

@@ -11,31 +11,31 @@ use candle_nn::{
 
 const TOLERANCE: f64 = 1e-4;
 
-/// The first output of a model.
-trait First {
-    fn first(self) -> Tensor;
+/// The outputs of a model.
+trait Outputs {
+    fn all(self) -> Vec<Tensor>;
 }
 
-impl First for Tensor {
-    fn first(self) -> Tensor {
-        self
+impl Outputs for Tensor {
+    fn all(self) -> Vec<Tensor> {
+        vec![self]
     }
 }
 
-impl First for (Tensor, Tensor) {
-    fn first(self) -> Tensor {
-        self.0
+impl Outputs for (Tensor, Tensor) {
+    fn all(self) -> Vec<Tensor> {
+        vec![self.0, self.1]
     }
 }
 
-impl First for (Tensor, Tensor, Tensor) {
-    fn first(self) -> Tensor {
-        self.0
+impl Outputs for (Tensor, Tensor, Tensor) {
+    fn all(self) -> Vec<Tensor> {
+        vec![self.0, self.1, self.2]
     }
 }
 
-fn first(outputs: impl First) -> Result<Tensor> {
-    Ok(outputs.first())
+fn all(outputs: impl Outputs) -> Result<Vec<Tensor>> {
+    Ok(outputs.all())
 }
 
 /// Prints the largest difference of a case, as a share of the largest value.
@@ -43,7 +43,7 @@ fn check(
     name: &str,
     case: usize,
     inputs: &[&str],
-    run: impl Fn(VarBuilder, &[Tensor]) -> Result<Tensor>,
+    run: impl Fn(VarBuilder, &[Tensor]) -> Result<Vec<Tensor>>,
 ) {
     match difference(name, case, inputs, run) {
         Ok(found) if found <= TOLERANCE => println!("{name} {case}: {found:.1e}"),
@@ -56,7 +56,7 @@ fn difference(
     name: &str,
     case: usize,
     inputs: &[&str],
-    run: impl Fn(VarBuilder, &[Tensor]) -> Result<Tensor>,
+    run: impl Fn(VarBuilder, &[Tensor]) -> Result<Vec<Tensor>>,
 ) -> Result<f64> {
     let folder = format!("tests/numeric/fixtures/{name}");
     let io = load(format!("{folder}/io.safetensors"), &Device::Cpu)?;
@@ -70,9 +70,48 @@ fn difference(
     let taken = taken.collect::<Result<Vec<_>>>()?;
     let ours = run(VarBuilder::from_tensors(weights, DType::F32, &Device::Cpu), &taken)?;
     let theirs = &io[&format!("case{case}.output")];
-    let ours = ours.reshape(theirs.shape())?;
-    let largest = |x: &Tensor| x.abs()?.flatten_all()?.max(0)?.to_dtype(DType::F64)?.to_scalar::<f64>();
-    Ok(largest(&(ours - theirs)?)? / largest(theirs)?.max(1e-6))
+    apart(&ours[0].reshape(theirs.shape())?, theirs)
+}
+
+/// The largest difference, as a share of the largest value.
+fn apart(ours: &Tensor, theirs: &Tensor) -> Result<f64> {
+    let largest = |x: &Tensor| x.flatten_all()?.abs()?.max(0)?.to_scalar::<f64>();
+    let (ours, theirs) = (ours.to_dtype(DType::F64)?, theirs.to_dtype(DType::F64)?);
+    Ok(largest(&(ours - &theirs)?)? / largest(&theirs)?.max(1e-6))
+}
+
+/// Prints that a layer does not give PyTorch's outputs.
+fn operation(
+    number: &str,
+    stage: &str,
+    run: impl Fn(VarBuilder, &[Tensor]) -> Result<Vec<Tensor>>,
+) {
+    let compare = || -> Result<f64> {
+        let all = load("tests/numeric/ops.safetensors", &Device::Cpu)?;
+        let start = format!("{number}.w.");
+        let weights = all.iter().filter_map(|(name, tensor)| {
+            Some((format!("m.{}", name.strip_prefix(&start)?), tensor.clone()))
+        });
+        let weights = VarBuilder::from_tensors(weights.collect(), DType::F32, &Device::Cpu);
+        let numbered = |kind: &str| {
+            let names = (0..3).map(|index| format!("{number}.{kind}{index}"));
+            names.filter_map(|name| all.get(&name).cloned()).collect::<Vec<_>>()
+        };
+        let (inputs, theirs) = (numbered("in"), numbered("out"));
+        let mut largest = 0f64;
+        for (ours, theirs) in run(weights, &inputs)?.iter().zip(&theirs) {
+            if ours.dims() != theirs.dims() {
+                candle_core::bail!("{:?}, not {:?}", ours.dims(), theirs.dims());
+            }
+            largest = largest.max(apart(ours, theirs)?);
+        }
+        Ok(largest)
+    };
+    match compare() {
+        Ok(found) if found <= TOLERANCE => {}
+        Ok(found) => println!("{number} {stage}: WRONG {found:.1e}"),
+        Err(error) => println!("{number} {stage}: WRONG {}", error.to_string().replace('\n', " ")),
+    }
 }
 
 /// Notes what is read, and gives tensors that take no memory.

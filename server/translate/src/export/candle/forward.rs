@@ -248,10 +248,7 @@ impl<'w, 'u, 'm> Forward<'w, 'u, 'm> {
             operands = vec![operands[0].clone(); 3];
         }
         let text = match module.run {
-            Run::Module => {
-                self.writer.needed.insert("Module");
-                self.flat(step, field.text.clone(), operands)?
-            }
+            Run::Module => self.flat(step, field.text.clone(), operands)?,
             Run::ModuleT => {
                 self.writer.needed.insert("ModuleT");
                 operands.push(Template::text("false"));
@@ -275,6 +272,7 @@ impl<'w, 'u, 'm> Forward<'w, 'u, 'm> {
         let rank =
             used.rank().map_err(|reason| Error::refused(kind, reason).at(step.shown().node))?;
         if kind != "Linear" || (2..=4).contains(&rank) {
+            self.writer.needed.insert("Module");
             return Ok(method(field, "forward", operands));
         }
         self.writer.needed.insert("flat");

@@ -215,7 +215,19 @@ impl Writer<'_, '_> {
                 text.push(&format!("], {})?", from_front(self.used.int("dim")?, rank)?));
                 plain(text)
             }
-            "Pad" => self.pad(),
+            "Pad" => self.pad("pad"),
+            "ZeroPad1d" | "ZeroPad2d" | "ZeroPad3d" | "ConstantPad1d" | "ConstantPad2d"
+            | "ConstantPad3d" => self.pad("padding"),
+            "LayerNorm" => {
+                let eps = float("eps", self.used.float("eps")?);
+                let dims = whole("dims", self.used.int("dims")?);
+                self.helped("normalized", vec![dims, eps])
+            }
+            "InstanceNorm1d" | "InstanceNorm2d" | "InstanceNorm3d" => {
+                let eps = float("eps", self.used.float("eps")?);
+                let axes = (self.used.layer.kind.as_bytes()[12] - b'0').to_string();
+                self.helped("normalized", vec![axes.into(), eps])
+            }
             "Exp" | "Log" | "Sqrt" | "Abs" | "Sin" | "Cos" | "Tanh" => {
                 self.method(&kind.to_ascii_lowercase(), Vec::new())
             }
@@ -333,8 +345,8 @@ impl Writer<'_, '_> {
             "Interpolate" | "Upsample" | "UpsamplingNearest2d" | "UpsamplingBilinear2d" => {
                 self.interpolate()
             }
-            "MaxPool2d" | "AvgPool2d" => self.pool(),
-            "AdaptiveAvgPool2d" | "AdaptiveMaxPool2d" => self.adaptive_pool(),
+            "MaxPool1d" | "AvgPool1d" | "MaxPool2d" | "AvgPool2d" => self.pool(),
+            "AdaptiveAvgPool1d" | "AdaptiveAvgPool2d" | "AdaptiveMaxPool2d" => self.adaptive_pool(),
             _ => self.activation(kind),
         }
     }
@@ -381,7 +393,7 @@ impl Writer<'_, '_> {
                 let text = format!("candle_nn::ops::{name}");
                 plain(self.called(&text, vec![dim.to_string().into()]))
             }
-            _ => Err("Candle has nothing of its kind, nor does the exporter".to_owned()),
+            _ => Err("Candle has nothing of its kind".to_owned()),
         }
     }
 
@@ -419,12 +431,25 @@ impl Writer<'_, '_> {
         plain(text)
     }
 
-    fn pad(&mut self) -> Found {
-        let mode = self.used.text("mode")?;
-        if mode != "constant" || (self.used.has("value") && self.used.float("value")? != 0.0) {
+    /// Zeros around; `name` is the argument that says how many.
+    fn pad(&mut self, name: &str) -> Found {
+        let is_other_mode = name == "pad" && self.used.text("mode")? != "constant";
+        let has_value = name == "pad" || self.used.layer.kind.starts_with("Constant");
+        let is_zero = !has_value || !self.used.has("value") || self.used.float("value")? == 0.0;
+        if is_other_mode || !is_zero {
             return Err("Candle pads with zeros only".to_owned());
         }
-        let pad = self.used.sizes("pad")?;
+        let axes =
+            self.used.layer.kind.bytes().rev().nth(1).map_or(0, |digit| digit.wrapping_sub(b'0'));
+        let pad = match self.used.sizes(name) {
+            Ok(pad) => pad,
+            // One size is that of all sides.
+            Err(_) if name == "padding" => {
+                let size = u64::try_from(self.used.int(name)?).map_err(|_| varies())?;
+                vec![self.used.step.map(|_| size); 2 * usize::from(axes)]
+            }
+            Err(reason) => return Err(reason),
+        };
         let rank = self.used.rank()?;
         let mut text = self.first()?.text.clone();
         for (axis, amounts) in pad.chunks_exact(2).enumerate() {

@@ -646,3 +646,12 @@ fn flat(linear: &candle_nn::Linear, x: &Tensor) -> Result<Tensor> {
     shape.push(y.dim(1)?);
     y.reshape(shape)
 }
+
+// section: normalized
+/// Mean 0 and variance 1 over the last dimensions.
+fn normalized(x: &Tensor, dims: usize, eps: f64) -> Result<Tensor> {
+    let dims: Vec<usize> = (x.rank() - dims..x.rank()).collect();
+    let x = x.broadcast_sub(&x.mean_keepdim(dims.clone())?)?;
+    let variance = x.sqr()?.mean_keepdim(dims)?;
+    x.broadcast_div(&(variance + eps)?.sqrt()?)
+}

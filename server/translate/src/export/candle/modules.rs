@@ -53,6 +53,9 @@ pub(super) fn module(step: &LayerStep<'_>, vb: &str) -> Result<Module, String> {
             }
             Ok(of_candle("GroupNorm", "group_norm", sizes.into(), vb))
         }
+        "Embedding" | "EmbeddingBag" if used.has("max_norm") => {
+            Err("Candle's does not bound the rows it looks up".to_owned())
+        }
         "Embedding" => {
             let sizes = ["num_embeddings", "embedding_dim"];
             let sizes: Result<Vec<Template>, String> =
