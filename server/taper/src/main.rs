@@ -61,7 +61,7 @@ enum Command {
     New(commands::new::Arguments),
     /// Turn a PyTorch module into a file to edit.
     Import(commands::import::Arguments),
-    /// Write a model as source in another language: PyTorch.
+    /// Write a model as source for another framework: PyTorch, or Candle in Rust.
     Export(commands::export::Arguments),
     /// Check files, and print what is wrong as rustc does.
     Check(commands::check::Arguments),

@@ -40,8 +40,9 @@ pub fn run(arguments: &Arguments) -> super::Result {
     for lost in &imported.lost {
         report::warning(&format!("not carried over: {lost}"));
     }
-    let name =
-        arguments.output.as_ref().map_or("imported.taper".into(), |path| path.to_string_lossy());
+    // A folder in the name would be where the weights that it is compared with are looked for.
+    let name = arguments.output.as_ref().and_then(|path| path.file_name());
+    let name = name.map_or("imported.taper".into(), |name| name.to_string_lossy());
     let is_same = check(&imported, &trace, &name);
     Ok(if is_same { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

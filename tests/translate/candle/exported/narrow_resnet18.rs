@@ -181,10 +181,10 @@ impl NarrowResNet18 {
                 vb.pp("conv1"),
             )?,
             bn1: candle_nn::batch_norm(12, 1e-5, vb.pp("bn1"))?,
-            layer1: vec![
-                BasicBlock::new(12, vb.pp("layer1").pp("0")) ?, BasicBlock::new(12, vb
-                .pp("layer1").pp("1")) ?,
-            ],
+            layer1: Vec::from([
+                BasicBlock::new(12, vb.pp("layer1").pp("0"))?,
+                BasicBlock::new(12, vb.pp("layer1").pp("1"))?,
+            ]),
             layer2: Layer::new(12, 24, vb.pp("layer2"))?,
             layer3: Layer::new(24, 48, vb.pp("layer3"))?,
             layer4: Layer::new(48, 96, vb.pp("layer4"))?,

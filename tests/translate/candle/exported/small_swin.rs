@@ -449,10 +449,10 @@ impl Features3 {
             features_0: Features::new(vb.pp("0"))?,
             features2_1: Features2::new(vb.pp("1"))?,
             patch_merging_2: PatchMerging::new(vb.pp("2"))?,
-            swin_block2_3: vec![
-                SwinBlock2::new(vb.pp("3").pp("0")) ?, SwinBlock2::new(vb.pp("3")
-                .pp("1")) ?,
-            ],
+            swin_block2_3: Vec::from([
+                SwinBlock2::new(vb.pp("3").pp("0"))?,
+                SwinBlock2::new(vb.pp("3").pp("1"))?,
+            ]),
         })
     }
 
@@ -497,5 +497,5 @@ impl SwinT {
 /// So many elements of a dimension, a step apart.
 fn every(x: &Tensor, dim: usize, start: usize, length: usize, step: usize) -> Result<Tensor> {
     let places = (0..length).map(|index| (start + index * step) as u32);
-    x.index_select(&Tensor::from_iter(places, x.device())?, dim)
+    x.contiguous()?.index_select(&Tensor::from_iter(places, x.device())?, dim)
 }

@@ -382,10 +382,10 @@ impl Encoder {
                 4,
                 vb.pp("block.0.layer.0.SelfAttention.relative_attention_bias"),
             )?,
-            block_: vec![
-                EncoderBlock::new(vb.pp("block").pp("0")) ?, EncoderBlock::new(vb
-                .pp("block").pp("1")) ?,
-            ],
+            block_: Vec::from([
+                EncoderBlock::new(vb.pp("block").pp("0"))?,
+                EncoderBlock::new(vb.pp("block").pp("1"))?,
+            ]),
             final_layer_norm: candle_nn::rms_norm(48, 1e-6, vb.pp("final_layer_norm"))?,
         })
     }
@@ -428,10 +428,10 @@ impl Decoder {
                 4,
                 vb.pp("block.0.layer.0.SelfAttention.relative_attention_bias"),
             )?,
-            block_: vec![
-                DecoderBlock::new(vb.pp("block").pp("0")) ?, DecoderBlock::new(vb
-                .pp("block").pp("1")) ?,
-            ],
+            block_: Vec::from([
+                DecoderBlock::new(vb.pp("block").pp("0"))?,
+                DecoderBlock::new(vb.pp("block").pp("1"))?,
+            ]),
             final_layer_norm: candle_nn::rms_norm(48, 1e-6, vb.pp("final_layer_norm"))?,
         })
     }
@@ -539,7 +539,7 @@ fn attention(
     let (key, value) = (spread(key)?, spread(value)?);
     let scale = options.scale.unwrap_or(1.0 / (query.dim(rank - 1)? as f64).sqrt());
     let key = key.transpose(rank - 2, rank - 1)?.contiguous()?;
-    let mut scores = (query.contiguous()?.broadcast_matmul(&key)? * scale)?;
+    let mut scores = (batched_matmul(query, &key)? * scale)?;
     if let Some(softcap) = options.softcap {
         scores = ((scores / softcap)?.tanh()? * softcap)?;
     }
@@ -564,7 +564,7 @@ fn attention(
     }
     let Some(sinks) = options.sinks else {
         let weights = candle_nn::ops::softmax_last_dim(&scores.contiguous()?)?;
-        return weights.broadcast_matmul(&value);
+        return batched_matmul(&weights, &value);
     };
     let mut shape = scores.dims().to_vec();
     shape[rank - 1] = 1;
@@ -573,7 +573,7 @@ fn attention(
         &[&scores, &sinks.contiguous()?],
         rank - 1,
     )?)?;
-    weights.narrow(rank - 1, 0, keys)?.contiguous()?.broadcast_matmul(&value)
+    batched_matmul(&weights.narrow(rank - 1, 0, keys)?, &value)
 }
 
 /// Each head so many times: [*, heads, T, width].
@@ -613,4 +613,33 @@ fn relative_position_buckets(
     let buckets =
         (0..query_length).flat_map(|query| (0..key_length).map(move |key| bucket(query, key)));
     Tensor::from_iter(buckets, device)?.reshape((query_length, key_length))
+}
+
+/// A layer over the last dimension of a tensor with any number of dimensions.
+fn flat(linear: &candle_nn::Linear, x: &Tensor) -> Result<Tensor> {
+    let mut shape = x.dims().to_vec();
+    let width = shape.pop().unwrap_or(1);
+    let y = candle_nn::Module::forward(linear, &x.reshape(((), width))?)?;
+    shape.push(y.dim(1)?);
+    y.reshape(shape)
+}
+
+/// A product of matrices in tensors of any number of dimensions; Candle's end at four.
+fn batched_matmul(left: &Tensor, right: &Tensor) -> Result<Tensor> {
+    let (left, right) = (left.contiguous()?, right.contiguous()?);
+    if left.rank().max(right.rank()) <= 4 {
+        return left.broadcast_matmul(&right);
+    }
+    let split = |x: &Tensor| {
+        let (batch, matrix) = x.dims().split_at(x.rank() - 2);
+        (candle_core::Shape::from(batch), matrix.to_vec())
+    };
+    let ((left_batch, rows), (right_batch, columns)) = (split(&left), split(&right));
+    let batch = left_batch.broadcast_shape_binary_op(&right_batch, "matmul")?.into_dims();
+    let flat = |x: &Tensor, matrix: &[usize]| {
+        let whole = x.broadcast_as([&batch, matrix].concat())?.contiguous()?;
+        whole.reshape(((), matrix[0], matrix[1]))
+    };
+    let product = flat(&left, &rows)?.matmul(&flat(&right, &columns)?)?;
+    product.reshape([&batch[..], &[rows[0], columns[1]]].concat())
 }

@@ -11,6 +11,9 @@ use crate::{
     template::Template,
 };
 
+/// What `torch.nn.RMSNorm` adds if it is given nothing: the smallest step of a 32-bit number.
+pub(super) const RMS_NORM_EPS: f64 = f32::EPSILON as f64;
+
 /// Gives the expression of a size that follows the input's.
 pub(super) type SizeOf<'s> = dyn FnMut(&AtSizes<i64>) -> Option<Template> + 's;
 

@@ -8,7 +8,7 @@ use layers::{
 };
 
 use super::{
-    arguments::{SizeOf, Used, float, from_front, tuple, whole},
+    arguments::{RMS_NORM_EPS, SizeOf, Used, float, from_front, tuple, whole},
     varies,
 };
 use crate::{
@@ -144,9 +144,14 @@ impl Writer<'_, '_> {
     }
 
     pub(super) fn numbers(dims: &[usize]) -> Template {
-        let is_one = dims.len() == 1;
-        let texts = dims.iter().map(|dim| Template::text(dim.to_string()));
-        if is_one { Template::joined(texts, "") } else { tuple(texts.collect()) }
+        let texts: Vec<String> = dims.iter().map(usize::to_string).collect();
+        let (open, close) = match dims.len() {
+            1 => ("", ""),
+            // Candle's tuples of dimensions end at six.
+            2..=6 => ("(", ")"),
+            _ => ("[", "]"),
+        };
+        Template::text(format!("{open}{}{close}", texts.join(", ")))
     }
 
     /// Layers without parameters.
@@ -180,8 +185,6 @@ impl Writer<'_, '_> {
             }
             "Permute" => {
                 let dims = Self::numbers(&self.used.dims("dims")?);
-                // Dimensions are taken as an array too.
-                let dims = Template::text(dims.plain().replace("&[", "["));
                 self.view("permute", vec![dims])
             }
             "Expand" => {
@@ -218,6 +221,12 @@ impl Writer<'_, '_> {
             "Pad" => self.pad("pad"),
             "ZeroPad1d" | "ZeroPad2d" | "ZeroPad3d" | "ConstantPad1d" | "ConstantPad2d"
             | "ConstantPad3d" => self.pad("padding"),
+            "GroupNorm" => Err("Candle's always has a weight and a bias".to_owned()),
+            "RMSNorm" => {
+                let eps = if self.used.has("eps") { self.used.float("eps")? } else { RMS_NORM_EPS };
+                let dims = whole("dims", self.used.int("dims")?);
+                self.helped("rms_normalized", vec![dims, float("eps", eps)])
+            }
             "LayerNorm" => {
                 let eps = float("eps", self.used.float("eps")?);
                 let dims = whole("dims", self.used.int("dims")?);
@@ -244,6 +253,9 @@ impl Writer<'_, '_> {
                 let dim = self.used.dim("dim")?;
                 let found = self.method(name, vec![dim.to_string().into()])?;
                 plain(method(found.text, "to_dtype", vec!["DType::I64".into()]))
+            }
+            "CumSum" if self.used.rank()? > 4 => {
+                Err("Candle sums tensors of up to four dimensions so".to_owned())
             }
             "CumSum" => self.helped("cumsum", vec![self.used.dim("dim")?.to_string().into()]),
             "TopK" => {
@@ -382,6 +394,12 @@ impl Writer<'_, '_> {
             "Hardswish" => self.helped("hardswish", Vec::new()),
             "Softplus" if self.used.float("beta")? == 1.0 => self.helped("softplus", Vec::new()),
             "linear" => self.unchanged(),
+            "GLU" => self.helped("glu", vec![self.used.dim("dim")?.to_string().into()]),
+            "Hardtanh" => {
+                let bound = |name| Ok::<Template, String>(float(name, self.used.float(name)?));
+                self.method("clamp", vec![bound("min_val")?, bound("max_val")?])
+            }
+            "Softplus" => Err("only that with a beta of 1 is written here".to_owned()),
             "LeakyReLU" => {
                 let slope = float("negative_slope", self.used.float("negative_slope")?);
                 plain(self.called("candle_nn::ops::leaky_relu", vec![slope]))
@@ -532,11 +550,7 @@ impl Writer<'_, '_> {
                 made("Embedding", vec![weight()?, width])
             }
             "RMSNorm" if !self.used.has("offset") || self.used.float("offset")? == 0.0 => {
-                let eps = if self.used.has("eps") {
-                    self.used.float("eps")?
-                } else {
-                    f64::from(f32::EPSILON)
-                };
+                let eps = if self.used.has("eps") { self.used.float("eps")? } else { RMS_NORM_EPS };
                 made("RmsNorm", vec![weight()?, float("eps", eps)])
             }
             "Conv1d" => {

@@ -263,7 +263,7 @@ fn attention(
     let (key, value) = (spread(key)?, spread(value)?);
     let scale = options.scale.unwrap_or(1.0 / (query.dim(rank - 1)? as f64).sqrt());
     let key = key.transpose(rank - 2, rank - 1)?.contiguous()?;
-    let mut scores = (query.contiguous()?.broadcast_matmul(&key)? * scale)?;
+    let mut scores = (batched_matmul(query, &key)? * scale)?;
     if let Some(softcap) = options.softcap {
         scores = ((scores / softcap)?.tanh()? * softcap)?;
     }
@@ -288,7 +288,7 @@ fn attention(
     }
     let Some(sinks) = options.sinks else {
         let weights = candle_nn::ops::softmax_last_dim(&scores.contiguous()?)?;
-        return weights.broadcast_matmul(&value);
+        return batched_matmul(&weights, &value);
     };
     let mut shape = scores.dims().to_vec();
     shape[rank - 1] = 1;
@@ -297,7 +297,7 @@ fn attention(
         &[&scores, &sinks.contiguous()?],
         rank - 1,
     )?)?;
-    weights.narrow(rank - 1, 0, keys)?.contiguous()?.broadcast_matmul(&value)
+    batched_matmul(&weights.narrow(rank - 1, 0, keys)?, &value)
 }
 
 /// Each head so many times: [*, heads, T, width].
@@ -601,7 +601,7 @@ fn select(condition: &Tensor, on_true: &Tensor, on_false: &Tensor) -> Result<Ten
 /// So many elements of a dimension, a step apart.
 fn every(x: &Tensor, dim: usize, start: usize, length: usize, step: usize) -> Result<Tensor> {
     let places = (0..length).map(|index| (start + index * step) as u32);
-    x.index_select(&Tensor::from_iter(places, x.device())?, dim)
+    x.contiguous()?.index_select(&Tensor::from_iter(places, x.device())?, dim)
 }
 
 // section: repeat_interleave
@@ -654,4 +654,41 @@ fn normalized(x: &Tensor, dims: usize, eps: f64) -> Result<Tensor> {
     let x = x.broadcast_sub(&x.mean_keepdim(dims.clone())?)?;
     let variance = x.sqr()?.mean_keepdim(dims)?;
     x.broadcast_div(&(variance + eps)?.sqrt()?)
+}
+
+// section: batched_matmul
+/// A product of matrices in tensors of any number of dimensions; Candle's end at four.
+fn batched_matmul(left: &Tensor, right: &Tensor) -> Result<Tensor> {
+    let (left, right) = (left.contiguous()?, right.contiguous()?);
+    if left.rank().max(right.rank()) <= 4 {
+        return left.broadcast_matmul(&right);
+    }
+    let split = |x: &Tensor| {
+        let (batch, matrix) = x.dims().split_at(x.rank() - 2);
+        (candle_core::Shape::from(batch), matrix.to_vec())
+    };
+    let ((left_batch, rows), (right_batch, columns)) = (split(&left), split(&right));
+    let batch = left_batch.broadcast_shape_binary_op(&right_batch, "matmul")?.into_dims();
+    let flat = |x: &Tensor, matrix: &[usize]| {
+        let whole = x.broadcast_as([&batch, matrix].concat())?.contiguous()?;
+        whole.reshape(((), matrix[0], matrix[1]))
+    };
+    let product = flat(&left, &rows)?.matmul(&flat(&right, &columns)?)?;
+    product.reshape([&batch[..], &[rows[0], columns[1]]].concat())
+}
+
+// section: rms_normalized
+/// A root of mean squares of 1 over the last dimensions.
+fn rms_normalized(x: &Tensor, dims: usize, eps: f64) -> Result<Tensor> {
+    let dims: Vec<usize> = (x.rank() - dims..x.rank()).collect();
+    let squares = x.sqr()?.mean_keepdim(dims)?;
+    x.broadcast_div(&(squares + eps)?.sqrt()?)
+}
+
+// section: glu
+/// `torch.nn.GLU`
+fn glu(x: &Tensor, dim: usize) -> Result<Tensor> {
+    let half = x.dim(dim)? / 2;
+    let gate = candle_nn::ops::sigmoid(&x.narrow(dim, half, half)?.contiguous()?)?;
+    x.narrow(dim, 0, half)? * gate
 }

@@ -273,7 +273,7 @@ impl<'m> Writer<'_, 'm> {
         let mut lines = Vec::new();
         if !unit.ties.is_empty() {
             self.needed.insert("tied");
-            let ties = unit.ties.iter().map(|(tied, owner)| format!("(\"{tied}\", \"{owner}\")"));
+            let ties = unit.ties.iter().map(|(tied, owner)| format!("({tied:?}, {owner:?})"));
             let ties = ties.collect::<Vec<_>>().join(", ");
             lines.push(Template::text(format!("let vb = tied(vb, &[{ties}]);")));
         }
@@ -303,7 +303,7 @@ impl<'m> Writer<'_, 'm> {
         let path = &child.path;
         match &child.what {
             ChildKind::Layer(step) => {
-                let module = self.module(step, &format!("vb.pp(\"{path}\")"))?;
+                let module = self.module(step, &format!("vb.pp({path:?})"))?;
                 self.needed.insert(module.ty);
                 Ok(module.made)
             }
@@ -317,22 +317,22 @@ impl<'m> Writer<'_, 'm> {
                     true => {
                         text.push("vb.get(");
                         text.append(shape);
-                        text.push(&format!(", \"{path}\")?"));
+                        text.push(&format!(", {path:?})?"));
                     }
                     false => {
                         let dtype = arguments::dtype(tensor.dtype)
                             .map_err(|reason| Error::refused(path, reason))?;
                         text.push("vb.get_with_hints_dtype(");
                         text.append(shape);
-                        text.push(&format!(", \"{path}\", Default::default(), {dtype})?"));
+                        text.push(&format!(", {path:?}, Default::default(), {dtype})?"));
                     }
                 }
                 Ok(text)
             }
             ChildKind::Unit(id) if self.form(*id) == Form::List => {
-                Ok(self.list(*id, &format!("vb.pp(\"{path}\")")))
+                Ok(self.list(*id, &format!("vb.pp({path:?})")))
             }
-            ChildKind::Unit(id) => Ok(self.constructed(*id, &format!("vb.pp(\"{path}\")"))),
+            ChildKind::Unit(id) => Ok(self.constructed(*id, &format!("vb.pp({path:?})"))),
         }
     }
 
@@ -347,7 +347,7 @@ impl<'m> Writer<'_, 'm> {
         text
     }
 
-    /// `vec![…]`, or a loop over equal ones; `vb` is the text of what has the parameters of all.
+    /// `Vec::from([…])`, or a loop over equal ones; `vb` is the text of what has the parameters of all.
     fn list(&self, id: UnitId, vb: &str) -> Template {
         let unit = self.unit(id);
         let units: Vec<UnitId> = unit
@@ -375,13 +375,13 @@ impl<'m> Writer<'_, 'm> {
             text.push(").collect::<Result<_>>()?");
             return text;
         }
-        let mut text = Template::text("vec![");
+        let mut text = Template::text("Vec::from([");
         for (child, id) in unit.children.iter().zip(units) {
             text.push("\n    ");
-            text.append(self.constructed(id, &format!("{vb}.pp(\"{}\")", child.path)));
+            text.append(self.constructed(id, &format!("{vb}.pp({:?})", child.path)));
             text.push(",");
         }
-        text.push("\n]");
+        text.push("\n])");
         text
     }
 
@@ -586,6 +586,11 @@ fn sections() -> Vec<(&'static str, &'static str)> {
         .filter_map(|section| section.split_once('\n'))
         .map(|(name, text)| (name, text.trim_end()))
         .collect()
+}
+
+/// Whether a helper has the name: a variable would hide it.
+fn is_helper(name: &str) -> bool {
+    sections().iter().any(|(helper, _)| *helper == name)
 }
 
 /// The types that helpers are.

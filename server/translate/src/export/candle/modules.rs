@@ -2,7 +2,7 @@
 
 use layers::Arg;
 
-use super::arguments::{Used, float, whole};
+use super::arguments::{RMS_NORM_EPS, Used, float, whole};
 use crate::{export::unit::LayerStep, template::Template};
 
 /// A module as a field.
@@ -48,8 +48,8 @@ pub(super) fn module(step: &LayerStep<'_>, vb: &str) -> Result<Module, String> {
                 whole("num_channels", used.input(0)?.shape[1]),
                 float("eps", used.float("eps")?),
             ];
-            if !used.is_on("affine") {
-                return Err("Candle's always has a weight and a bias".to_owned());
+            if used.rank()? < 3 {
+                return Err("Candle's takes at least three dimensions".to_owned());
             }
             Ok(of_candle("GroupNorm", "group_norm", sizes.into(), vb))
         }
@@ -278,9 +278,6 @@ fn layer_norm(used: &Used<'_>, vb: &str) -> Result<Module, String> {
     Ok(of_candle("LayerNorm", function, arguments, vb))
 }
 
-/// What `torch.nn.RMSNorm` adds if it is given nothing: the smallest step of a 32-bit number.
-const RMS_NORM_EPS: f64 = f32::EPSILON as f64;
-
 fn rms_norm(used: &Used<'_>, vb: &str) -> Result<Module, String> {
     if used.int("dims")? != 1 {
         return Err("Candle's normalises over the last dimension only".to_owned());
@@ -303,18 +300,22 @@ fn rms_norm(used: &Used<'_>, vb: &str) -> Result<Module, String> {
 
 fn multihead_attention(used: &Used<'_>, vb: &str) -> Result<Module, String> {
     let width = used.size_from_end(0)?;
-    let inputs = used.step.shown().inputs.iter();
-    if inputs.filter_map(|input| input.ty.shape.last()).any(|other| *other != width)
-        || used.is_on("add_bias_kv")
-        || used.is_on("add_zero_attn")
-        || used.step.shown().inputs.len() > 3
-        || used.rank()? != 3
-    {
-        return Err(
-            "it has other keys than queries, a mask, or no batch; write it with `Linear` and \
+    let inputs = &used.step.shown().inputs;
+    let refusals = [
+        (
+            inputs.iter().any(|input| input.ty.shape.last() != Some(&width)),
+            "keys as wide as its queries only",
+        ),
+        (inputs.len() > 3, "no mask"),
+        (used.rank()? != 3, "batches only"),
+        (used.is_on("add_bias_kv"), "no `add_bias_kv`"),
+        (used.is_on("add_zero_attn"), "no `add_zero_attn`"),
+    ];
+    if let Some((_, takes)) = refusals.iter().find(|(is_so, _)| *is_so) {
+        return Err(format!(
+            "what stands for it in Candle takes {takes}; write it with `Linear` and \
              `F.scaled_dot_product_attention`"
-                .to_owned(),
-        );
+        ));
     }
     let arguments = vec![
         whole("embed_dim", width),
@@ -342,10 +343,14 @@ fn embedding_bag(used: &Used<'_>, vb: &str) -> Result<Module, String> {
 
 /// Candle's recurrent layers are one layer in one direction.
 fn recurrent(used: &Used<'_>, vb: &str) -> Result<Module, String> {
-    let has_projection = used.layer.kind == "LSTM" && used.int("proj_size")? != 0;
-    let is_given_states = used.step.shown().inputs.len() > 1;
-    if has_projection || is_given_states || used.rank()? != 3 || !used.is_on("bias") {
-        return Err("it has a projection, given states, no batch or no bias".to_owned());
+    let refusals = [
+        (used.layer.kind == "LSTM" && used.int("proj_size")? != 0, "no projection"),
+        (used.step.shown().inputs.len() > 1, "no states"),
+        (used.rank()? != 3, "batches only"),
+        (!used.is_on("bias"), "a bias always"),
+    ];
+    if let Some((_, takes)) = refusals.iter().find(|(is_so, _)| *is_so) {
+        return Err(format!("what stands for it in Candle takes {takes}"));
     }
     let sizes = [
         whole("input_size", used.size_from_end(0)?),

@@ -39,9 +39,12 @@ pub(super) fn variable(text: &str) -> String {
         .chars()
         .map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '_' })
         .collect();
+    let parts: Vec<&str> = name.split('_').filter(|part| !part.is_empty()).collect();
+    let name = parts.join("_");
     let begins = name.starts_with(|first: char| first.is_ascii_alphabetic());
     let name = if begins { name } else { format!("x{name}") };
-    if TAKEN.contains(&name.as_str()) { format!("{name}_") } else { name }
+    let is_taken = TAKEN.contains(&name.as_str()) || super::is_helper(&name);
+    if is_taken { format!("{name}_") } else { name }
 }
 
 /// `max_pool2d` for `MaxPool2d`, `relu` for `ReLU`.

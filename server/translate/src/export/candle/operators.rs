@@ -44,7 +44,9 @@ impl Writer<'_, '_> {
             return self.with_number(arithmetic.operator, number.is_first);
         }
         if arithmetic.operator == Operator::Neg {
-            return self.method("neg", Vec::new());
+            // Candle negates no whole numbers.
+            let operand = lent(self.first()?);
+            return plain(Template::joined(["(".into(), operand, " * -1.0)?".into()], ""));
         }
         if arithmetic.operator == Operator::MatMul {
             return self.matmul();
@@ -85,6 +87,9 @@ impl Writer<'_, '_> {
                 shape[..shape.len() - 2].to_vec()
             })
         };
+        if ranks.iter().any(|rank| *rank > 4) {
+            return self.helped("batched_matmul", Vec::new());
+        }
         let name = if leading(0) == leading(1) { "matmul" } else { "broadcast_matmul" };
         plain(method(self.operands[0].text.clone(), name, vec![lent(right)]))
     }
@@ -119,6 +124,9 @@ impl Writer<'_, '_> {
         if own != wanted {
             let text = method(operand.text, "to_dtype", vec![dtype(wanted)?.into()]);
             operand = Written::simple(text);
+        }
+        if operator == Operator::Pow && !wanted.is_float() {
+            return Err("Candle has no powers of whole numbers".to_owned());
         }
         if operator == Operator::Pow && !is_first {
             return plain(match *values.shown() {
@@ -200,6 +208,9 @@ impl Writer<'_, '_> {
             true => lent(index),
             false => lent(&Written::simple(method(index.text.clone(), "flatten_all", Vec::new()))),
         };
+        if std::mem::take(&mut view.is_cut) {
+            view.apply("contiguous", |_| Vec::new());
+        }
         view.apply("index_select", |dim| vec![list, dim]);
         if !is_list {
             if !is_last {

@@ -20,10 +20,11 @@ impl Writer<'_, '_> {
         if self.used.rank()? != 4 || self.used.is_on("antialias") {
             return Err("Candle resizes pictures only, without antialiasing".to_owned());
         }
-        if self.used.has("scale_factor") && !self.is_scale_the_ratio()? {
+        let aligns = kind == "UpsamplingBilinear2d" || self.used.is_on("align_corners");
+        let recomputes = self.used.is_on("recompute_scale_factor") || aligns;
+        if self.used.has("scale_factor") && !recomputes && !self.is_scale_the_ratio()? {
             return Err("its scale is not the ratio of its sizes, which is Candle's".to_owned());
         }
-        let aligns = kind == "UpsamplingBilinear2d" || self.used.is_on("align_corners");
         let shapes = self.used.output(0);
         let mut sizes = vec![
             self.size("height", &shapes.map(|shape| shape[2]))?,

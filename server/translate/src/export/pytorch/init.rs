@@ -221,8 +221,10 @@ impl<'m> Writer<'_, 'm> {
         let mut walked = String::new();
         for segment in before.split('.').filter(|segment| !segment.is_empty()) {
             walked = analysis::join_path(&walked, segment);
+            let is_own = walked == segment && owner == "self";
             text.push(&match names::is_identifier(segment) {
                 true => format!(".{segment}"),
+                false if is_own => format!(".get_submodule(\"{segment}\")"),
                 false => format!("[\"{segment}\"]"),
             });
         }

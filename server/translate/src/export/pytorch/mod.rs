@@ -103,7 +103,7 @@ impl<'m> Writer<'_, 'm> {
             let paths = unit.children.iter().map(|child| &child.path);
             if let Some(path) = paths.into_iter().find(|path| !names::can_be_owned(path)) {
                 let reason =
-                    "every PyTorch module has something of that name; give it another label";
+                    "no PyTorch module can own something of that name; give it another label";
                 return Err(Error::refused(path, reason));
             }
             let keys: Vec<&str> = unit.children.iter().map(|child| child.path.as_str()).collect();

@@ -98,7 +98,8 @@ const OF_MODULES: &[&str] = &[
 
 /// Whether a module can own what has this path.
 pub(crate) fn can_be_owned(path: &str) -> bool {
-    path.split('.').all(|segment| !OF_MODULES.contains(&segment) && !segment.starts_with("__"))
+    let is_free = |segment: &str| !OF_MODULES.contains(&segment) && !segment.starts_with("__");
+    path.split('.').all(is_free) && !path.contains(['"', '\\'])
 }
 
 pub(crate) fn is_identifier(text: &str) -> bool {
