@@ -141,3 +141,40 @@ class Names(nn.Module):
     def forward(self, N):
         y = self.it(N)
         return self.inner((-2.0) ** y, N) - (-y)
+
+
+class Weight(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(8, 8))
+
+    def forward(self, x):
+        return torch.mm(x, self.weight.T)
+
+
+class OwnTwice(nn.Module):
+    """A module with a parameter of its own that is called twice, and a part of a `Sequential`."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = Weight()
+        self.layers = nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 4))
+
+    def forward(self, x):
+        x = self.weight(self.weight(x))
+        return self.layers(x)[:, [-1]] + self.layers[:2](x).select(1, 2)[:, None]
+
+
+class Keys(nn.Module):
+    """Names that no attribute has, an embedding that is a function, shapes of other tensors."""
+
+    def __init__(self):
+        super().__init__()
+        self.convs = nn.ModuleDict({"1x1": nn.Linear(8, 8), "plain": nn.Linear(8, 8)})
+        self.table = nn.Parameter(torch.empty(10, 8))
+
+    def forward(self, ids):
+        x = F.embedding(ids, self.table)
+        y = self.convs["1x1"](x) / 2
+        y /= 3
+        return self.convs["plain"](y) + x.mean(1, keepdim=True).expand_as(y)

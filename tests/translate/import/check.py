@@ -31,6 +31,7 @@ CASES = {
     "Subclass": ["f32[N = 2, 3, 8, 8]"], "ComputedWeights": ["f32[N = 2, 3, 8, 8]"], "Positions": ["i64[N = 2, T = 10]"],
     "Optional": ["f32[N = 2, 4]"], "Attention": ["f32[N = 2, 10, 16]"], "Encoder": ["f32[N = 2, T = 10, 16]"],
     "Cells": ["f32[N = 2, 3, 8]", "f32[N, 16]", "f32[N, 16]"], "Names": ["f32[M = 2, 4]"],
+    "OwnTwice": ["f32[N = 2, 8]"], "Keys": ["i64[N = 2, T = 5]"],
 }
 DTYPES = {"f32": torch.float32, "i64": torch.int64}
 # A module with what Taper lacks.
@@ -63,9 +64,11 @@ def check_case(name, inputs, folder):
     # Math attention, which FlopCounterMode sees.
     with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH), torch.no_grad():
         output = module(*tensors)
-    ours = found["totals"]["flops"], found["totals"]["params"], found["outputs"][0]["shape"], "not carried over" in said
+    # A loop over a size is one over the size given, which is told.
+    lost = [line for line in said.splitlines() if "not carried over" in line and "made of sizes" not in line]
+    ours = found["totals"]["flops"], found["totals"]["params"], found["outputs"][0]["shape"], lost
     params = sum(one.numel() for one in module.parameters())
-    theirs = counter.get_total_flops(), params, list(output.shape), False
+    theirs = counter.get_total_flops(), params, list(output.shape), []
     print(f"{name}: {ours[1]:,} parameters, {ours[0]:,} FLOPs; {said}")
     return [] if ours == theirs else [f"{name}: {ours}, not {theirs}: {said}"]
 

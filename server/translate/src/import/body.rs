@@ -403,7 +403,9 @@ impl<'w, 't> Writer<'w, 't> {
             self.constants.push((name, tensor));
             return;
         }
-        let Some(path) = self.below(&node.target) else {
+        // A tensor that `forward` makes is an attribute of the module around all.
+        let made = node.target.starts_with("_tensor_constant").then(|| node.target.clone());
+        let Some(path) = self.below(&node.target).or(made) else {
             self.lost.insert(format!("`{}` is read where it does not lie", node.target));
             return;
         };

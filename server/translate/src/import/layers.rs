@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use super::{
     body::Writer,
     calls::Given,
-    trace::{Leaf, Node, Op, Own, Tensor, node_of},
+    trace::{Leaf, Node, Op, Own, Tensor, Traced, node_of},
 };
 use crate::template::Template;
 
@@ -64,6 +64,8 @@ const OPERATORS: &[(&str, &str)] = &[
     ("pow", "**"),
     ("matmul", "@"),
     ("bmm", "@"),
+    ("mm", "@"),
+    ("mv", "@"),
 ];
 
 pub(crate) fn operator(name: &str) -> Option<&'static str> {
@@ -124,6 +126,9 @@ impl Writer<'_, '_> {
         if name == "getitem" {
             return self.index(node).map(Step::Expression);
         }
+        if let Some(operator @ ("//" | "%")) = operator(name) {
+            return Err(format!("Taper has no `{operator}` of tensors"));
+        }
         if let Some(operator) = operator(name) {
             return self.operation(node, operator).map(Step::Expression);
         }
@@ -133,6 +138,13 @@ impl Writer<'_, '_> {
                 text.append(self.operand(node.args.first())?);
                 return Ok(Step::Expression(text));
             }
+            "getattr" if self.is_transposed(node) => {
+                return Ok(Step::Layer(
+                    self.tensors_taken(node),
+                    Template::text("Transpose(-2, -1)"),
+                ));
+            }
+            "expand_as" | "view_as" | "reshape_as" => return self.as_another(node, name),
             "t" => {
                 return Ok(Step::Layer(
                     self.tensors_taken(node),
@@ -152,6 +164,9 @@ impl Writer<'_, '_> {
         // Tensors come first, one by one or in a list.
         let tensors = positional.iter().take_while(|value| self.is_tensors(value)).count();
         positional.drain(..tensors);
+        if tensors > 1 && ["Max", "Min"].contains(&entry.name) {
+            return Err("Taper has no such function of two tensors".to_owned());
+        }
         if name == "einsum" {
             let Some(Value::String(equation)) = positional.first().cloned() else {
                 return Err("its equation is not written out".to_owned());
@@ -192,6 +207,28 @@ impl Writer<'_, '_> {
             Some(function) => Ok(Step::Layer(sources, call(&format!("F.{function}"), arguments))),
             None => Ok(Step::Layer(sources, call(entry.name, arguments))),
         }
+    }
+
+    /// `x.T` of a matrix, `x.mT`.
+    fn is_transposed(&self, node: &Node) -> bool {
+        let is_matrix =
+            node.value.as_ref().and_then(Traced::tensor).is_some_and(|one| one.shape.len() == 2);
+        match node.args.get(1).and_then(Value::as_str) {
+            Some("T") => is_matrix,
+            Some("mT") => true,
+            _ => false,
+        }
+    }
+
+    /// The shape of another tensor.
+    fn as_another(&mut self, node: &Node, name: &str) -> Result<Step, String> {
+        let tensors = self.tensors_taken(node);
+        let [tensor, other] = &tensors[..] else { return Err("it takes two tensors".to_owned()) };
+        let rank = self.shape(other).len();
+        let other = self.name(other);
+        let sizes = (0..rank).map(|dim| Template::text(format!("{other}.shape[{dim}]")));
+        let layer = if name == "expand_as" { "Expand" } else { "Reshape" };
+        Ok(Step::Layer(vec![tensor.clone()], call(layer, sizes.collect())))
     }
 
     /// The tensors that it takes, without those that are given for parameters.
@@ -251,14 +288,22 @@ impl Writer<'_, '_> {
             };
             if name == "weight" {
                 let shape = self.shape(&tensor);
-                let channels = if entry.name.contains("Transpose") { 1 } else { 0 };
-                for (param, size) in
-                    [("out_features", shape.first()), ("out_channels", shape.get(channels))]
-                {
+                // A transposed convolution has its outputs by groups.
+                let groups = named.get("groups").and_then(Value::as_u64).unwrap_or(1);
+                let channels = match entry.name.contains("Transpose") {
+                    true => shape.get(1).and_then(|size| size.checked_mul(groups)),
+                    false => shape.first().copied(),
+                };
+                for (param, size) in [
+                    ("out_features", shape.first().copied()),
+                    ("out_channels", channels),
+                    ("num_embeddings", shape.first().copied()),
+                    ("embedding_dim", shape.get(1).copied()),
+                ] {
                     if entry.params.iter().any(|known| known.name == param)
                         && let Some(size) = size
                     {
-                        named.insert(param.to_owned(), (*size).into());
+                        named.insert(param.to_owned(), size.into());
                     }
                 }
                 if entry.params.iter().any(|known| known.name == "kernel_size") && shape.len() > 2 {
@@ -322,8 +367,18 @@ impl Writer<'_, '_> {
             Value::Array(items) => items.clone(),
             one => vec![one.clone()],
         };
-        let items: Result<Vec<String>, String> =
-            items.iter().map(|item| self.index_item(item)).collect();
+        let items: Result<Vec<String>, String> = items
+            .iter()
+            .map(|item| match item {
+                // A list of one place keeps the dimension.
+                Value::Array(list) => match list.first().and_then(Value::as_i64) {
+                    Some(-1) if list.len() == 1 => Ok("-1:".to_owned()),
+                    Some(place) if list.len() == 1 => Ok(format!("{place}:{}", place + 1)),
+                    _ => Err("a list of places is no index of Taper".to_owned()),
+                },
+                item => self.index_item(item),
+            })
+            .collect();
         let mut text = operand;
         text.push(&format!("[{}]", items?.join(", ")));
         Ok(text)

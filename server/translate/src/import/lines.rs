@@ -143,12 +143,23 @@ pub(super) fn readable(label: &str) -> String {
     }
 }
 
-/// A label as it is written: what is neither names nor numbers is a string.
+/// A label as it is written: what is no path of names and numbers is a string. Several stand in a list.
 pub(super) fn written(label: &str) -> String {
-    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "._, ".contains(letter);
-    let is_reserved = RESERVED_WORDS.iter().any(|(word, _)| *word == label);
-    match label.chars().all(is_plain) && !is_reserved {
+    let is_list = label.contains(", ");
+    match is_list || label.split('.').all(is_plain) {
         true => label.to_owned(),
         false => format!("\"{}\"", label.replace('{', "{{")),
     }
+}
+
+/// A number, or a name that is no word of the language.
+fn is_plain(segment: &str) -> bool {
+    let is_letter = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+    let is_number = segment.chars().all(|letter| letter.is_ascii_digit());
+    let begins_name = !segment.starts_with(|first: char| first.is_ascii_digit());
+    let is_reserved = RESERVED_WORDS.iter().any(|(word, _)| *word == segment);
+    !segment.is_empty()
+        && segment.chars().all(is_letter)
+        && (is_number || begins_name)
+        && !is_reserved
 }

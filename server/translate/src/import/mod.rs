@@ -57,6 +57,15 @@ pub fn pytorch(trace: &Trace, source: &str, inputs: &[String]) -> Imported {
         }
         classes.add(written);
     }
+    for node in trace.nodes.iter().filter(|node| node.target.ends_with("setitem")) {
+        let class = &trace.calls[node.call].class;
+        lost.insert(format!(
+            "`{class}` assigns to a part of a tensor, for which Taper has no step"
+        ));
+    }
+    for place in &trace.settled {
+        lost.insert(format!("a number made of sizes at {place}; it is that of the sizes given"));
+    }
     let root = classes.made.get(&UnitId(0)).map_or_else(String::new, |made| made.class.clone());
     let blocks = classes.all.iter().map(|class| block(class, class.name == root));
     let head = format!("# `{source}`, imported from PyTorch {} by `taper import`.", trace.torch);

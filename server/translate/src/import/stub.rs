@@ -71,10 +71,11 @@ impl Writer<'_, '_> {
         if !CREATORS.contains(&name.trim_start_matches("new_")) {
             return None;
         }
-        let sizes = node.args.iter().find_map(|value| match value {
+        let list = node.args.iter().find_map(|value| match value {
             Value::Array(sizes) => Some(sizes.clone()),
             _ => None,
-        })?;
+        });
+        let sizes = list.unwrap_or_else(|| node.args.clone());
         let names = (0..sizes.len()).map(|index| format!("size{index}"));
         names.zip(&sizes).map(|(name, size)| Some(hole(&name, self.literal(size)?))).collect()
     }
@@ -89,7 +90,13 @@ impl Writer<'_, '_> {
         let output = |(index, tensor): (usize, Tensor)| {
             let sizes: Vec<String> =
                 tensor.shape.iter().enumerate().map(|(dim, one)| size(dim, one)).collect();
-            format!("output y{index}: {}[{}]", tensor.written_dtype(), sizes.join(", "))
+            // Without a dtype it has that of the input.
+            let dtype = match &first {
+                Some(first) if first.dtype == tensor.dtype => "",
+                None => tensor.written_dtype(),
+                Some(_) => &tensor.dtype,
+            };
+            format!("output y{index}: {dtype}[{}]", sizes.join(", "))
         };
         let parts = self.calls.find(&node.name).map_or_else(Vec::new, |at| self.parts(at));
         let tensors = parts.iter().filter_map(|part| self.tensor(part));

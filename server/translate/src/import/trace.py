@@ -124,6 +124,13 @@ def traced_creators():
             setattr(torch, name, function)
 
 
+def place_of(frames):
+    """The last of the frames that is in no library, as file:line."""
+    libraries = (os.path.dirname(torch.__file__), os.path.dirname(os.__file__))
+    own = [frame for frame in frames if not frame.filename.startswith(libraries) and os.path.exists(frame.filename)]
+    return f"{os.path.relpath(own[-1].filename)}:{own[-1].lineno}" if own else None
+
+
 class Value(fx.Proxy):
     """What flows in a graph, of which shapes and sizes are known: `if`, `len` and loops may ask for them."""
 
@@ -143,14 +150,21 @@ class Value(fx.Proxy):
         value = self.node.meta.get("known")
         return value.shape[0] if isinstance(value, torch.Tensor) else len(self.known())
 
+    def settle(self):
+        """A number that is fixed from here on; its place is told."""
+        place = place_of(traceback.extract_stack())
+        if place:
+            self.tracer.settled[place] = None
+        return self.known()
+
     def __index__(self):
-        return operator.index(self.known())
+        return operator.index(self.settle())
 
     def __int__(self):
-        return int(self.known())
+        return int(self.settle())
 
     def __float__(self):
-        return float(self.known())
+        return float(self.settle())
 
     def __contains__(self, item):
         return item in self.known()
@@ -169,6 +183,8 @@ class Tracer(fx.Tracer):
         self.proxy_buffer_attributes = proxies_buffers
         self.calls = []
         self.stack = []
+        # Where numbers are made of sizes.
+        self.settled = {}
         # What is computed is not traced.
         self.computes = False
 
@@ -229,7 +245,11 @@ class Tracer(fx.Tracer):
     def call_module(self, module, forward, args, kwargs):
         if self.computes:
             return forward(*args, **kwargs)
-        path = self.path_of_module(module)
+        try:
+            path = self.path_of_module(module)
+        except NameError:
+            # A part of a `Sequential` is made where it is called; its modules have their paths.
+            return forward(*args, **kwargs)
         if self.is_leaf_module(module, path):
             return super().call_module(module, forward, args, kwargs)
         self.enter(module, path, nodes_of((args, kwargs)))
@@ -343,6 +363,9 @@ def record(node):
     }
 
 
+CHANGES = ("iadd", "isub", "imul", "itruediv", "ifloordiv", "imod", "ipow", "imatmul", "iand", "ior")
+
+
 def follow_changes(traced):
     """What is read after a change in place is the changed tensor."""
     order = {node: place for place, node in enumerate(traced.graph.nodes)}
@@ -352,7 +375,7 @@ def follow_changes(traced):
             in_place = getattr(traced.get_submodule(node.target), "inplace", False) is True
         elif node.op in ("call_method", "call_function"):
             name = str(node.target) if node.op == "call_method" else node.target.__name__
-            in_place = in_place or (name.endswith("_") and not name.endswith("__")) or name in ("iadd", "imul", "isub")
+            in_place = in_place or (name.endswith("_") and not name.endswith("__")) or name in CHANGES
         if not in_place or not node.args or not isinstance(node.args[0], fx.Node):
             continue
         for user in list(node.args[0].users):
@@ -376,6 +399,37 @@ def index_unbound(traced):
                 index = traced.graph.call_function(operator.getitem, (node.args[0], place))
             index.meta["call"] = user.meta["call"]
             user.replace_all_uses_with(index)
+
+
+def index_parts(traced):
+    """`select` and `narrow` are indices."""
+    for node in list(traced.graph.nodes):
+        name = node.target if node.op == "call_method" else getattr(node.target, "__name__", "")
+        is_part = node.op in ("call_method", "call_function") and name in ("select", "narrow")
+        if not is_part or node.kwargs or not all(isinstance(one, int) for one in node.args[1:]):
+            continue
+        dim, start = node.args[1:3]
+        place = start if name == "select" else slice(start, start + node.args[3])
+        every = slice(None)
+        places = (every,) * dim + (place,) if dim >= 0 else (..., place) + (every,) * (-dim - 1)
+        with traced.graph.inserting_before(node):
+            index = traced.graph.call_function(operator.getitem, (node.args[0], places))
+        index.meta["call"] = node.meta["call"]
+        node.replace_all_uses_with(index)
+
+
+def read_where_it_lies(traced, calls):
+    """A parameter is read in each call of the module that has it, not in the first one alone."""
+    for node in [node for node in traced.graph.nodes if node.op == "get_attr"]:
+        for user in list(node.users):
+            call = user.meta.get("call")
+            path = calls[call]["path"] if call is not None else None
+            if path is None or call == node.meta["call"] or not node.target.startswith(f"{path}." if path else ""):
+                continue
+            with traced.graph.inserting_before(user):
+                own = traced.graph.get_attr(node.target)
+            own.meta["call"] = call
+            user.replace_input_with(node, own)
 
 
 class Refused(Exception):
@@ -439,12 +493,16 @@ def trace(module, inputs, proxies_buffers):
     given, rest = forward_arguments(module, inputs)
     tracer = Tracer([*inputs, *rest.values()], proxies_buffers)
     tracer.enter(module, "", given)
-    with traced_creators():
+    # Tensors that are made on the way are no numbers either.
+    with traced_creators(), torch.device("meta"):
         traced = fx.GraphModule(module, tracer.trace(module, concrete_args=rest or None))
     follow_changes(traced)
     index_unbound(traced)
+    index_parts(traced)
+    read_where_it_lies(traced, tracer.calls)
     traced.graph.eliminate_dead_code()
-    Values(traced).run(*inputs, *rest.values())
+    with torch.device("meta"):
+        Values(traced).run(*inputs, *rest.values())
     # An argument that keeps its default is no input.
     for node in [node for node in traced.graph.nodes if node.op == "placeholder"][len(given):]:
         node.meta["is_default"] = True
@@ -501,7 +559,7 @@ def main():
             found = [one for one in tensors_of(modules.get(owner, module), owner, canonical) if one["name"] == name]
             attributes[node.target] = found[0] if found else None
     return json.dumps({
-        "torch": torch.__version__, "calls": tracer.calls,
+        "torch": torch.__version__, "calls": tracer.calls, "settled": list(tracer.settled),
         "nodes": [record(node) for node in traced.graph.nodes
                   if "_assert" not in str(node.target) and "is_default" not in node.meta],
         "leaves": leaves, "attributes": attributes,
@@ -513,10 +571,8 @@ def told(error):
     """An error with the last place that is neither PyTorch's nor here."""
     if isinstance(error, Refused):
         return str(error)
-    frames = traceback.extract_tb(error.__traceback__)
-    libraries = (os.path.dirname(torch.__file__), os.path.dirname(os.__file__))
-    own = [frame for frame in frames if not frame.filename.startswith(libraries) and os.path.exists(frame.filename)]
-    place = f" at {os.path.relpath(own[-1].filename)}:{own[-1].lineno}" if own else ""
+    place = place_of(traceback.extract_tb(error.__traceback__))
+    place = f" at {place}" if place else ""
     message = next(iter(str(error).strip().splitlines()), "")
     if isinstance(error, fx.proxy.TraceError):
         return f"its steps depend on a tensor's numbers{place}, which torch.fx cannot trace: {message}"

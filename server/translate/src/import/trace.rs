@@ -15,6 +15,8 @@ pub struct Trace {
     /// Calls of modules that are made of others, each after the one that it is in; the first is that of the
     /// module itself.
     pub(crate) calls: Vec<Call>,
+    /// Places in the module's source at which a number is made of sizes, and fixed.
+    pub(crate) settled: Vec<String>,
     /// What is done, in order.
     pub(crate) nodes: Vec<Node>,
     /// Modules that are one layer, by their paths.
