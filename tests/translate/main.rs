@@ -26,7 +26,8 @@ fn exported_examples() {
         let analysis = analysis::analyse(&workspace, file, &options);
         let text = export::pytorch(&workspace, file, &options, &analysis.models[0]);
         let page = format!("../../tests/translate/pytorch/{name}.py");
-        expect_file![page].assert_eq(&text.unwrap_or_else(|error| panic!("{name}: {error}")));
+        let exported = text.unwrap_or_else(|error| panic!("{name}: {error}"));
+        expect_file![page].assert_eq(&exported.text);
     }
 }
 
@@ -37,9 +38,11 @@ fn a_size_at_which_an_argument_jumps_is_fixed() {
     let set = ["H", "W"].map(|name| (name.to_owned(), "256".to_owned())).to_vec();
     let options = Options { set, ..Options::default() };
     let analysis = analysis::analyse(&workspace, file, &options);
-    let text = export::pytorch(&workspace, file, &options, &analysis.models[0]).expect("a module");
-    assert!(text.contains("Sizes that may be any that the model promises: N.\n"), "{text}");
-    assert!(text.contains("These steps are those of H = 256, W = 256 only."), "{text}");
+    let exported = export::pytorch(&workspace, file, &options, &analysis.models[0]);
+    let exported = exported.expect("a module");
+    assert_eq!(exported.fixed, ["H = 256", "W = 256"]);
+    assert!(exported.text.contains("Sizes that may be any that the model promises: N.\n"));
+    assert!(exported.text.contains("These steps are those of H = 256, W = 256 only."));
 }
 
 /// Every layer of the catalogue is something in PyTorch.

@@ -98,8 +98,8 @@ impl Fixture {
         let options = analysis::Options { set, configured, ..Default::default() };
         let analysis = analysis::analyse(&workspace, file, &options);
         let model = analysis.model(&self.model).expect("the model");
-        let text = export::candle(&workspace, file, &options, model);
-        text.unwrap_or_else(|error| panic!("{}: {error}", self.name))
+        let exported = export::candle(&workspace, file, &options, model);
+        exported.unwrap_or_else(|error| panic!("{}: {error}", self.name)).text
     }
 }
 

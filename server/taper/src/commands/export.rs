@@ -44,21 +44,27 @@ pub fn run(arguments: &Arguments) -> super::Result {
         Language::Pytorch => translate::export::pytorch(&workspace, file, &options, model),
         Language::Candle => translate::export::candle(&workspace, file, &options, model),
     };
-    let text = match exported {
-        Ok(text) => text,
+    let exported = match exported {
+        Ok(exported) => exported,
         Err(error) => {
             let node = error.node.ok_or(error.message.as_str())?;
             report::error_at(&workspace, &error.message, workspace.place(node));
             return Ok(ExitCode::FAILURE);
         }
     };
+    if !exported.fixed.is_empty() {
+        let fixed = exported.fixed.join(", ");
+        report::warning(&format!(
+            "its steps are those of {fixed} only; `--set` chooses other sizes"
+        ));
+    }
     match &arguments.output {
         Some(path) => {
-            std::fs::write(path, text)
+            std::fs::write(path, exported.text)
                 .map_err(|error| format!("cannot write {}: {error}", path.display()))?;
             anstream::eprintln!("`{}` is in {}", model.name, path.display());
         }
-        None => anstream::print!("{text}"),
+        None => anstream::print!("{}", exported.text),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -28,6 +28,15 @@ use self::{
 /// How long a line should be.
 const LINE: usize = 100;
 
+/// A model as source.
+#[derive(Debug, Clone)]
+pub struct Exported {
+    /// The source.
+    pub text: String,
+    /// The sizes whose steps these are, where others have others: `H = 224`.
+    pub fixed: Vec<String>,
+}
+
 /// Why a model cannot be exported.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error {
@@ -103,12 +112,15 @@ fn doc(workspace: &Workspace, unit: &Unit<'_>) -> Option<String> {
     ast::doc_comment(workspace.node(unit.item?))
 }
 
+/// The sizes of a model that may be what is wanted: `H = 224`.
+fn sizes_that_are(wanted: &Freedom, model: &Model, freedom: &[Freedom]) -> Vec<String> {
+    let symbols = model.symbols.iter().zip(freedom).filter(|(_, freedom)| *freedom == wanted);
+    symbols.map(|(symbol, _)| format!("{} = {}", symbol.name, symbol.size)).collect()
+}
+
 /// What stands at the top of a file; `note` is what the language adds.
 fn introduction(model: &Model, freedom: &[Freedom], note: &str) -> String {
-    let of = |wanted: &Freedom| -> Vec<String> {
-        let symbols = model.symbols.iter().zip(freedom).filter(|(_, freedom)| *freedom == wanted);
-        symbols.map(|(symbol, _)| format!("{} = {}", symbol.name, symbol.size)).collect()
-    };
+    let of = |wanted: &Freedom| sizes_that_are(wanted, model, freedom);
     let mut text = format!("{}, written by `taper export`.\n\n", model.name);
     let mut paragraph = |words: String| {
         text.push_str(&textwrap::fill(&words, LINE));

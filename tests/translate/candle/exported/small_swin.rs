@@ -130,6 +130,7 @@ impl Mlp {
 /// Which positions of a shifted window may not see each other: -100 for two of different regions.
 #[derive(Debug, Clone)]
 pub struct ShiftMask {}
+
 impl ShiftMask {
     pub fn new(_: VarBuilder) -> Result<Self> {
         Ok(Self {})

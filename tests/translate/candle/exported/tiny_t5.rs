@@ -13,6 +13,7 @@ use candle_nn::{Embedding, Linear, Module, RmsNorm, VarBuilder};
 
 #[derive(Debug, Clone)]
 pub struct Heads {}
+
 impl Heads {
     pub fn new(_: VarBuilder) -> Result<Self> {
         Ok(Self {})

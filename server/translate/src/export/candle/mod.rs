@@ -18,9 +18,10 @@ use self::{arguments::tuple, forward::Forward, modules::Module};
 use crate::{
     classes::{Class, Classes, UnitId, Written},
     export::{
-        Error, class_name, doc, heights, indented, introduction,
+        Error, Exported, class_name, doc, heights, indented, introduction,
         naming::Written as Text,
         sizes::{self, Freedom, Runs},
+        sizes_that_are,
         unit::{Callee, Child, ChildKind, Input, LayerStep, Operand, Unit, Units, layer_of},
     },
     names::counted,
@@ -39,10 +40,11 @@ pub fn candle(
     file: FileId,
     options: &Options,
     model: &Model,
-) -> Result<String, Error> {
+) -> Result<Exported, Error> {
     sizes::with_as_few_fixed(model.symbols.len(), |fixed| {
         let runs = Runs::new(workspace, file, options, model, fixed);
-        written(workspace, model, &runs)
+        let text = written(workspace, model, &runs)?;
+        Ok(Exported { text, fixed: sizes_that_are(&Freedom::Fixed, model, &runs.freedom) })
     })
 }
 
@@ -555,8 +557,9 @@ fn formatted(items: &str) -> String {
     let mut before = "";
     let unparsed = prettyplease::unparse(&parsed);
     for line in unparsed.lines() {
-        let ends_item =
-            before == "}" || (before == "    }" && line.trim_start().starts_with("pub fn"));
+        let ends_item = before == "}"
+            || (before.ends_with("{}") && !before.starts_with(' '))
+            || (before == "    }" && line.trim_start().starts_with("pub fn"));
         if ends_item && !line.is_empty() {
             text.push('\n');
         }

@@ -16,8 +16,9 @@ use self::forward::Forward;
 use crate::{
     classes::{Class, Classes, UnitId, Written},
     export::{
-        Error, class_name, doc, heights, indented, introduction,
+        Error, Exported, class_name, doc, heights, indented, introduction,
         sizes::{self, Freedom, Runs},
+        sizes_that_are,
         unit::{Callee, Child, ChildKind, Input, Operand, Unit, Units, layer_of},
     },
     template::Template,
@@ -35,10 +36,11 @@ pub fn pytorch(
     file: FileId,
     options: &Options,
     model: &Model,
-) -> Result<String, Error> {
+) -> Result<Exported, Error> {
     sizes::with_as_few_fixed(model.symbols.len(), |fixed| {
         let runs = Runs::new(workspace, file, options, model, fixed);
-        written(workspace, model, &runs)
+        let text = written(workspace, model, &runs)?;
+        Ok(Exported { text, fixed: sizes_that_are(&Freedom::Fixed, model, &runs.freedom) })
     })
 }
 
