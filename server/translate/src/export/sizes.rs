@@ -116,12 +116,15 @@ pub(crate) fn with_as_few_fixed<T, E>(
         Ok(text) => return Ok(text),
         Err(error) => error,
     };
-    // Sets of the first few, and all.
-    let sets = (1..1usize << count.min(MANY))
-        .map(|set| -> Vec<usize> { (0..count).filter(|index| set >> index & 1 == 1).collect() });
-    let mut sets: Vec<Vec<usize>> = sets.chain([(0..count).collect()]).collect();
+    // What is refused with all of them fixed is refused for another reason.
+    let all: Vec<usize> = (0..count).collect();
+    let Ok(last) = written(&all) else { return Err(first) };
+    let mut sets: Vec<Vec<usize>> = (1..1usize << count.min(MANY))
+        .map(|set| all.iter().copied().filter(|index| set >> index & 1 == 1).collect())
+        .filter(|set| *set != all)
+        .collect();
     sets.sort_by_key(Vec::len);
-    sets.iter().find_map(|fixed| written(fixed).ok()).ok_or(first)
+    Ok(sets.iter().find_map(|fixed| written(fixed).ok()).unwrap_or(last))
 }
 
 /// The most symbols of which all sets are tried.

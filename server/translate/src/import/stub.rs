@@ -29,22 +29,20 @@ impl Writer<'_, '_> {
         let own = leaf.into_iter().flat_map(|leaf| &leaf.tensors);
         lines.extend(own.map(|own| own.declaration(&own.name).plain()));
         let made = self.sizes_made(node);
+        let names: Vec<String> =
+            (0..made.as_ref().map_or(0, Vec::len)).map(|index| format!("size{index}")).collect();
+        let names = names.join(", ");
         match &made {
             None => lines.extend(self.stub_outputs(node, &sources)),
-            Some(made) => {
+            Some(_) => {
                 let value = node.value.as_ref().and_then(Traced::tensor);
                 let dtype = value.map_or("", Tensor::written_dtype);
-                let names: Vec<String> =
-                    (0..made.len()).map(|index| format!("size{index}")).collect();
-                lines.push(format!("output y0: {dtype}[{}]", names.join(", ")));
+                lines.push(format!("output y0: {dtype}[{names}]"));
             }
         }
         lines.push("macs = 0".to_owned());
         let wanted = format!("{}Stub", what.to_upper_camel_case());
-        let params = made.as_ref().map_or_else(String::new, |made| {
-            let names: Vec<String> = (0..made.len()).map(|index| format!("size{index}")).collect();
-            format!("({})", names.join(", "))
-        });
+        let params = if made.is_some() { format!("({names})") } else { String::new() };
         let block = |name: &str| {
             let body: String = lines.iter().map(|line| format!("    {line}\n")).collect();
             format!(

@@ -135,6 +135,12 @@ impl<'m> Used<'m> {
         if let [one] = all[..] { Ok([one; AXES]) } else { all.try_into().map_err(|_| wrong()) }
     }
 
+    /// For how many axes the layer is: 2 for `ZeroPad2d`.
+    pub fn axes(&self) -> usize {
+        let digit = self.layer.kind.chars().find_map(|letter| letter.to_digit(10));
+        digit.map_or(0, |digit| digit as usize)
+    }
+
     /// A dimension, counted from the front.
     pub fn dim(&self, name: &str) -> Result<usize, String> {
         from_front(self.int(name)?, self.rank()?)

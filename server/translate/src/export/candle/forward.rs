@@ -2,7 +2,6 @@
 
 use super::{
     Form, Writer,
-    arguments::Used,
     functions::{self, lent, method, owned},
     modules::Run,
     names,
@@ -214,23 +213,26 @@ impl<'w, 'u, 'm> Forward<'w, 'u, 'm> {
             if !super::owns(&step) {
                 return self.function(call, &step, &[], index);
             }
-            let path = match &call.callee {
-                Callee::Child(child) => self.writer.units[self.id.0].children[*child].path.clone(),
-                Callee::Attribute(path, _) => path.clone(),
-                _ => return Err(Error::refused(step.shown().kind(), OTHERS).at(step.shown().node)),
-            };
-            let field = self.writer.access(self.id, &path)?;
+            let shown = step.shown();
+            let field = self.field(call, shown.kind()).map_err(|error| error.at(shown.node))?;
             return self.module(call, &step, field);
         }
-        let path = match &call.callee {
-            Callee::Child(child) => self.writer.units[self.id.0].children[*child].path.clone(),
-            Callee::Attribute(path, _) => path.clone(),
-            _ => return Err(Error::refused("block", OTHERS)),
-        };
-        let field = self.writer.access(self.id, &path)?;
+        let field = self.field(call, "block")?;
         let operands = self.operands(call)?;
         let text = method(field.text, "forward", operands.iter().map(lent).collect());
         Ok(Written::simple(text))
+    }
+
+    /// The field that a call calls; `what` it is.
+    fn field(&self, call: &Call<'m>, what: &str) -> Result<Written, Error> {
+        match &call.callee {
+            Callee::Child(child) => {
+                let path = &self.writer.units[self.id.0].children[*child].path;
+                self.writer.access(self.id, path)
+            }
+            Callee::Attribute(path, _) => self.writer.access(self.id, path),
+            _ => Err(Error::refused(what, OTHERS)),
+        }
     }
 
     /// A layer that owns parameters.
@@ -241,14 +243,13 @@ impl<'w, 'u, 'm> Forward<'w, 'u, 'm> {
         field: Written,
     ) -> Result<Written, Error> {
         let kind = step.shown().kind();
-        let module = super::modules::module(step, "vb")
-            .map_err(|reason| Error::refused(kind, reason).at(step.shown().node))?;
+        let module = self.writer.module(step, "vb")?;
         let mut operands: Vec<Template> = self.operands(call)?.iter().map(lent).collect();
         if kind == "MultiheadAttention" && operands.len() == 1 {
             operands = vec![operands[0].clone(); 3];
         }
         let text = match module.run {
-            Run::Module => self.flat(step, field.text.clone(), operands)?,
+            Run::Module => self.flat(step, field.text, operands),
             Run::ModuleT => {
                 self.writer.needed.insert("ModuleT");
                 operands.push(Template::text("false"));
@@ -260,20 +261,11 @@ impl<'w, 'u, 'm> Forward<'w, 'u, 'm> {
     }
 
     /// Candle's `Linear` takes from two to four dimensions.
-    fn flat(
-        &mut self,
-        step: &LayerStep<'m>,
-        field: Template,
-        operands: Vec<Template>,
-    ) -> Result<Template, Error> {
-        let kind = step.shown().kind();
-        let used =
-            Used::of(step).map_err(|reason| Error::refused(kind, reason).at(step.shown().node))?;
-        let rank =
-            used.rank().map_err(|reason| Error::refused(kind, reason).at(step.shown().node))?;
-        if kind != "Linear" || (2..=4).contains(&rank) {
+    fn flat(&mut self, step: &LayerStep<'m>, field: Template, operands: Vec<Template>) -> Template {
+        let rank = step.shown().inputs[0].ty.shape.len();
+        if step.shown().kind() != "Linear" || (2..=4).contains(&rank) {
             self.writer.needed.insert("Module");
-            return Ok(method(field, "forward", operands));
+            return method(field, "forward", operands);
         }
         self.writer.needed.insert("flat");
         let mut text = Template::text("flat(&");
@@ -281,7 +273,7 @@ impl<'w, 'u, 'm> Forward<'w, 'u, 'm> {
         text.push(", ");
         text.append(Template::joined(operands, ", "));
         text.push(")?");
-        Ok(text)
+        text
     }
 
     fn function(

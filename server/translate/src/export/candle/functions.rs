@@ -234,8 +234,7 @@ impl Writer<'_, '_> {
             }
             "InstanceNorm1d" | "InstanceNorm2d" | "InstanceNorm3d" => {
                 let eps = float("eps", self.used.float("eps")?);
-                let axes = (self.used.layer.kind.as_bytes()[12] - b'0').to_string();
-                self.helped("normalized", vec![axes.into(), eps])
+                self.helped("normalized", vec![self.used.axes().to_string().into(), eps])
             }
             "Exp" | "Log" | "Sqrt" | "Abs" | "Sin" | "Cos" | "Tanh" => {
                 self.method(&kind.to_ascii_lowercase(), Vec::new())
@@ -457,14 +456,12 @@ impl Writer<'_, '_> {
         if is_other_mode || !is_zero {
             return Err("Candle pads with zeros only".to_owned());
         }
-        let axes =
-            self.used.layer.kind.bytes().rev().nth(1).map_or(0, |digit| digit.wrapping_sub(b'0'));
         let pad = match self.used.sizes(name) {
             Ok(pad) => pad,
             // One size is that of all sides.
             Err(_) if name == "padding" => {
                 let size = u64::try_from(self.used.int(name)?).map_err(|_| varies())?;
-                vec![self.used.step.map(|_| size); 2 * usize::from(axes)]
+                vec![self.used.step.map(|_| size); 2 * self.used.axes()]
             }
             Err(reason) => return Err(reason),
         };

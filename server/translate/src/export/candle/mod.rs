@@ -452,18 +452,13 @@ impl<'m> Writer<'_, 'm> {
             .lines()
             .map(|line| if line.is_empty() { "//!\n".to_owned() } else { format!("//! {line}\n") })
             .collect();
-        let mut core = vec!["Result", "Tensor"];
-        core.extend(
-            ["DType"].into_iter().filter(|name| all.contains("DType::") && !name.is_empty()),
-        );
-        core.sort_unstable();
+        let core = if all.contains("DType::") { "DType, Result, Tensor" } else { "Result, Tensor" };
         let of_nn = OF_CANDLE.iter().chain(&["Module", "ModuleT"]).copied();
         let mut nn: Vec<&str> = of_nn.filter(|name| self.needed.contains(name)).collect();
         nn.push("VarBuilder");
         nn.sort_unstable();
         let mut text = format!(
-            "{head}\nuse candle_core::{{{}}};\nuse candle_nn::{};\n\n",
-            core.join(", "),
+            "{head}\nuse candle_core::{{{core}}};\nuse candle_nn::{};\n\n",
             if nn.len() == 1 { nn[0].to_owned() } else { format!("{{{}}}", nn.join(", ")) },
         );
         text.push_str(&formatted(&body));
@@ -593,7 +588,7 @@ fn sections() -> Vec<(&'static str, &'static str)> {
 
 /// Whether a helper has the name: a variable would hide it.
 fn is_helper(name: &str) -> bool {
-    sections().iter().any(|(helper, _)| *helper == name)
+    HELPERS.contains(&format!("// section: {name}\n"))
 }
 
 /// The types that helpers are.
