@@ -12,6 +12,7 @@ mod pytorch;
 
 mod fixtures;
 mod operations;
+mod sharing;
 
 use std::{collections::HashMap, path::PathBuf};
 

@@ -1,5 +1,10 @@
 //! From a file to everything that is known of it.
 
+use std::{
+    any::Any,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
+
 use layers::{Convention, DType};
 use rustc_hash::{FxHashMap, FxHashSet};
 use smol_str::SmolStr;
@@ -35,6 +40,8 @@ pub struct Options {
     pub configured: Option<Configured>,
     /// How long models were measured to take, for expectations.
     pub latencies: Vec<Latency>,
+    /// Writes out every use of a block anew. Slow; it changes nothing, which is what tests ask.
+    pub without_memo: bool,
 }
 
 /// How long a model takes.
@@ -132,7 +139,26 @@ impl Analysis {
 /// assert_eq!(analysis.diagnostics, []);
 /// assert_eq!(analysis.models[0].totals().params, 5_130);
 /// ```
+///
+/// A defect of Taper is told as a diagnostic too: there is always an answer.
 pub fn analyse(workspace: &Workspace, file: FileId, options: &Options) -> Analysis {
+    // Nothing that was being changed outlives a panic: the workspace is only read.
+    let found = catch_unwind(AssertUnwindSafe(|| analyse_file(workspace, file, options)));
+    found.unwrap_or_else(|panic| Analysis::with(file, vec![defect(file, &*panic)]))
+}
+
+/// What is said of a file whose analysis panicked.
+fn defect(file: FileId, panic: &(dyn Any + Send)) -> Diagnostic {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+    let start = TextRange::at(TextSize::new(0), TextSize::new(1));
+    let message = format!(
+        "Taper has failed on this file, and shows nothing of it: {text}. That is a defect; `taper explain T0901` says how to report it"
+    );
+    Diagnostic::new(Code::Defect, Place { file, range: start }, message)
+}
+
+fn analyse_file(workspace: &Workspace, file: FileId, options: &Options) -> Analysis {
     let mut analysis = Analysis::with(file, Vec::new());
     for error in workspace.parse(file).errors() {
         let place = Place { file, range: error.range };
@@ -142,24 +168,8 @@ pub fn analyse(workspace: &Workspace, file: FileId, options: &Options) -> Analys
     check_casing(workspace, file, &mut analysis.diagnostics);
     check_item_names(workspace, file, &mut analysis.diagnostics);
 
-    let setting = Setting {
-        arguments: options
-            .arguments()
-            .map(|(name, value)| (name.into(), value.to_owned()))
-            .collect(),
-        sizes: options
-            .set
-            .iter()
-            .filter_map(|(name, value)| Some((name.as_str().into(), value.parse().ok()?)))
-            .collect(),
-        dtype: options.dtype,
-        ignored: options.ignore.clone().into(),
-        only: options.only.clone().into(),
-        count: options.count,
-        latencies: options.latencies.clone().into(),
-        size_expectations: size_expectations(workspace),
-        ..Setting::default()
-    };
+    let setting =
+        Setting { size_expectations: size_expectations(workspace), ..Setting::of(options) };
     let mut unused_sizes = FxHashMap::default();
     let mut used = FxHashSet::default();
     let items = workspace.parse(file).file().items();
@@ -239,6 +249,14 @@ fn show(
     }
     let expectations = std::mem::take(&mut run.expectations_at);
     let mut diagnostics = std::mem::take(&mut run.diagnostics);
+    // A label that is given twice is a path that is there twice.
+    if diagnostics.iter().all(|found| found.code != Code::GivenTwice) {
+        diagnostics.extend(duplicates(&evaluated.part).into_iter().map(|two| {
+            let message = format!("two parameters have the path `{}`", two.path);
+            Diagnostic::new(Code::GivenTwice, workspace.place(two.node), message)
+                .related(workspace.place(two.first), "the first one")
+        }));
+    }
 
     let mut samples = Samples::default();
     if item.is_model() {
@@ -258,13 +276,6 @@ fn show(
     analysis.diagnostics.extend(diagnostics);
     analysis.note_names(&mut run);
     let (uses, part_uses) = index(&evaluated.part);
-    if analysis.diagnostics.iter().all(|found| found.code != Code::GivenTwice) {
-        analysis.diagnostics.extend(duplicates(&evaluated.part).into_iter().map(|two| {
-            let message = format!("two parameters have the path `{}`", two.path);
-            Diagnostic::new(Code::GivenTwice, workspace.place(two.node), message)
-                .related(workspace.place(two.first), "the first one")
-        }));
-    }
     let mut model = Model {
         name: name.into(),
         item: node,

@@ -183,6 +183,10 @@ codes! {
         "The message names the first of them.";
     StoredDtype "T0805" Hint "A tensor of another dtype than in the checkpoint"
         "`dtype bf16` in a model says which dtype its weights have.";
+    Defect "T0901" Error "A defect of Taper"
+        "Taper has failed on this file, which no file should make it do. Other files are not affected. Please open an \
+         issue in Taper's repository, with the file or the smallest part of it that still fails, the message, and what \
+         `taper --version` prints.";
 }
 
 impl Code {
@@ -218,6 +222,7 @@ impl Code {
                 | Code::UnknownArgument
                 | Code::NotInFile
                 | Code::NotALayer
+                | Code::OutsideBlock
         )
     }
 }

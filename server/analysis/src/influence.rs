@@ -61,19 +61,10 @@ fn written_with(
     name: &str,
     value: i64,
 ) -> Option<Arc<Part>> {
-    let arguments = options.arguments().map(|(name, value)| (name.into(), value.to_owned()));
     let sizes = model.symbols.iter().map(|symbol| (symbol.name.clone(), symbol.size));
-    let setting = Setting {
-        arguments: arguments.chain([(name.into(), value.to_string())]).collect(),
-        sizes: sizes.collect(),
-        dtype: options.dtype,
-        ignored: options.ignore.clone().into(),
-        only: options.only.clone().into(),
-        count: options.count,
-        builds: true,
-        costs: true,
-        ..Setting::default()
-    };
+    let mut setting =
+        Setting { sizes: sizes.collect(), builds: true, costs: true, ..Setting::of(options) };
+    setting.arguments.push((name.into(), value.to_string()));
     let mut run = Run::new(workspace, setting);
     let evaluated = run.root(model.item, &model.name);
     let fails = run.diagnostics.iter().any(|found| found.severity == Severity::Error);

@@ -44,6 +44,6 @@ pub use seen::Seen;
 pub use training::{Recomputation, Training};
 pub use workspace::{FileId, NodeRef, Place, Workspace};
 pub use written::{
-    Counted, Expert, Export, Flowing, Inner, LayerUse, Part, Segments, Source, Stated, Step,
-    StepPath, Taken, TensorId, Totals, What, join_path,
+    Counted, Expert, Export, Flowing, Inner, LayerUse, ParameterPath, Part, Segments, Source,
+    Stated, Step, StepPath, Taken, TensorId, Totals, What, join_path,
 };

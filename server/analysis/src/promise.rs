@@ -87,6 +87,8 @@ impl<'w> Promise<'w, '_> {
         let (choices, fixed) = self.choose_sizes();
         diagnostics.extend(fixed);
         let mut compared = Compared::default();
+        let is_error = |known: &Diagnostic| known.severity == crate::Severity::Error;
+        compared.after_mistake = self.known.iter().any(is_error);
         for sizes in choices {
             let (run, evaluated) = self.run(&sizes);
             self.report_new(&run.diagnostics, &sizes, &mut diagnostics);
@@ -384,6 +386,8 @@ struct Differing {
 #[derive(Default)]
 struct Compared {
     differing: Option<Differing>,
+    /// Something is wrong at the shown sizes.
+    after_mistake: bool,
 }
 
 impl Compared {
@@ -394,14 +398,15 @@ impl Compared {
         steps: &mut Vec<SmallVec<[Sample; 4]>>,
         run: usize,
     ) {
-        let mut walk =
-            Walk { differing: &mut self.differing, steps, run, seen: FxHashSet::default() };
+        let (differing, after_mistake) = (&mut self.differing, self.after_mistake);
+        let mut walk = Walk { differing, after_mistake, steps, run, seen: FxHashSet::default() };
         walk.parts(shown, other);
     }
 }
 
 struct Walk<'c> {
     differing: &'c mut Option<Differing>,
+    after_mistake: bool,
     steps: &'c mut Vec<SmallVec<[Sample; 4]>>,
     run: usize,
     seen: FxHashSet<(*const Part, *const Part)>,
@@ -418,8 +423,11 @@ impl Walk<'_> {
         let alike = shown.len() == other.len()
             && shown.iter().zip(other).all(|(shown, other)| shown.node == other.node);
         if !alike {
-            // The steps differ, as with a condition on a size; the parameters may not.
-            self.parameter_lists(parts);
+            // The steps differ, as with a condition on a size; the parameters may not. After a mistake some
+            // are not there.
+            if !self.after_mistake {
+                self.parameter_lists(parts);
+            }
             return;
         }
         for (shown, other) in shown.iter().zip(other) {

@@ -73,8 +73,8 @@ pub struct Located<'m> {
     pub step: &'m Arc<Step>,
     /// The path of the braces around it.
     pub group: String,
-    /// The path of its part.
-    pub part: String,
+    /// The paths of the parts that it is in: that of the model, which is empty, first, its own last.
+    pub parts: Vec<String>,
 }
 
 /// A step, as a walk over all of them comes by.
@@ -86,8 +86,8 @@ pub struct Visited<'v, 'm> {
     pub path: &'v str,
     /// The path of the braces around it.
     pub group: &'v str,
-    /// The path of its part.
-    pub part: &'v str,
+    /// The paths of the parts that it is in, from the outside in.
+    pub parts: &'v [String],
     /// The steps around it, from the outside in.
     pub around: &'v [&'m Arc<Step>],
 }
@@ -95,8 +95,7 @@ pub struct Visited<'v, 'm> {
 impl<'m> Visited<'_, 'm> {
     /// The same, to keep.
     pub(crate) fn located(&self) -> Located<'m> {
-        let (group, part) = (self.group.to_owned(), self.part.to_owned());
-        Located { step: self.step, group, part }
+        Located { step: self.step, group: self.group.to_owned(), parts: self.parts.to_vec() }
     }
 
     /// It has a path of its own: copies that a loop writes and experts have that of what they are in.
@@ -114,26 +113,31 @@ type Visitor<'v, 'm> = dyn FnMut(Visited<'_, 'm>) -> ControlFlow<()> + 'v;
 
 /// Visits every step in order of execution, each before those in it, until the visitor breaks off.
 pub(crate) fn walk<'m>(part: &'m Part, visitor: &mut Visitor<'_, 'm>) {
-    let _ = walk_in(&part.steps, "", "", &mut Vec::new(), visitor);
+    let _ = walk_in(&part.steps, "", &[String::new()], &mut Vec::new(), visitor);
 }
 
 fn walk_in<'m>(
     steps: &'m [Arc<Step>],
     group: &str,
-    part: &str,
+    parts: &[String],
     around: &mut Vec<&'m Arc<Step>>,
     visitor: &mut Visitor<'_, 'm>,
 ) -> ControlFlow<()> {
     for step in steps {
+        let part = parts.last().map_or("", String::as_str);
         let path = step.path.within(group, part);
-        visitor(Visited { step, path: &path, group, part, around })?;
-        let (group, part) = match &step.what {
-            What::Splice(_) | What::Expert(_) => (group, part),
-            What::Group(_) => (path.as_str(), part),
-            _ => (path.as_str(), path.as_str()),
-        };
+        visitor(Visited { step, path: &path, group, parts, around })?;
         around.push(step);
-        walk_in(step.children(), group, part, around, visitor)?;
+        match &step.what {
+            What::Splice(steps) => walk_in(steps, group, parts, around, visitor)?,
+            What::Expert(expert) => walk_in(&expert.steps, group, parts, around, visitor)?,
+            What::Group(steps) => walk_in(steps, &path, parts, around, visitor)?,
+            What::Part(part) => {
+                let inner = [parts, std::slice::from_ref(&path)].concat();
+                walk_in(&part.steps, &path, &inner, around, visitor)?;
+            }
+            What::Layer(_) | What::Declared(_) => {}
+        }
         around.pop();
     }
     ControlFlow::Continue(())

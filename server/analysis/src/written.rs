@@ -42,8 +42,25 @@ pub struct Taken {
 pub enum Source {
     /// It flows: its number in its part.
     Tensor(TensorId),
-    /// It is a parameter or buffer: its path below its part.
-    Parameter(Arc<str>),
+    /// It is a parameter or buffer.
+    Parameter(ParameterPath),
+}
+
+/// Where a parameter lives, as a part sees it that reads it. Parts are shared by all their uses, so no path
+/// in them is that of the whole model.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ParameterPath {
+    /// The part that owns it is so many parts further out: 0 is the part itself, 1 the one that uses it.
+    pub up: u32,
+    /// Its path below that part.
+    pub path: Arc<str>,
+}
+
+impl ParameterPath {
+    /// As a part so many parts further in sees it.
+    pub(crate) fn further_in(&self, levels: usize) -> ParameterPath {
+        ParameterPath { up: self.up + levels as u32, path: self.path.clone() }
+    }
 }
 
 impl Taken {

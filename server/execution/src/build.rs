@@ -3,7 +3,8 @@
 use std::{cell::RefCell, collections::HashMap, rc::Rc, sync::Arc};
 
 use analysis::{
-    Export, Flowing, LayerUse, Located, Model, Part, Step, Taken, TensorId, What, join_path,
+    Export, Flowing, LayerUse, Located, Model, ParameterPath, Part, Source, Step, Taken, TensorId,
+    What, join_path,
 };
 use candle_core::{Result, Tensor};
 use candle_nn::{Init, VarBuilder};
@@ -30,8 +31,8 @@ pub(crate) struct BuiltPart {
     pub last: HashMap<u32, Vec<TensorId>>,
 }
 
-/// Parameters that steps read as tensors, by their path below the part.
-pub(crate) type Parameters = HashMap<Arc<str>, Tensor>;
+/// Parameters that steps read as tensors, as their part sees them.
+pub(crate) type Parameters = HashMap<ParameterPath, Tensor>;
 
 pub(crate) struct BuiltStep {
     pub step: Arc<Step>,
@@ -80,7 +81,7 @@ impl Executable {
     /// it states and has no steps. The message begins with the path of the step.
     pub fn build(model: &Model, weights: VarBuilder<'_>) -> Result<Executable> {
         let builder = Builder::new(weights);
-        Ok(Executable { root: builder.part(&model.part, "")?, gaps: Vec::new() })
+        Ok(Executable { root: builder.part(&model.part, &[String::new()])?, gaps: Vec::new() })
     }
 
     /// Builds what can be built. In place of any other step stand zeros, and [`Executable::gaps`]
@@ -91,7 +92,7 @@ impl Executable {
     pub fn build_all_but_gaps(model: &Model, weights: VarBuilder<'_>) -> Result<Executable> {
         let gaps = Rc::default();
         let builder = Builder { gaps: Some(Rc::clone(&gaps)), ..Builder::new(weights) };
-        let root = builder.part(&model.part, "")?;
+        let root = builder.part(&model.part, &[String::new()])?;
         let gaps = gaps.take();
         match gaps.first() {
             Some((path, reason)) if !root.has_module() => {
@@ -114,7 +115,7 @@ impl Executable {
         let builder = Builder::new(weights);
         let mut parameters = HashMap::new();
         let steps = std::slice::from_ref(found.step);
-        let built = builder.steps(steps, &found.group, &found.part, &mut parameters)?;
+        let built = builder.steps(steps, &found.group, &found.parts, &mut parameters)?;
         let outputs = ids(&found.step.outputs);
         let root = BuiltPart {
             name: found.step.kind().to_owned(),
@@ -145,7 +146,8 @@ impl<'w> Builder<'w> {
         Builder { weights, stacked: Stacked::default(), is_expert: false, gaps: None }
     }
 
-    fn part(&self, part: &Arc<Part>, path: &str) -> Result<BuiltPart> {
+    /// `parts` are the paths of the parts around its steps, its own last.
+    fn part(&self, part: &Arc<Part>, parts: &[String]) -> Result<BuiltPart> {
         if part.stated.as_ref().is_some_and(|stated| stated.opaque) {
             candle_core::bail!(
                 "`{}` is counted by the rules it states, and has no steps",
@@ -153,7 +155,7 @@ impl<'w> Builder<'w> {
             );
         }
         let mut parameters = HashMap::new();
-        let steps = self.steps(&part.steps, path, path, &mut parameters)?;
+        let steps = self.steps(&part.steps, own(parts), parts, &mut parameters)?;
         let outputs = ids(&part.outputs);
         Ok(BuiltPart {
             name: part.name.to_string(),
@@ -166,22 +168,22 @@ impl<'w> Builder<'w> {
         })
     }
 
-    /// `group` is the path of the braces around the steps, `part` that of their part.
+    /// `group` is the path of the braces around the steps, `parts` those of the parts around them.
     fn steps(
         &self,
         steps: &[Arc<Step>],
         group: &str,
-        part: &str,
+        parts: &[String],
         parameters: &mut Parameters,
     ) -> Result<Vec<BuiltStep>> {
         let mut built = Vec::with_capacity(steps.len());
         for step in steps {
-            let path = step.path.within(group, part);
-            let body = match self.body(step, &path, group, part, parameters) {
+            let path = step.path.within(group, own(parts));
+            let body = match self.body(step, &path, group, parts, parameters) {
                 Ok(body) => body,
                 Err(error) => self.gap(step, &path, error)?,
             };
-            self.read_parameters(step, part, parameters).map_err(|error| at(&path, error))?;
+            self.read_parameters(step, parts, parameters).map_err(|error| at(&path, error))?;
             built.push(BuiltStep { step: step.clone(), path, body });
         }
         Ok(built)
@@ -205,41 +207,44 @@ impl<'w> Builder<'w> {
         step: &Step,
         path: &str,
         group: &str,
-        part: &str,
+        parts: &[String],
         parameters: &mut Parameters,
     ) -> Result<Body> {
         Ok(match &step.what {
-            What::Layer(layer) => Body::Module(self.module(layer, path, part)?),
-            What::Part(inner) => Body::Part(Box::new(self.part(inner, path)?)),
-            What::Group(inner) => Body::Steps(self.steps(inner, path, part, parameters)?),
-            What::Splice(inner) => Body::Steps(self.steps(inner, group, part, parameters)?),
+            What::Layer(layer) => Body::Module(self.module(layer, path, parts)?),
+            What::Part(inner) => {
+                let parts = [parts, &[path.to_owned()]].concat();
+                Body::Part(Box::new(self.part(inner, &parts)?))
+            }
+            What::Group(inner) => Body::Steps(self.steps(inner, path, parts, parameters)?),
+            What::Splice(inner) => Body::Steps(self.steps(inner, group, parts, parameters)?),
             What::Expert(expert) => {
                 let weights = element(&self.weights, expert, group, &self.stacked);
                 let stacked = self.stacked.clone();
                 let gaps = self.gaps.clone();
                 let builder = Builder { weights, stacked, is_expert: true, gaps };
                 // What others have read of the experts are the tensors of all.
-                let below = format!("{}.", below(group, part));
+                let below = format!("{}.", below(group, own(parts)));
                 let mut parameters = parameters.clone();
-                parameters.retain(|path, _| !path.starts_with(&below));
-                let steps = builder.steps(&expert.steps, group, part, &mut parameters)?;
+                parameters.retain(|seen, _| seen.up > 0 || !seen.path.starts_with(&below));
+                let steps = builder.steps(&expert.steps, group, parts, &mut parameters)?;
                 Body::Expert { steps, parameters }
             }
             What::Declared(tensor) => {
-                let below = below(path, part);
+                let below = ParameterPath { up: 0, path: below(path, own(parts)).into() };
                 // A declaration is that of all experts.
                 let shape = &tensor.shape[usize::from(self.is_expert)..];
-                parameters.insert(below.into(), self.tensor(shape, tensor.dtype, path)?);
+                parameters.insert(below, self.tensor(shape, tensor.dtype, path)?);
                 Body::Declared
             }
         })
     }
 
     /// A layer's module. Tensors that are given for its parameters are asked for where they are.
-    fn module(&self, layer: &LayerUse, path: &str, part: &str) -> Result<Box<dyn Module>> {
+    fn module(&self, layer: &LayerUse, path: &str, parts: &[String]) -> Result<Box<dyn Module>> {
         let given = layer.given.iter().map(|(name, from)| match from {
-            analysis::Source::Parameter(from) => Ok((join_path(path, name), join_path(part, from))),
-            analysis::Source::Tensor(_) => {
+            Source::Parameter(from) => Ok((join_path(path, name), path_in(parts, from)?)),
+            Source::Tensor(_) => {
                 candle_core::bail!("`{path}` cannot be built: its `{name}` is computed by steps")
             }
         });
@@ -260,16 +265,35 @@ impl<'w> Builder<'w> {
     }
 
     /// Parameters of layers that a step reads as tensors, such as `x @ wte.weight`.
-    fn read_parameters(&self, step: &Step, part: &str, parameters: &mut Parameters) -> Result<()> {
+    fn read_parameters(
+        &self,
+        step: &Step,
+        parts: &[String],
+        parameters: &mut Parameters,
+    ) -> Result<()> {
         for taken in &step.inputs {
-            let analysis::Source::Parameter(path) = &taken.source else { continue };
-            if !parameters.contains_key(path) {
-                let at = join_path(part, path);
-                let tensor = self.tensor(&taken.ty.shape, taken.ty.dtype, &at)?;
-                parameters.insert(path.clone(), tensor);
+            let Source::Parameter(seen) = &taken.source else { continue };
+            if !parameters.contains_key(seen) {
+                let path = path_in(parts, seen)?;
+                let tensor = self.tensor(&taken.ty.shape, taken.ty.dtype, &path)?;
+                parameters.insert(seen.clone(), tensor);
             }
         }
         Ok(())
+    }
+}
+
+/// The path of the innermost part.
+fn own(parts: &[String]) -> &str {
+    parts.last().map_or("", String::as_str)
+}
+
+/// The path in the model of a parameter that the innermost part sees.
+fn path_in(parts: &[String], seen: &ParameterPath) -> Result<String> {
+    let owner = parts.iter().rev().nth(seen.up as usize);
+    match owner {
+        Some(owner) => Ok(join_path(owner, &seen.path)),
+        None => candle_core::bail!("`{}` is no parameter of this part", seen.path),
     }
 }
 

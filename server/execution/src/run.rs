@@ -157,9 +157,11 @@ impl Run<'_> {
     fn taken(&mut self, step: &Step, parameters: &Parameters) -> Result<Vec<Tensor>> {
         let read = |source: &Source| match source {
             Source::Tensor(id) => self.tensor(*id),
-            Source::Parameter(path) => match parameters.get(path) {
+            Source::Parameter(seen) => match parameters.get(seen) {
                 Some(parameter) => Ok(parameter.clone()),
-                None => candle_core::bail!("the parameter `{path}` is read before it is made"),
+                None => {
+                    candle_core::bail!("the parameter `{}` is read before it is made", seen.path)
+                }
             },
         };
         let inputs = step.inputs.iter().map(|input| read(&input.source)).collect();

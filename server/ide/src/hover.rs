@@ -485,7 +485,7 @@ fn layer_markdown(units: Units, model: &Model, step: &Step, layer: &LayerUse) ->
     }
     for (name, tied) in &layer.given {
         out.push_str(&match tied {
-            Source::Parameter(path) => format!("- `{name}` is `{path}`\n"),
+            Source::Parameter(seen) => format!("- `{name}` is `{}`\n", seen.path),
             Source::Tensor(_) => format!("- `{name}` is computed by steps\n"),
         });
     }

@@ -158,7 +158,7 @@ impl<'w> Run<'w> {
                 ))
             })
             .collect();
-        let scope = Scope::new(Some(frame.scope.clone()), None, items);
+        let scope = Scope::braces(frame.scope.clone(), items);
         self.in_scope(frame, scope, |run, frame| run.lines(frame, body));
     }
 
@@ -366,7 +366,7 @@ impl<'w> Run<'w> {
         frame: &mut Frame,
         inside: impl FnOnce(&mut Self, &mut Frame),
     ) {
-        let scope = Scope::new(Some(frame.scope.clone()), None, FxHashMap::default());
+        let scope = Scope::inner(frame.scope.clone());
         let container = frame.detached_label();
         let outer_container = std::mem::replace(&mut frame.container, container);
         let outer_level = std::mem::take(&mut frame.level);

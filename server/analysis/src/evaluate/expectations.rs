@@ -49,7 +49,7 @@ impl<'w> Run<'w> {
         if lines.is_empty() || !known || !self.setting.builds || !self.setting.costs {
             return;
         }
-        let scope = Scope::new(Some(frame.scope.clone()), None, Default::default());
+        let scope = Scope::inner(frame.scope.clone());
         for name in FIGURES {
             // What is expected of the work is expected by our own rules; another tool's say nothing of it.
             let is_foreign = self.setting.count.is_some() && matches!(*name, "macs" | "flops");

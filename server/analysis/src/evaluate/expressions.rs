@@ -6,8 +6,9 @@ use crate::{
     Code, NodeRef,
     evaluate::{
         Run,
-        frame::{Frame, LabelRef},
+        frame::Frame,
         functions::{Mistake, int, overflow, wrong},
+        labels::LabelRef,
         names::Resolved,
         scalars::{binary, compare, magnitude, small_list, unescape},
         value::{Callee, Value},
@@ -270,11 +271,12 @@ impl<'w> Run<'w> {
         while let Some(id) = container {
             let found = path
                 .split('.')
-                .try_fold(id, |label, segment| frame.label(label).children.get(segment).copied());
-            if let Some(found) = found.filter(|found| frame.label(*found).value.is_some()) {
-                return Some(LabelRef::Here(found));
+                .try_fold(LabelRef::Here(id), |label, segment| label.child(frame, segment));
+            if let Some(found) = found.filter(|found| found.get(frame).value.is_some()) {
+                return Some(found);
             }
-            container = frame.label(id).parent;
+            let label = frame.label(id);
+            container = label.parent.or(label.around);
         }
         None
     }

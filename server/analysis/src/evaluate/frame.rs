@@ -3,15 +3,15 @@
 use std::{rc::Rc, sync::Arc};
 
 use layers::{DType, TensorType};
-use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 use syntax::NodeId;
 
 use crate::{
     NodeRef, Part, Step, What,
     evaluate::{
+        labels::Label,
         scope::{LabelId, Scope},
-        value::{Origin, Recipe, Tensor, Value},
+        value::{Origin, Tensor, Value},
     },
     written::{Export, Inner, Memory, TensorId},
 };
@@ -87,54 +87,11 @@ pub(crate) struct StatedLines {
     pub has_steps: bool,
 }
 
-/// A node of the tree of labels.
-#[derive(Default)]
-pub(crate) struct Label {
-    pub parent: Option<LabelId>,
-    pub segment: SmolStr,
-    pub children: FxHashMap<SmolStr, LabelId>,
-    /// The children in the order in which they were given.
-    pub order: Vec<LabelId>,
-    pub value: Option<Value>,
-    /// Where it was given.
-    pub node: Option<NodeRef>,
-    /// The step that owns its parameters.
-    pub step: Option<Arc<Step>>,
-    /// The block that its step used.
-    pub part: Option<Rc<Evaluated>>,
-    /// It names a layer, block or group, so `group.*` reads it.
-    pub is_module: bool,
-    /// Its step's layers, to be used again.
-    pub stages: Vec<Stage>,
-}
-
-/// A stage that can be used again with the same parameters.
-#[derive(Clone)]
-pub(crate) enum Stage {
-    Layer(Rc<Recipe>),
-    /// Braces, a loop or a condition, in the scope in which they stand.
-    Written(NodeId, Rc<Scope>),
-}
-
 /// A part and what only an evaluation needs of it.
 pub(crate) struct Evaluated {
     pub part: Arc<Part>,
     pub labels: Vec<Label>,
     pub value: Value,
-}
-
-/// A label of this body, or one inside a block that it uses.
-#[derive(Clone)]
-pub(crate) enum LabelRef {
-    Here(LabelId),
-    Inside {
-        part: Rc<Evaluated>,
-        label: LabelId,
-        /// The steps that lead to the part, from the outside in.
-        steps: Vec<u32>,
-        /// The path of the part as this body sees it.
-        path: Vec<SmolStr>,
-    },
 }
 
 impl Frame {
@@ -164,15 +121,25 @@ impl Frame {
         id
     }
 
+    /// Whether a name is the label of a step that is being made.
+    pub fn is_open(&self, name: &str) -> bool {
+        let containers = std::iter::successors(Some(self.container), |id| {
+            let label = self.label(*id);
+            label.parent.or(label.around)
+        });
+        let mut labels = containers.filter_map(|id| self.label(id).children.get(name));
+        labels.any(|id| self.label(*id).is_open)
+    }
+
     /// The label at the end of a path of segments, made if there is none.
     pub fn label_at(&mut self, segments: &[SmolStr]) -> LabelId {
         segments.iter().fold(self.container, |label, segment| self.child_label(label, segment))
     }
 
-    /// A label that belongs to no tree, for steps that do not exist.
+    /// A label that belongs to no tree, for steps that do not exist or are done again.
     pub fn detached_label(&mut self) -> LabelId {
         let id = LabelId(self.labels.len() as u32);
-        self.labels.push(Label::default());
+        self.labels.push(Label { around: Some(self.container), ..Label::default() });
         id
     }
 
@@ -229,19 +196,4 @@ impl Frame {
         }
         exported
     }
-}
-
-/// The segments of a label, from the root of its tree.
-pub(crate) fn label_path(labels: &[Label], id: LabelId) -> Vec<SmolStr> {
-    let mut path = Vec::new();
-    let mut next = Some(id);
-    while let Some(id) = next {
-        let label = &labels[id.0 as usize];
-        if label.parent.is_some() {
-            path.push(label.segment.clone());
-        }
-        next = label.parent;
-    }
-    path.reverse();
-    path
 }

@@ -11,10 +11,11 @@ use crate::{
     Code, FileId, NodeRef, Part, Stated, Step, Totals, What,
     evaluate::{
         Evaluated, MemoKey, Run, ScopeKey,
-        frame::{Frame, Label, Level, Pending, StatedLines},
+        frame::{Frame, Level, Pending, StatedLines},
+        labels::Label,
         layers_used::adjusted,
         scope::{Binding, LabelId, Named, Scope},
-        value::{Argument, Callee, Origin, Tensor, Value},
+        value::{Argument, Callee, Origin, Recipe, Tensor, Value},
     },
     workspace::unquote,
     written::{DEFAULT_DTYPE, Memory, StepPath},
@@ -63,16 +64,23 @@ impl<'w> Run<'w> {
         let dtype = if is_root { self.setting.dtype.unwrap_or(DEFAULT_DTYPE) } else { self.dtype };
         let key = MemoKey {
             item: *item,
-            scope: scope.clone().map(ScopeKey),
+            scope: scope.clone().map(|scope| ScopeKey {
+                names: scope.seen_from_blocks(),
+                levels: self.calls.len() + 1 - scope.depth,
+                scope,
+            }),
             arguments: arguments
                 .iter()
                 .map(|argument| (argument.name.clone(), argument.value.clone()))
                 .collect(),
-            inputs: inputs.iter().map(|input| input.ty.clone()).collect(),
+            inputs: inputs.iter().map(|input| (input.ty.clone(), input.parameter())).collect(),
             dtype,
             stack: self.stack,
+            batch: self.batch,
+            is_root,
+            is_checked_only: self.checking > 0,
         };
-        if let Some(known) = self.memo.get(&key) {
+        if let Some(known) = self.memo.get(&key).filter(|_| !self.setting.forgets) {
             return known.clone();
         }
         self.calls.push((*item, call));
@@ -107,7 +115,7 @@ impl<'w> Run<'w> {
                 NodeRef { file: item.file, node: inner.id() },
             ))
         });
-        let scope = Scope::new(scope.clone(), Some(item), items.collect());
+        let scope = Scope::body(scope.clone(), item, items.collect(), self.calls.len());
         let mut frame = Frame::new(item.file, scope, is_root);
         if !self.bind_parameters(&mut frame, syntax, arguments, is_root, call) {
             return nothing();
@@ -292,7 +300,12 @@ impl<'w> Run<'w> {
                 memory.bytes = 0;
             }
             frame.inputs.push(tensor.clone());
-            frame.unread_inputs.push_back(Value::Tensor(tensor));
+            // A parameter stays one, so that it can be the weight of a layer.
+            let value = Value::Tensor(match input.origin {
+                Origin::Parameter(_) => input.clone(),
+                Origin::Step(_) => tensor,
+            });
+            frame.unread_inputs.push_back(value);
         }
         frame.it = frame.unread_inputs.front().cloned().unwrap_or(Value::Unknown);
         true
@@ -301,6 +314,9 @@ impl<'w> Run<'w> {
     fn finish(&mut self, mut frame: Frame, item: NodeRef, name: &SmolStr) -> Evaluated {
         let stated = self.stated(&mut frame);
         let opaque = stated.as_ref().is_some_and(|stated| stated.opaque);
+        if !opaque {
+            self.give_parameters(&mut frame, item);
+        }
         let value =
             if opaque { joined(std::mem::take(&mut frame.outputs)) } else { frame.it.clone() };
         let steps = std::mem::take(&mut frame.level.steps);
@@ -332,6 +348,29 @@ impl<'w> Run<'w> {
             exports: frame.exports,
         };
         Evaluated { part: Arc::new(part), labels: frame.labels, value }
+    }
+
+    /// A parameter that a body gives as its value flows out of it as any tensor does.
+    fn give_parameters(&mut self, frame: &mut Frame, item: NodeRef) {
+        let value = frame.it.clone();
+        let tensors = value.as_tensors().unwrap_or_default();
+        let is_parameter = |tensor: &Tensor| matches!(tensor.origin, Origin::Parameter(_));
+        let Some(identity) = layers::find("Identity") else { return };
+        if !tensors.iter().any(is_parameter) {
+            return;
+        }
+        let recipe = Recipe::new(Callee::Function(identity), Vec::new(), item);
+        let mut given = Vec::new();
+        for tensor in tensors {
+            let value = Value::Tensor(tensor.clone());
+            given.push(match is_parameter(tensor) {
+                true => self.apply_entry(frame, item, identity, &recipe, &value, true),
+                false => value,
+            });
+        }
+        let pending = std::mem::take(&mut frame.pending);
+        self.settle_unlabelled(frame, pending);
+        frame.it = joined(given);
     }
 
     /// The cost that a block states.
@@ -380,10 +419,24 @@ impl<'w> Run<'w> {
         if arguments.iter().any(|argument| argument.value.contains_unknown()) {
             return (Value::Unknown, None);
         }
+        if let Some(flowing) = arguments.iter().find(|argument| argument.value.flows()) {
+            let message = format!(
+                "a tensor flows into `{0}` as an input and is no argument: `{1} -> {0}`",
+                callee.name(),
+                self.workspace.node(flowing.node).text()
+            );
+            self.error(Code::WrongValue, flowing.node, message);
+            return (Value::Unknown, None);
+        }
+        let arguments: Vec<Argument> = arguments
+            .iter()
+            .map(|one| Argument { value: one.value.further_in(1), ..one.clone() })
+            .collect();
         if !self.count_steps(1, node) {
             return (Value::Unknown, None);
         }
-        let evaluated = self.write_out(callee, arguments, &inputs, false, node);
+        let flowing: Vec<Tensor> = inputs.iter().map(|input| input.further_in(1)).collect();
+        let evaluated = self.write_out(callee, &arguments, &flowing, false, node);
         let value = outer_value(frame, &evaluated, &inputs, node);
         let step = Step {
             id: self.next_id(),

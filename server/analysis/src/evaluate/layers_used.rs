@@ -462,7 +462,7 @@ fn argument_at<'r>(recipe: &'r Recipe, at: &At) -> Option<&'r Argument> {
 
 fn path_of(tensor: &Tensor) -> String {
     match &tensor.origin {
-        Origin::Parameter(path) => path.to_string(),
+        Origin::Parameter(parameter) => parameter.path.to_string(),
         Origin::Step(_) => "this tensor".to_owned(),
     }
 }

@@ -5,11 +5,12 @@ use smol_str::SmolStr;
 use syntax::ast;
 
 use crate::{
-    Code, Diagnostic, NodeRef, Step, Totals, What,
+    Code, Diagnostic, NodeRef, ParameterPath, Step, Totals, What,
     evaluate::{
         Run,
-        frame::{Frame, Pending, label_path},
+        frame::{Frame, Pending},
         items::of_model_dtype,
+        labels::label_path,
         layers_used::adjusted,
         scope::{Binding, How, Named},
         tensors::dtype_of,
@@ -201,7 +202,8 @@ impl<'w> Run<'w> {
         if let Some(ty) = declared {
             // Its path in the part, through the braces around it.
             let label = frame.label_at(&segments);
-            let origin = Origin::Parameter(label_path(&frame.labels, label).join(".").into());
+            let path = label_path(&frame.labels, label).join(".").into();
+            let origin = Origin::Parameter(ParameterPath { up: 0, path });
             value = Value::Tensor(Tensor { ty: std::sync::Arc::new(ty.clone()), origin });
             step = self.declared_step(frame, node, &segments, ty, is_buffer);
         }

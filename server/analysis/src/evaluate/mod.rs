@@ -10,6 +10,7 @@ mod expressions;
 mod frame;
 mod functions;
 mod items;
+mod labels;
 mod layers_used;
 mod lines;
 mod names;
@@ -38,7 +39,10 @@ use scope::Scope;
 use value::Callee;
 pub(crate) use value::Value;
 
-use crate::{Code, Diagnostic, FileId, Latency, NodeRef, Place, Workspace, written::Stack};
+use crate::{
+    Code, Diagnostic, FileId, Latency, NodeRef, Options, ParameterPath, Place, Workspace,
+    written::Stack,
+};
 
 /// The most steps that are written out, lists and parts counted once.
 pub(crate) const MAX_STEPS: usize = 100_000;
@@ -77,6 +81,28 @@ pub(crate) struct Setting {
     pub only_expectations: bool,
     /// Evaluates only this expectation, whose `at` gave the sizes.
     pub expectation: Option<NodeRef>,
+    /// Writes out every use of a block anew, to try the memo.
+    pub forgets: bool,
+}
+
+impl Setting {
+    /// What the user has set. Everything else is off.
+    pub fn of(options: &Options) -> Setting {
+        let sizes = options.set.iter();
+        let sizes = sizes.filter_map(|(name, value)| Some((name.into(), value.parse().ok()?)));
+        let arguments = options.arguments().map(|(name, value)| (name.into(), value.to_owned()));
+        Setting {
+            sizes: sizes.collect(),
+            arguments: arguments.collect(),
+            dtype: options.dtype,
+            ignored: options.ignore.clone().into(),
+            only: options.only.clone().into(),
+            count: options.count,
+            latencies: options.latencies.clone().into(),
+            forgets: options.without_memo,
+            ..Setting::default()
+        }
+    }
 }
 
 /// Recipes by the nodes that wrote them.
@@ -167,22 +193,36 @@ pub(crate) struct Run<'w> {
     pub expectation_failed: bool,
 }
 
+/// All that an evaluated body depends on. Whatever changes an answer belongs here.
 #[derive(PartialEq, Eq)]
 struct MemoKey {
     item: NodeRef,
-    /// The scope around a block inside another; kept, so that its address stays its own.
     scope: Option<ScopeKey>,
     arguments: Vec<(Option<SmolStr>, Value)>,
-    inputs: Vec<Arc<layers::TensorType>>,
+    /// The types of what flows in, and where it lives if it is a parameter.
+    inputs: Vec<(Arc<layers::TensorType>, Option<ParameterPath>)>,
     dtype: DType,
     stack: Option<Stack>,
+    /// By which some conventions count.
+    batch: u64,
+    is_root: bool,
+    /// Of what does not happen only the names are checked, and nothing else is reported.
+    is_checked_only: bool,
 }
 
-struct ScopeKey(Rc<Scope>);
+/// The scope around a block inside another; kept, so that its address stays its own.
+struct ScopeKey {
+    scope: Rc<Scope>,
+    /// How many names the block may see there by now.
+    names: usize,
+    /// How many parts further out it is.
+    levels: usize,
+}
 
 impl PartialEq for ScopeKey {
     fn eq(&self, other: &Self) -> bool {
-        Rc::ptr_eq(&self.0, &other.0)
+        Rc::ptr_eq(&self.scope, &other.scope)
+            && (self.names, self.levels) == (other.names, other.levels)
     }
 }
 

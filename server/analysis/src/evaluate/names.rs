@@ -1,18 +1,19 @@
 //! What a name means: layers, scalars, inputs and labels.
 
-use std::rc::Rc;
+use std::{rc::Rc, sync::Arc};
 
 use smol_str::SmolStr;
 use syntax::ast;
 
 use crate::{
-    Code, Definition, DefinitionKind, Diagnostic, NodeRef,
+    Code, Definition, DefinitionKind, Diagnostic, NodeRef, ParameterPath,
     evaluate::{
         Run,
-        frame::{Frame, LabelRef, label_path},
+        frame::Frame,
         functions::FUNCTIONS,
-        scope::{Binding, How, LabelId, Named},
-        value::{Callee, Recipe, Tensor, Value},
+        labels::LabelRef,
+        scope::{Binding, Border, Found, How, Named},
+        value::{Callee, Origin, Recipe, Tensor, Value},
     },
 };
 
@@ -45,18 +46,10 @@ impl Run<'_> {
             let recipe = Recipe::new(callee, Vec::new(), node);
             return Resolved::Value(Value::Layer(Rc::new(recipe)));
         }
-        match self.find_binding(frame, name) {
+        match frame.scope.find(name) {
             Some(Found::Seen(binding)) => self.read(frame, expr, binding),
-            Some(Found::Outside(binding)) => {
-                let message = format!(
-                    "`{name}` is not seen from this block: it sees parameters, and `let`s above it that use no sizes"
-                );
-                let place = self.place(node);
-                let given = self.place(binding.node);
-                self.report(
-                    Diagnostic::new(Code::OutsideBlock, place, message)
-                        .related(given, format!("`{name}` is given here")),
-                );
+            Some(Found::Outside(given, border)) => {
+                self.not_seen(node, name, given, border);
                 Resolved::Missing
             }
             None => {
@@ -96,19 +89,17 @@ impl Run<'_> {
         None
     }
 
-    fn find_binding(&self, frame: &Frame, name: &str) -> Option<Found> {
-        let mut crossed: Option<NodeRef> = None;
-        for scope in frame.scope.chain() {
-            if let Some(binding) = scope.get(name) {
-                return Some(match crossed {
-                    Some(block) if !is_seen_from(&binding, block) => Found::Outside(binding),
-                    _ => Found::Seen(binding),
-                });
-            }
-            // The innermost block decides how far the names above it reach.
-            crossed = scope.body_of.or(crossed);
-        }
-        None
+    fn not_seen(&mut self, node: NodeRef, name: &str, given: NodeRef, border: Border) {
+        let message = match border {
+            Border::OtherBody => format!(
+                "`{name}` flows in the block that these braces are of, so they cannot be used again from outside it"
+            ),
+            _ => format!(
+                "`{name}` is not seen from this block: it sees parameters, and `let`s above it that use no sizes"
+            ),
+        };
+        let diagnostic = Diagnostic::new(Code::OutsideBlock, self.place(node), message);
+        self.report(diagnostic.related(self.place(given), format!("`{name}` is given here")));
     }
 
     /// A parameter with dots in its name, `text_config.hidden_size`, and how many fields it takes.
@@ -126,7 +117,7 @@ impl Run<'_> {
             let ast::Suffix::Field(field) = suffix else { return None };
             name.push('.');
             name.push_str(field.name()?.text());
-            if let Some(Found::Seen(binding)) = self.find_binding(frame, &name)
+            if let Some(Found::Seen(binding)) = frame.scope.find(&name)
                 && matches!(binding.what, Named::Parameter(_))
             {
                 return Some((binding, index + 1));
@@ -137,7 +128,7 @@ impl Run<'_> {
 
     /// Whether a name is bound here, to whatever.
     pub(crate) fn is_bound(&self, frame: &Frame, name: &str) -> bool {
-        self.find_binding(frame, name).is_some()
+        frame.scope.find(name).is_some()
     }
 
     pub(crate) fn read(
@@ -197,6 +188,10 @@ impl Run<'_> {
                 diagnostic.related(condition, format!("`{name}` is there only if `{text}`")),
             );
         }
+        if frame.is_open(name) {
+            let message = format!("`{name}` is used inside itself");
+            return self.report(Diagnostic::new(Code::Recursion, place, message));
+        }
         let looks_like_layer =
             name.starts_with(|first: char| first.is_ascii_uppercase()) && name.len() > 2;
         let (code, what) = match looks_like_layer {
@@ -229,8 +224,8 @@ impl Run<'_> {
         if name == "*" {
             return Some(Resolved::Value(self.all_values(frame, label, field)));
         }
-        if let Some(child) = child_of(frame, label, name) {
-            if let Some(node) = given_at(frame, &child) {
+        if let Some(child) = label.child(frame, name) {
+            if let Some(node) = child.get(frame).node {
                 self.define(frame.file, field.id(), || Definition {
                     node,
                     kind: DefinitionKind::Label,
@@ -244,28 +239,9 @@ impl Run<'_> {
 
     /// `convs.*`: the values of all layers, blocks and groups in a group, in order.
     fn all_values(&mut self, frame: &mut Frame, label: &LabelRef, field: ast::Field<'_>) -> Value {
-        let children: Vec<LabelRef> = match enter(frame, label) {
-            LabelRef::Here(id) => {
-                frame.label(id).order.iter().map(|child| LabelRef::Here(*child)).collect()
-            }
-            LabelRef::Inside { part, label, steps, path } => {
-                let order = part.labels[label.0 as usize].order.clone();
-                let inside = |label| LabelRef::Inside {
-                    part: part.clone(),
-                    label,
-                    steps: steps.clone(),
-                    path: path.clone(),
-                };
-                order.into_iter().map(inside).collect()
-            }
-        };
         let mut tensors = Vec::new();
-        for child in children {
-            let is_module = match &child {
-                LabelRef::Here(id) => frame.label(*id).is_module,
-                LabelRef::Inside { part, label, .. } => part.labels[label.0 as usize].is_module,
-            };
-            if !is_module {
+        for child in label.children(frame) {
+            if !child.get(frame).is_module {
                 continue;
             }
             let node = NodeRef { file: frame.file, node: field.id() };
@@ -284,36 +260,21 @@ impl Run<'_> {
         label: &LabelRef,
         node: NodeRef,
     ) -> Value {
-        match label {
-            LabelRef::Here(id) => match &frame.label(*id).value {
-                Some(value) => value.clone(),
-                None => {
-                    let name = label_path(&frame.labels, *id).join(".");
-                    let children: Vec<SmolStr> =
-                        frame.label(*id).children.keys().cloned().collect();
-                    let hint = children
-                        .first()
-                        .map_or(String::new(), |child| format!("; it holds `{name}.{child}`"));
-                    self.error(
-                        Code::NotInside,
-                        node,
-                        format!("`{name}` is part of a path and has no value{hint}"),
-                    );
-                    Value::Unknown
+        match (label.get(frame).value.clone(), label) {
+            (Some(value), LabelRef::Here(_)) => value,
+            (Some(value), LabelRef::Inside(inside)) => inside.value(frame, &value, node),
+            (None, label) => {
+                if let Some(beside) = label.beside().cloned() {
+                    return self.label_value(frame, &beside, node);
                 }
-            },
-            LabelRef::Inside { part, label, steps, .. } => {
-                let value = part.labels[label.0 as usize].value.clone().unwrap_or(Value::Unknown);
-                match value.as_tensors() {
-                    Some(tensors) => {
-                        let exported: Vec<Tensor> = tensors
-                            .iter()
-                            .map(|tensor| frame.export(steps, tensor, node))
-                            .collect();
-                        Value::tensors(exported)
-                    }
-                    None => value,
-                }
+                let name = label.path(frame).join(".");
+                let hint = match label.get(frame).children.keys().next() {
+                    Some(child) => format!("; it holds `{name}.{child}`"),
+                    None => String::new(),
+                };
+                let message = format!("`{name}` is part of a path and has no value{hint}");
+                self.error(Code::NotInside, node, message);
+                Value::Unknown
             }
         }
     }
@@ -325,103 +286,30 @@ impl Run<'_> {
         label: &LabelRef,
         name: &str,
     ) -> Option<Value> {
-        let (step, dtype, mut path) = match label {
-            LabelRef::Here(id) => {
-                (frame.label(*id).step.clone()?, frame.dtype, label_path(&frame.labels, *id))
-            }
-            LabelRef::Inside { part, label, path, .. } => {
-                let inner = label_path(&part.labels, *label);
-                (
-                    part.labels[label.0 as usize].step.clone()?,
-                    frame.dtype,
-                    [path.clone(), inner].concat(),
-                )
-            }
+        let step = label.get(frame).step.clone();
+        let tensors = step.map(|step| self.parameters_of(&step, frame.dtype)).unwrap_or_default();
+        let Some(tensor) = tensors.into_iter().find(|tensor| tensor.name == name) else {
+            return self.label_parameter(frame, &label.beside()?.clone(), name);
         };
-        let tensor =
-            self.parameters_of(&step, dtype).into_iter().find(|tensor| tensor.name == name)?;
+        let mut path = label.path(frame);
         path.push(name.into());
-        let ty =
-            std::sync::Arc::new(layers::TensorType { dtype: tensor.dtype, shape: tensor.shape });
-        let origin = super::value::Origin::Parameter(path.join(".").into());
-        Some(Value::Tensor(Tensor { ty, origin }))
+        let ty = Arc::new(layers::TensorType { dtype: tensor.dtype, shape: tensor.shape });
+        let path = ParameterPath { up: 0, path: path.join(".").into() };
+        Some(Value::Tensor(Tensor { ty, origin: Origin::Parameter(path) }))
     }
 
     /// The names that could stand after the dot, for a message.
     pub(crate) fn fields_of(&mut self, frame: &Frame, label: &LabelRef) -> Vec<String> {
-        let (labels, id) = match enter(frame, label) {
-            LabelRef::Here(id) => (&frame.labels, id),
-            LabelRef::Inside { ref part, label, .. } => {
-                let label = &part.labels[label.0 as usize];
-                return label.children.keys().map(SmolStr::to_string).collect();
-            }
-        };
-        let label = &labels[id.0 as usize];
-        let mut names: Vec<String> =
-            label.order.iter().map(|child| labels[child.0 as usize].segment.to_string()).collect();
-        if let Some(step) = label.step.clone() {
-            names.extend(
-                self.parameters_of(&step, frame.dtype).into_iter().map(|tensor| tensor.name),
-            );
+        let mut names: Vec<String> = label
+            .children(frame)
+            .iter()
+            .map(|child| child.get(frame).segment.to_string())
+            .collect();
+        if let Some(step) = label.get(frame).step.clone() {
+            let own = self.parameters_of(&step, frame.dtype).into_iter();
+            names.extend(own.map(|tensor| tensor.name));
         }
         names
-    }
-}
-
-enum Found {
-    Seen(Binding),
-    /// The block between does not see it.
-    Outside(Binding),
-}
-
-/// A block sees the parameters around it, and the `let`s above it that use no sizes.
-fn is_seen_from(binding: &Binding, block: NodeRef) -> bool {
-    match &binding.what {
-        Named::Parameter(_) => true,
-        Named::Scalar { sized, how: How::Let, .. } => !sized && binding.node.node < block.node,
-        _ => false,
-    }
-}
-
-/// Where a label is given; a part of a path has no place of its own.
-fn given_at(frame: &Frame, label: &LabelRef) -> Option<NodeRef> {
-    match label {
-        LabelRef::Here(id) => frame.label(*id).node,
-        LabelRef::Inside { part, label, .. } => part.labels[label.0 as usize].node,
-    }
-}
-
-/// A label of a block's step stands for what is inside the block.
-fn enter(frame: &Frame, label: &LabelRef) -> LabelRef {
-    let (part, step, path, mut steps) = match label {
-        LabelRef::Here(id) => {
-            let found = frame.label(*id);
-            (found.part.clone(), found.step.clone(), label_path(&frame.labels, *id), Vec::new())
-        }
-        LabelRef::Inside { part, label, steps, path } => {
-            let found = &part.labels[label.0 as usize];
-            let inner = label_path(&part.labels, *label);
-            (found.part.clone(), found.step.clone(), [path.clone(), inner].concat(), steps.clone())
-        }
-    };
-    match (part, step) {
-        (Some(part), Some(step)) => {
-            steps.push(step.id);
-            LabelRef::Inside { part, label: LabelId(0), steps, path }
-        }
-        _ => label.clone(),
-    }
-}
-
-fn child_of(frame: &Frame, label: &LabelRef, name: &str) -> Option<LabelRef> {
-    match enter(frame, label) {
-        LabelRef::Here(id) => {
-            frame.label(id).children.get(name).map(|child| LabelRef::Here(*child))
-        }
-        LabelRef::Inside { part, label, steps, path } => {
-            let child = *part.labels[label.0 as usize].children.get(name)?;
-            Some(LabelRef::Inside { part, label: child, steps, path })
-        }
     }
 }
 
@@ -429,10 +317,8 @@ impl Run<'_> {
     /// Whether a scalar of this name can be read here. A block does not see the sizes around it,
     /// so in its patterns their names are free.
     pub(crate) fn visible_scalar(&self, frame: &Frame, name: &str) -> bool {
-        let seen = match self.find_binding(frame, name) {
-            Some(Found::Seen(binding)) => binding,
-            _ => return false,
-        };
+        let found = frame.scope.find(name);
+        let Some(Found::Seen(seen)) = found else { return false };
         !matches!(seen.what, Named::Label(_) | Named::Input(_))
     }
 }

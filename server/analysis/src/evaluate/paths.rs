@@ -23,11 +23,13 @@ pub(crate) struct Labels {
     pub paths: SmallVec<[(Segments, NodeRef); 1]>,
     /// A label could not be computed, so the step's path is not known.
     pub broken: bool,
+    /// The first one was given before, which is reported.
+    pub taken: bool,
 }
 
 impl<'w> Run<'w> {
     pub(crate) fn labels(&mut self, frame: &mut Frame, step: ast::Step<'w>) -> Labels {
-        let mut labels = Labels { paths: SmallVec::new(), broken: false };
+        let mut labels = Labels { paths: SmallVec::new(), broken: false, taken: false };
         // A step whose values are all dropped has no label.
         if step.labels().all(|label| label.text() == "_") {
             return labels;
@@ -200,7 +202,7 @@ impl<'w> Run<'w> {
             }
         };
         for (index, ((segments, node), value)) in labels.paths.iter().zip(values).enumerate() {
-            if segments.is_empty() {
+            if segments.is_empty() || (index == 0 && labels.taken) {
                 continue;
             }
             let label = if index == 0 { own } else { frame.label_at(segments) };
@@ -209,7 +211,7 @@ impl<'w> Run<'w> {
                 self.bind_label(frame, &segments[0], *node);
                 continue;
             }
-            if self.is_label_taken(frame, label, *node, segments) {
+            if index > 0 && self.is_label_taken(frame, label, *node, segments) {
                 continue;
             }
             let slot = frame.label_mut(label);
@@ -262,16 +264,8 @@ impl<'w> Run<'w> {
             targets.push(parent.clone());
             scope = parent;
         }
-        let name_is_taken = |scope: &Scope| {
-            matches!(
-                scope.get(segment),
-                Some(Binding { what: Named::Scalar { .. } | Named::Input(_), .. })
-            )
-        };
-        if let Some(before) =
-            targets.iter().find(|scope| name_is_taken(scope)).and_then(|scope| scope.get(segment))
-        {
-            let (place, first) = (self.place(node), self.place(before.node));
+        if let Some(before) = targets.iter().find_map(|scope| scope.given_here(segment)) {
+            let (place, first) = (self.place(node), self.place(before));
             let message = format!("`{segment}` is given twice in this body");
             self.report(
                 Diagnostic::new(Code::GivenTwice, place, message)

@@ -107,18 +107,6 @@ impl<'w> Run<'w> {
         ty: &TensorType,
         is_step: bool,
     ) -> bool {
-        let before = self.diagnostics.len();
-        self.match_dims(frame, pattern, ty, is_step);
-        self.diagnostics.len() == before
-    }
-
-    fn match_dims(
-        &mut self,
-        frame: &mut Frame,
-        pattern: ast::Pattern<'w>,
-        ty: &TensorType,
-        is_step: bool,
-    ) {
         let dims: Vec<ast::Dim<'w>> = pattern.dims().collect();
         let node = NodeRef { file: frame.file, node: pattern.id() };
         let rests = dims.iter().filter(|dim| matches!(dim, ast::Dim::Rest(_))).count();
@@ -126,7 +114,7 @@ impl<'w> Run<'w> {
         let named = dims.len() - rests;
         if rests > 1 {
             self.error(Code::Pattern, node, "a pattern has one `...`");
-            return;
+            return false;
         }
         if rank < named || (rests == 0 && rank != named) {
             let wanted = if rests == 0 { format!("{named}") } else { format!("at least {named}") };
@@ -136,18 +124,19 @@ impl<'w> Run<'w> {
                 ty.shape
             );
             self.error(Code::Pattern, node, message);
-            return;
+            return false;
         }
         let skipped = rank - named;
-        let mut at = 0;
+        let (mut at, mut fits) = (0, true);
         for dim in dims {
             if let ast::Dim::Rest(_) = dim {
                 at += skipped;
             } else {
-                self.match_dim(frame, dim, ty.shape[at], ty, is_step);
+                fits &= self.match_dim(frame, dim, ty.shape[at], ty, is_step);
                 at += 1;
             }
         }
+        fits
     }
 
     fn match_dim(
@@ -157,10 +146,10 @@ impl<'w> Run<'w> {
         size: u64,
         ty: &TensorType,
         is_step: bool,
-    ) {
+    ) -> bool {
         let place = Place { file: frame.file, range: dim.range() };
         match dim {
-            ast::Dim::Any(_) | ast::Dim::Rest(_) => {}
+            ast::Dim::Any(_) | ast::Dim::Rest(_) => true,
             ast::Dim::Default { name, node, .. } => {
                 self.bind_size(frame, name.text(), node.id(), size, is_step)
             }
@@ -170,8 +159,8 @@ impl<'w> Run<'w> {
                     return self.bind_size(frame, name.text(), expr.id(), size, is_step);
                 }
                 match self.eval_scalar(frame, Some(expr)) {
-                    Value::Unknown => {}
-                    Value::Int(expected) if i128::from(expected) == i128::from(size) => {}
+                    Value::Int(expected) if i128::from(expected) == i128::from(size) => true,
+                    Value::Unknown => true,
                     value => {
                         let (text, value) = (expr.text(), value.describe());
                         let expected = match text == value {
@@ -181,6 +170,7 @@ impl<'w> Run<'w> {
                         let message =
                             format!("{expected}; here the size is {size}, of {}", ty.shape);
                         self.report(Diagnostic::new(Code::Pattern, place, message));
+                        false
                     }
                 }
             }
@@ -199,9 +189,9 @@ impl<'w> Run<'w> {
         node: syntax::NodeId,
         size: u64,
         is_step: bool,
-    ) {
+    ) -> bool {
         let node = NodeRef { file: frame.file, node };
-        let Ok(value) = i64::try_from(size) else { return };
+        let Ok(value) = i64::try_from(size) else { return false };
         let value = Value::Int(value);
         self.note_scalar(node, &value);
         let how = if is_step { How::Pattern } else { How::Symbol };
@@ -211,7 +201,9 @@ impl<'w> Run<'w> {
         let what = Named::Scalar { value, sized: true, how };
         if frame.scope.bind(SmolStr::new(name), Binding { what, node }).is_some() {
             self.error(Code::GivenTwice, node, format!("`{name}` is given twice in this body"));
+            return false;
         }
+        true
     }
 
     /// In a body whose input is not known: the names of the pattern are known to be sizes.

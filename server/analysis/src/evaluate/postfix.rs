@@ -9,11 +9,13 @@ use crate::{
     Code, Diagnostic, NodeRef,
     evaluate::{
         Run,
-        frame::{Frame, LabelRef},
+        frame::Frame,
         functions::{self, FUNCTIONS, int},
+        labels::LabelRef,
         layers_used::is_parameter_name,
         names::Resolved,
         scalars::unescape,
+        scope::{Binding, Found, Named},
         value::{Argument, Callee, Recipe, Value},
     },
 };
@@ -77,9 +79,10 @@ impl<'w> Run<'w> {
                 if self.find_layer(frame, name).is_some() {
                     return None;
                 }
-                let scope = frame.scope.clone();
-                let binding = scope.chain().find_map(|scope| scope.get(name))?;
-                let super::scope::Named::Label(label) = binding.what else { return None };
+                let found = frame.scope.find(name)?;
+                let Found::Seen(Binding { what: Named::Label(label), .. }) = found else {
+                    return None;
+                };
                 self.resolve(frame, expr, name);
                 Some(LabelRef::Here(label))
             }

@@ -1,8 +1,13 @@
 //! Which names are known where.
+//!
+//! A name is looked up by [`Scope::find`] and in no other way. Numbers of labels and tensors mean something in
+//! one body only, so what is bound beyond the border of the body is not handed out: [`Found::Outside`] has
+//! no binding to read by mistake.
 
 use std::{cell::RefCell, rc::Rc};
 
 use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
 use smol_str::SmolStr;
 
 use crate::{NodeRef, evaluate::value::Value};
@@ -11,8 +16,10 @@ use crate::{NodeRef, evaluate::value::Value};
 #[derive(Debug)]
 pub(crate) struct Scope {
     pub parent: Option<Rc<Scope>>,
-    /// The body of a model or block, which sees only some names of the scope around it.
-    pub body_of: Option<NodeRef>,
+    /// What separates it from the scope around it.
+    border: Border,
+    /// How many bodies are open where its own is written out: what it sees of parameters is told from there.
+    pub depth: usize,
     /// The braces of a loop or branch, whose labels belong to the braces around it.
     pub is_spliced: bool,
     names: RefCell<FxHashMap<SmolStr, Binding>>,
@@ -20,6 +27,26 @@ pub(crate) struct Scope {
     pub items: FxHashMap<SmolStr, NodeRef>,
     /// Labels of branches that were not taken, with the `if` that hid them.
     pub hidden: RefCell<FxHashMap<SmolStr, NodeRef>>,
+}
+
+/// What lies between a scope and the one around it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Border {
+    /// Nothing: braces in a body.
+    Open,
+    /// It is the body of this block, which sees the parameters around it, and the `let`s above it that use no
+    /// sizes.
+    Body(NodeRef),
+    /// The scope around it is that of another body, whose braces are used again from here. It sees sizes and
+    /// other scalars, and nothing that flows.
+    OtherBody,
+}
+
+/// What a name is where it is read.
+pub(crate) enum Found {
+    Seen(Binding),
+    /// It is given there, beyond this border, and not seen from here.
+    Outside(NodeRef, Border),
 }
 
 /// What a name stands for.
@@ -54,27 +81,74 @@ pub(crate) enum How {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct LabelId(pub u32);
 
+impl Binding {
+    /// As a body so many parts further in sees it.
+    fn further_in(&self, levels: usize) -> Binding {
+        let what = match &self.what {
+            Named::Parameter(value) => Named::Parameter(value.further_in(levels)),
+            Named::Scalar { value, sized, how } => {
+                Named::Scalar { value: value.further_in(levels), sized: *sized, how: *how }
+            }
+            flowing => flowing.clone(),
+        };
+        Binding { what, node: self.node }
+    }
+}
+
+impl Border {
+    /// Whether what is bound beyond it is seen from inside.
+    fn shows(self, binding: &Binding) -> bool {
+        match (self, &binding.what) {
+            (Border::Open, _) | (Border::Body(_), Named::Parameter(_)) => true,
+            (Border::Body(block), Named::Scalar { sized, how: How::Let, .. }) => {
+                !sized && binding.node.node < block.node
+            }
+            // Where a parameter lives cannot be told from there.
+            (Border::OtherBody, Named::Scalar { value, .. } | Named::Parameter(value)) => {
+                !value.has_parameters()
+            }
+            (_, Named::Scalar { .. } | Named::Input(_) | Named::Label(_)) => false,
+        }
+    }
+}
+
 impl Scope {
-    pub fn new(
+    /// The body of a model or block, in the scope that it stands in.
+    pub fn body(
         parent: Option<Rc<Scope>>,
-        body_of: Option<NodeRef>,
+        item: NodeRef,
         items: FxHashMap<SmolStr, NodeRef>,
+        depth: usize,
     ) -> Rc<Scope> {
         let (names, hidden) = Default::default();
-        Rc::new(Scope { parent, body_of, is_spliced: false, names, items, hidden })
+        let border = Border::Body(item);
+        Rc::new(Scope { parent, border, depth, is_spliced: false, names, items, hidden })
+    }
+
+    /// Braces, and the blocks that they declare.
+    pub fn braces(parent: Rc<Scope>, items: FxHashMap<SmolStr, NodeRef>) -> Rc<Scope> {
+        let (names, hidden) = Default::default();
+        let (border, depth, parent) = (Border::Open, parent.depth, Some(parent));
+        Rc::new(Scope { parent, border, depth, is_spliced: false, names, items, hidden })
+    }
+
+    /// Braces that declare no block.
+    pub fn inner(parent: Rc<Scope>) -> Rc<Scope> {
+        Scope::braces(parent, FxHashMap::default())
+    }
+
+    /// Braces of another body that are used again from one at this depth.
+    pub fn of_other_body(parent: Rc<Scope>, depth: usize) -> Rc<Scope> {
+        let (names, items, hidden) = Default::default();
+        let (border, parent) = (Border::OtherBody, Some(parent));
+        Rc::new(Scope { parent, border, depth, is_spliced: false, names, items, hidden })
     }
 
     /// The scope of a loop's or branch's braces.
     pub fn spliced(parent: Rc<Scope>) -> Rc<Scope> {
         let (names, items, hidden) = Default::default();
-        Rc::new(Scope {
-            parent: Some(parent),
-            body_of: None,
-            is_spliced: true,
-            names,
-            items,
-            hidden,
-        })
+        let (border, depth, parent) = (Border::Open, parent.depth, Some(parent));
+        Rc::new(Scope { parent, border, depth, is_spliced: true, names, items, hidden })
     }
 
     /// Gives a name in this scope, and tells what it meant here before.
@@ -82,12 +156,44 @@ impl Scope {
         self.names.borrow_mut().insert(name, binding)
     }
 
-    /// What a name means in this scope alone.
-    pub fn get(&self, name: &str) -> Option<Binding> {
-        self.names.borrow().get(name).cloned()
+    /// What a name means here.
+    pub fn find(&self, name: &str) -> Option<Found> {
+        let mut crossed: SmallVec<[Border; 2]> = SmallVec::new();
+        for scope in self.chain() {
+            if let Some(binding) = scope.names.borrow().get(name) {
+                let hides = crossed.iter().find(|border| !border.shows(binding));
+                return Some(match hides {
+                    Some(border) => Found::Outside(binding.node, *border),
+                    None => Found::Seen(binding.further_in(self.depth.abs_diff(scope.depth))),
+                });
+            }
+            if scope.border != Border::Open {
+                crossed.push(scope.border);
+            }
+        }
+        None
     }
 
-    /// This scope and those around it.
+    /// Where a scalar or an input of this name is given in this scope alone.
+    pub fn given_here(&self, name: &str) -> Option<NodeRef> {
+        let names = self.names.borrow();
+        let binding = names.get(name)?;
+        matches!(binding.what, Named::Scalar { .. } | Named::Input(_)).then_some(binding.node)
+    }
+
+    /// How many names a block in this scope may see by now: it grows with each.
+    pub fn seen_from_blocks(&self) -> usize {
+        let counts = self.chain().map(|scope| {
+            let names = scope.names.borrow();
+            let seen = |binding: &&Binding| {
+                matches!(binding.what, Named::Parameter(_) | Named::Scalar { .. })
+            };
+            names.values().filter(seen).count()
+        });
+        counts.sum()
+    }
+
+    /// This scope and those around it, for what their items and hidden labels are.
     pub fn chain(&self) -> impl Iterator<Item = &Scope> {
         std::iter::successors(Some(self), |scope| scope.parent.as_deref())
     }

@@ -2,7 +2,6 @@
 
 use std::rc::Rc;
 
-use rustc_hash::FxHashMap;
 use smallvec::{SmallVec, smallvec};
 use smol_str::{SmolStr, ToSmolStr};
 use syntax::{Kind, ast};
@@ -11,7 +10,8 @@ use crate::{
     Code, NodeRef, Step, What,
     evaluate::{
         Evaluated, Run,
-        frame::{Frame, LabelRef, Pending, Stage, label_path},
+        frame::{Frame, Pending},
+        labels::{LabelRef, Stage},
         scope::{LabelId, Scope},
         value::{Callee, Recipe, Tensor, Value},
     },
@@ -22,22 +22,34 @@ impl<'w> Run<'w> {
     /// `labels: sources -> stage -> stage`
     pub(crate) fn step(&mut self, frame: &mut Frame, step: ast::Step<'w>) {
         let node = NodeRef { file: frame.file, node: step.id() };
-        let labels = self.labels(frame, step);
+        let mut labels = self.labels(frame, step);
         let first_pending = frame.pending.len();
         let own = match labels.paths.as_slice() {
             [] => None,
             [(segments, _), ..] if labels.broken || segments.is_empty() => {
                 Some(frame.detached_label())
             }
-            [(segments, _), ..] => Some(frame.label_at(segments)),
+            [(segments, label), ..] => {
+                let own = frame.label_at(segments);
+                let is_taken = !frame.reusing && self.is_label_taken(frame, own, *label, segments);
+                labels.taken = is_taken;
+                // What is inside a step that is there twice is no second mistake.
+                Some(if is_taken { frame.detached_label() } else { own })
+            }
         };
         let mut made = Made::default();
+        if let Some(own) = own {
+            frame.label_mut(own).is_open = true;
+        }
         let mut value = match step.sources() {
             Some(sources) => self.sources(frame, sources, own, &mut made),
             None => frame.it.clone(),
         };
         for stage in step.stages() {
             value = self.stage(frame, stage, value, own, &mut made);
+        }
+        if let Some(own) = own {
+            frame.label_mut(own).is_open = false;
         }
         let pending: SmallVec<[Pending; 2]> = frame.pending.drain(first_pending..).collect();
         match own {
@@ -124,7 +136,8 @@ impl<'w> Run<'w> {
                 input
             }
             written => {
-                made.stages.push(Stage::Written(written.syntax().id(), frame.scope.clone()));
+                let node = NodeRef { file: frame.file, node: written.syntax().id() };
+                made.stages.push(Stage::Written(node, frame.scope.clone()));
                 self.written_stage(frame, written, input, own, made)
             }
         }
@@ -235,17 +248,15 @@ impl<'w> Run<'w> {
         input: Value,
     ) -> Value {
         let node = frame.node(expr);
-        let (stages, path, first_step) = match label {
-            LabelRef::Here(id) => {
-                let found = frame.label(*id);
-                (found.stages.clone(), label_path(&frame.labels, *id), found.step.clone())
-            }
-            LabelRef::Inside { part, label, path, .. } => {
-                let found = &part.labels[label.0 as usize];
-                let inner = label_path(&part.labels, *label);
-                (found.stages.clone(), [path.clone(), inner].concat(), found.step.clone())
-            }
-        };
+        let found = label.get(frame);
+        let (stages, first_step, is_open) =
+            (found.stages.clone(), found.step.clone(), found.is_open);
+        let path = label.path(frame);
+        if is_open {
+            let message = format!("`{}` is used inside itself", path.join("."));
+            self.error(Code::Recursion, node, message);
+            return Value::Unknown;
+        }
         if stages.is_empty() {
             let message = format!(
                 "`{}` names a tensor and no layer, so nothing can be used again",
@@ -269,13 +280,14 @@ impl<'w> Run<'w> {
         let reusing = std::mem::replace(&mut frame.reusing, true);
         let first = frame.pending.len();
         let mut value = input;
-        for stage in stages {
-            value = match stage {
-                Stage::Layer(recipe) => {
-                    self.apply(frame, node, &recipe, &value, &mut Made::default())
-                }
-                Stage::Written(written, scope) => self.again_written(frame, written, scope, value),
-            };
+        if let LabelRef::Here(id) = label {
+            frame.label_mut(*id).is_open = true;
+        }
+        for stage in &stages {
+            value = self.stage_again(frame, node, label, stage, value);
+        }
+        if let LabelRef::Here(id) = label {
+            frame.label_mut(*id).is_open = false;
         }
         frame.reusing = reusing;
         // The stage that has the parameters lives at the path, the others at their places.
@@ -304,23 +316,57 @@ impl<'w> Run<'w> {
         value
     }
 
+    fn stage_again(
+        &mut self,
+        frame: &mut Frame,
+        node: NodeRef,
+        label: &LabelRef,
+        stage: &Stage,
+        input: Value,
+    ) -> Value {
+        match (stage, label) {
+            (Stage::Layer(recipe), LabelRef::Here(_)) => {
+                self.apply(frame, node, recipe, &input, &mut Made::default())
+            }
+            (Stage::Layer(recipe), LabelRef::Inside(inside)) => {
+                if recipe.arguments.iter().any(|argument| argument.value.flows()) {
+                    let message = format!(
+                        "`{}` has a weight that steps of its block compute, so it cannot be used again from outside it",
+                        label.path(frame).join(".")
+                    );
+                    self.error(Code::OutsideBlock, node, message);
+                    return Value::Unknown;
+                }
+                let recipe = recipe.with_parameters(&|parameter| inside.parameter(parameter));
+                self.apply(frame, node, &recipe, &input, &mut Made::default())
+            }
+            (Stage::Written(written, scope), label) => {
+                let scope = match label {
+                    LabelRef::Here(_) => Scope::inner(scope.clone()),
+                    LabelRef::Inside(_) => Scope::of_other_body(scope.clone(), frame.scope.depth),
+                };
+                self.again_written(frame, *written, scope, input)
+            }
+        }
+    }
+
     fn again_written(
         &mut self,
         frame: &mut Frame,
-        written: syntax::NodeId,
+        written: NodeRef,
         scope: Rc<Scope>,
         input: Value,
     ) -> Value {
-        let node = NodeRef { file: frame.file, node: written };
-        let Some(stage) = ast::Stage::cast(self.workspace.node(node)) else {
+        let Some(stage) = ast::Stage::cast(self.workspace.node(written)) else {
             return Value::Unknown;
         };
         let container = frame.detached_label();
         let mut value = Value::Unknown;
-        let scope = Scope::new(Some(scope), None, FxHashMap::default());
+        let outer_file = std::mem::replace(&mut frame.file, written.file);
         self.in_scope(frame, scope, |run, frame| {
             value = run.written_stage(frame, stage, input, Some(container), &mut Made::default());
         });
+        frame.file = outer_file;
         value
     }
 

@@ -6,7 +6,7 @@ use layers::{Arg, Arguments, Entry, TensorType};
 use smol_str::SmolStr;
 
 use crate::{
-    NodeRef,
+    NodeRef, ParameterPath,
     evaluate::scope::Scope,
     written::{Flowing, Source, Taken, TensorId},
 };
@@ -37,8 +37,8 @@ pub(crate) struct Tensor {
 pub(crate) enum Origin {
     /// A step of this part made it.
     Step(TensorId),
-    /// It is a parameter or buffer, with its path as the body that reads it sees it.
-    Parameter(Arc<str>),
+    /// It is a parameter or buffer, as the body that reads it sees it.
+    Parameter(ParameterPath),
 }
 
 /// A layer with some or all of its arguments: what `RMSNorm(eps=1e-6)` is before it is used.
@@ -55,6 +55,15 @@ pub(crate) struct Recipe {
 impl Recipe {
     pub fn new(callee: Callee, arguments: Vec<Argument>, node: NodeRef) -> Recipe {
         Recipe { callee, arguments, node, bound: OnceCell::new() }
+    }
+
+    /// The recipe with its parameters as another body sees them.
+    pub fn with_parameters(&self, seen: &impl Fn(&ParameterPath) -> ParameterPath) -> Recipe {
+        let arguments = self.arguments.iter().map(|argument| Argument {
+            value: argument.value.with_parameters(seen),
+            ..argument.clone()
+        });
+        Recipe::new(self.callee.clone(), arguments.collect(), self.node)
     }
 }
 
@@ -137,6 +146,56 @@ impl Value {
         match self {
             Value::List(items) => items.iter().any(Value::contains_unknown),
             _ => self.is_unknown(),
+        }
+    }
+
+    /// Whether a tensor in it flows: it means something only in the body whose step makes it.
+    pub fn flows(&self) -> bool {
+        match self {
+            Value::List(items) => items.iter().any(Value::flows),
+            Value::Layer(recipe) => recipe.arguments.iter().any(|one| one.value.flows()),
+            other => other
+                .as_tensors()
+                .unwrap_or_default()
+                .iter()
+                .any(|tensor| matches!(tensor.origin, Origin::Step(_))),
+        }
+    }
+
+    /// The value with its parameters as `seen` says that another body sees them.
+    pub fn with_parameters(&self, seen: &impl Fn(&ParameterPath) -> ParameterPath) -> Value {
+        match self {
+            Value::List(items) if items.iter().any(Value::has_parameters) => {
+                Value::list(items.iter().map(|item| item.with_parameters(seen)).collect())
+            }
+            Value::Layer(recipe) if self.has_parameters() => {
+                Value::Layer(Rc::new(recipe.with_parameters(seen)))
+            }
+            Value::Tensor(tensor) => Value::Tensor(tensor.with_parameter(seen)),
+            Value::Tensors(tensors) => {
+                Value::Tensors(tensors.iter().map(|tensor| tensor.with_parameter(seen)).collect())
+            }
+            other => other.clone(),
+        }
+    }
+
+    pub fn has_parameters(&self) -> bool {
+        match self {
+            Value::List(items) => items.iter().any(Value::has_parameters),
+            Value::Layer(recipe) => recipe.arguments.iter().any(|one| one.value.has_parameters()),
+            other => other
+                .as_tensors()
+                .unwrap_or_default()
+                .iter()
+                .any(|tensor| matches!(tensor.origin, Origin::Parameter(_))),
+        }
+    }
+
+    /// The value as a body so many parts further in sees it.
+    pub fn further_in(&self, levels: usize) -> Value {
+        match levels {
+            0 => self.clone(),
+            levels => self.with_parameters(&|parameter| parameter.further_in(levels)),
         }
     }
 
@@ -262,6 +321,27 @@ impl Hash for Tensor {
 }
 
 impl Tensor {
+    fn with_parameter(&self, seen: &impl Fn(&ParameterPath) -> ParameterPath) -> Tensor {
+        let origin = match &self.origin {
+            Origin::Parameter(parameter) => Origin::Parameter(seen(parameter)),
+            step => step.clone(),
+        };
+        Tensor { ty: self.ty.clone(), origin }
+    }
+
+    /// The tensor as a body so many parts further in sees it.
+    pub fn further_in(&self, levels: usize) -> Tensor {
+        self.with_parameter(&|parameter| parameter.further_in(levels))
+    }
+
+    /// Where it lives, if it is a parameter.
+    pub fn parameter(&self) -> Option<ParameterPath> {
+        match &self.origin {
+            Origin::Parameter(parameter) => Some(parameter.clone()),
+            Origin::Step(_) => None,
+        }
+    }
+
     /// As a step's input.
     pub fn taken(&self) -> Taken {
         Taken { source: self.source(), ty: self.ty.clone() }

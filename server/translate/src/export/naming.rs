@@ -144,7 +144,7 @@ impl Naming {
                     (None, Some(name)) => (*name).to_owned(),
                     (None, None) => format!("x{index}"),
                 },
-                Input::Attribute(path) => variable(&path.replace('.', "_")),
+                Input::Attribute(seen) => variable(&seen.path.replace('.', "_")),
             };
             let is_free = |name: &str| self.inputs.iter().all(|known| known != name);
             let name = names::free(&wanted, is_free);

@@ -6,8 +6,8 @@
 use std::{collections::HashMap, sync::Arc};
 
 use analysis::{
-    Expert, Inner, LayerUse, NodeRef, Part, Source, Step, Taken, TensorId, What, Workspace,
-    join_path,
+    Expert, Inner, LayerUse, NodeRef, ParameterPath, Part, Source, Step, Taken, TensorId, What,
+    Workspace, join_path,
 };
 use layers::{ParameterTensor, TensorType};
 use syntax::ast;
@@ -33,6 +33,8 @@ pub(crate) struct Unit<'m> {
     pub outputs: Vec<Value>,
     /// Parameters that are others': the path of each, and of that which it is.
     pub ties: Vec<(String, String)>,
+    /// Parameters that are those of units around it, which tie them.
+    pub outer_ties: Vec<(String, ParameterPath)>,
     /// The types of its values.
     pub types: HashMap<Value, AtSizes<Arc<TensorType>>>,
 }
@@ -41,8 +43,8 @@ pub(crate) struct Unit<'m> {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Input {
     Value(Value),
-    /// A parameter or module that another unit owns, by its path in the block.
-    Attribute(String),
+    /// A parameter or module that another unit owns, as the block sees it.
+    Attribute(ParameterPath),
 }
 
 /// What a unit owns.
@@ -174,6 +176,23 @@ impl<'m> Units<'m> {
         Ok(id)
     }
 
+    /// The parameters of blocks around a block that it takes, and that it shares, as the one around it sees
+    /// them.
+    fn seen_outside(&self, unit: UnitId) -> (Vec<ParameterPath>, Vec<(String, ParameterPath)>) {
+        let unit = &self.all[unit.0];
+        let outside = |seen: &ParameterPath| {
+            let up = seen.up.checked_sub(1)?;
+            Some(ParameterPath { up, path: seen.path.clone() })
+        };
+        let attributes = unit.inputs.iter().filter_map(|input| match input {
+            Input::Attribute(seen) => outside(seen),
+            Input::Value(_) => None,
+        });
+        let ties = unit.outer_ties.iter();
+        let ties = ties.filter_map(|(path, owner)| Some((path.clone(), outside(owner)?)));
+        (attributes.collect(), ties.collect())
+    }
+
     fn add(&mut self, unit: Unit<'m>) -> UnitId {
         self.all.push(unit);
         UnitId(self.all.len() - 1)
@@ -250,6 +269,7 @@ impl<'b, 'm> Builder<'b, 'm> {
             calls: Vec::new(),
             outputs: Vec::new(),
             ties: Vec::new(),
+            outer_ties: Vec::new(),
             types: HashMap::new(),
         };
         Builder { units, around, root, unit, stacked: None }
@@ -328,17 +348,30 @@ impl<'b, 'm> Builder<'b, 'm> {
         Operand::Value(value)
     }
 
-    /// A parameter that a step reads, by its path in the block.
-    fn parameter(&mut self, path: &str) -> Operand {
+    /// A parameter that a step reads.
+    fn parameter(&mut self, seen: &ParameterPath) -> Operand {
+        match seen.up {
+            0 => self.own_parameter(&seen.path),
+            _ => Operand::Input(self.input(Input::Attribute(seen.clone()))),
+        }
+    }
+
+    /// A parameter of the block, by its path there.
+    fn own_parameter(&mut self, path: &str) -> Operand {
         let is_element = self.stacked.as_ref().is_some_and(|below| {
             path.strip_prefix(below.as_str()).is_some_and(|rest| rest.starts_with('.'))
         });
         match (self.inside(path).map(str::to_owned), is_element) {
             (Some(path), false) => Operand::Attribute(path),
             (Some(path), true) => Operand::Element(path),
-            (None, false) => Operand::Input(self.input(Input::Attribute(path.to_owned()))),
-            (None, true) => Operand::InputElement(self.input(Input::Attribute(path.to_owned()))),
+            (None, false) => Operand::Input(self.attribute(path)),
+            (None, true) => Operand::InputElement(self.attribute(path)),
         }
+    }
+
+    /// The input that is a parameter or module of the block outside of these braces.
+    fn attribute(&mut self, path: &str) -> usize {
+        self.input(Input::Attribute(ParameterPath { up: 0, path: path.into() }))
     }
 
     fn operands(&mut self, step: &Step) -> Vec<Operand> {
@@ -348,7 +381,7 @@ impl<'b, 'm> Builder<'b, 'm> {
     fn source(&mut self, source: &Source) -> Operand {
         match source {
             Source::Tensor(id) => self.read(tensor(*id)),
-            Source::Parameter(path) => self.parameter(path),
+            Source::Parameter(seen) => self.parameter(seen),
         }
     }
 
@@ -378,7 +411,7 @@ impl<'b, 'm> Builder<'b, 'm> {
                 self.own(&join_path(path, &tensor.name), ChildKind::Tensor(tensor));
             }
             let given = used.parameters.iter().map(|tensor| {
-                (tensor.name.clone(), self.parameter(&join_path(path, &tensor.name)))
+                (tensor.name.clone(), self.own_parameter(&join_path(path, &tensor.name)))
             });
             let given = given.collect();
             self.call(shown, Callee::Function(step.clone(), given), operands);
@@ -398,25 +431,30 @@ impl<'b, 'm> Builder<'b, 'm> {
         let callee = match (shown.reused, self.inside(path).map(str::to_owned)) {
             (false, _) => Callee::Child(self.own(path, ChildKind::Layer(step.clone()))),
             (true, Some(path)) => Callee::Attribute(path, Again::Layer(step.clone())),
-            (true, None) => {
-                let input = self.input(Input::Attribute(path.to_owned()));
-                Callee::Input(input, Again::Layer(step.clone()))
-            }
+            (true, None) => Callee::Input(self.attribute(path), Again::Layer(step.clone())),
         };
         if !shown.reused {
-            let ties = used.given.iter().filter_map(|(name, from)| match from {
-                Source::Parameter(from) => Some((join_path(path, name), from.to_string())),
-                Source::Tensor(_) => None,
-            });
-            self.unit.ties.extend(ties);
+            for (name, from) in &used.given {
+                if let Source::Parameter(from) = from {
+                    self.tie(join_path(path, name), from);
+                }
+            }
         }
         self.call(shown, callee, operands);
         Ok(())
     }
 
+    /// A parameter is one that this block or one around it owns.
+    fn tie(&mut self, path: String, owner: &ParameterPath) {
+        match owner.up {
+            0 => self.unit.ties.push((path, owner.path.to_string())),
+            _ => self.unit.outer_ties.push((path, owner.clone())),
+        }
+    }
+
     fn block(&mut self, step: &LayerStep<'m>, path: &str) -> Result<(), Error> {
         let shown = *step.shown();
-        let operands = self.operands(shown);
+        let mut operands = self.operands(shown);
         let parts: Option<smallvec::SmallVec<_>> = step
             .0
             .iter()
@@ -440,6 +478,11 @@ impl<'b, 'm> Builder<'b, 'm> {
             }
         }
         let unit = self.units.part(&AtSizes(parts), wanted)?;
+        let (attributes, ties) = self.units.seen_outside(unit);
+        operands.extend(attributes.iter().map(|seen| self.parameter(seen)));
+        for (inner, owner) in ties.iter().filter(|_| !shown.reused) {
+            self.tie(join_path(path, inner), owner);
+        }
         let known =
             self.unit.children.iter().find(|child| Some(&child.path[..]) == self.inside(path));
         let is_other = matches!(known.map(|child| &child.what), Some(ChildKind::Unit(known)) if *known != unit);
@@ -450,9 +493,7 @@ impl<'b, 'm> Builder<'b, 'm> {
         let callee = match (shown.reused, self.inside(path).map(str::to_owned)) {
             (false, _) => Callee::Child(self.own(path, ChildKind::Unit(unit))),
             (true, Some(path)) => Callee::Attribute(path, Again::Unit),
-            (true, None) => {
-                Callee::Input(self.input(Input::Attribute(path.to_owned())), Again::Unit)
-            }
+            (true, None) => Callee::Input(self.attribute(path), Again::Unit),
         };
         self.call(shown, callee, operands);
         if let Some(call) = self.unit.calls.last_mut() {
@@ -496,6 +537,7 @@ impl<'b, 'm> Builder<'b, 'm> {
         }
         unit.outputs.clone_from(&outputs);
         self.unit.ties.append(&mut unit.ties);
+        self.unit.outer_ties.append(&mut unit.outer_ties);
         for (value, types) in &unit.types {
             self.unit.types.entry(value.clone()).or_insert_with(|| types.clone());
         }
@@ -508,9 +550,9 @@ impl<'b, 'm> Builder<'b, 'm> {
             .into_iter()
             .map(|input| match input {
                 Input::Value(value) => self.read(value),
-                Input::Attribute(path) => match self.inside(&path).map(str::to_owned) {
-                    Some(path) => Operand::Attribute(path),
-                    None => Operand::Input(self.input(Input::Attribute(path))),
+                Input::Attribute(seen) => match self.inside(&seen.path).map(str::to_owned) {
+                    Some(path) if seen.up == 0 => Operand::Attribute(path),
+                    _ => Operand::Input(self.input(Input::Attribute(seen))),
                 },
             })
             .collect();
