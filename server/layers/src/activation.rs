@@ -188,6 +188,7 @@ pub(crate) static ENTRIES: &[Entry] = &[
               1 FLOP per element, whatever the function.",
         source: "https://pytorch.org/docs/stable/generated/torch.nn.PReLU.html",
         bind: PRelu::bind,
+        ..Entry::PLAIN
     },
     Entry {
         name: "GLU",
@@ -198,6 +199,7 @@ pub(crate) static ENTRIES: &[Entry] = &[
         doc: "`[*, 2 * D, *]` → `[*, D, *]` along `dim`.\n\n2 FLOPs per output element: a sigmoid and a product.",
         source: "https://pytorch.org/docs/stable/generated/torch.nn.GLU.html",
         bind: Glu::bind,
+        ..Entry::PLAIN
     },
     Entry {
         name: "Activation",
@@ -212,6 +214,7 @@ pub(crate) static ENTRIES: &[Entry] = &[
             float_input("Activation", inputs)?;
             Ok(Box::new(find_named(&arguments.text("name")?)?))
         },
+        ..Entry::PLAIN
     },
     Entry {
         name: "Softmax",
@@ -222,6 +225,7 @@ pub(crate) static ENTRIES: &[Entry] = &[
         doc: SOFTMAX_DOC,
         source: "https://pytorch.org/docs/stable/generated/torch.nn.Softmax.html",
         bind: |arguments, inputs| Softmax::bind(arguments, inputs, false),
+        ..Entry::PLAIN
     },
     Entry {
         name: "LogSoftmax",
@@ -232,6 +236,7 @@ pub(crate) static ENTRIES: &[Entry] = &[
         doc: SOFTMAX_DOC,
         source: "https://pytorch.org/docs/stable/generated/torch.nn.LogSoftmax.html",
         bind: |arguments, inputs| Softmax::bind(arguments, inputs, true),
+        ..Entry::PLAIN
     },
     Entry {
         name: "Softmin",
@@ -245,6 +250,7 @@ pub(crate) static ENTRIES: &[Entry] = &[
             let dim = Softmax::dim(arguments, inputs)?;
             Ok(Box::new(Softmax { dim, sign: -1.0, logarithm: false }))
         },
+        ..Entry::PLAIN
     },
     Entry {
         name: "Softmax2d",
@@ -262,6 +268,7 @@ pub(crate) static ENTRIES: &[Entry] = &[
             }
             Ok(Box::new(Softmax { dim: -3, sign: 1.0, logarithm: false }))
         },
+        ..Entry::PLAIN
     },
 ];
 

@@ -1,10 +1,14 @@
 //! Arguments bound to a signature.
 
-use std::fmt;
+use std::{fmt, ops::RangeInclusive};
 
 use smallvec::SmallVec;
 
-use crate::{DType, Entry, Kind, Param, Reason, Refusal, TensorType, refusal::At, window::PerAxis};
+use crate::{
+    DType, Entry, Kind, Param, Reason, Refusal, TensorType,
+    refusal::{At, WayOut},
+    window::PerAxis,
+};
 
 /// The value of an argument.
 #[derive(Debug, Clone, PartialEq)]
@@ -198,6 +202,29 @@ impl Arguments {
         }
     }
 
+    /// The small number that keeps a division from one by 0.
+    pub(crate) fn eps(&self) -> Result<f64, Refusal> {
+        self.within("eps", 0.0..=0.1, "a small number, from 0 to 0.1")
+    }
+
+    /// The probability with which elements are dropped.
+    pub(crate) fn probability(&self, name: &str) -> Result<f64, Refusal> {
+        self.within(name, 0.0..=1.0, "a probability, from 0 to 1")
+    }
+
+    fn within(&self, name: &str, range: RangeInclusive<f64>, wanted: &str) -> Result<f64, Refusal> {
+        let value = self.float(name)?;
+        match range.contains(&value) {
+            true => Ok(value),
+            false => self.refuse(name, wanted, &self.get(name)).map_err(|mut refusal| {
+                let param = self.entry.params.iter().find(|param| param.name == name);
+                let is_optional = param.is_some_and(|param| param.default.is_some());
+                refusal.way_out = is_optional.then_some(WayOut::LeaveOut);
+                refusal
+            }),
+        }
+    }
+
     pub(crate) fn optional_float(&self, name: &str) -> Result<Option<f64>, Refusal> {
         if self.get(name) == Arg::None { Ok(None) } else { self.float(name).map(Some) }
     }
@@ -317,7 +344,7 @@ fn unknown(entry: &Entry, name: &str) -> Refusal {
     };
     let message = format!("`{}` has no argument `{name}`{hint}", entry.name);
     let mut refusal = Refusal::new(Reason::UnknownArgument, At::Argument(name.to_owned()), message);
-    refusal.suggestion = nearest.map(str::to_owned);
+    refusal.way_out = nearest.map(|nearest| WayOut::Rename(nearest.to_owned()));
     refusal
 }
 

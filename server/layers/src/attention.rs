@@ -7,6 +7,7 @@ use crate::{
     Arg, Arguments, Cost, Entry, Inputs, Kind, Layer, Module, Param, Reason, Refusal, TensorType,
     arguments::{first_input, float_input},
     broadcast,
+    given_by_input::{GivenByInput, features},
     module::{Remembered, first, linear, many_to_many, matmul, one_to_one, unbuilt},
     refusal::At,
     softmax::ScoreSoftmax,
@@ -25,15 +26,27 @@ pub(crate) static ENTRIES: &[Entry] = &[
             Param::optional("kdim", Kind::Int, "none"),
             Param::optional("vdim", Kind::Int, "none"),
             Param::optional("batch_first", Kind::Bool, "false"),
+            Param::optional("need_weights", Kind::Bool, "false"),
+            Param::optional("average_attn_weights", Kind::Bool, "true"),
         ],
         inputs: Inputs::Named(&["query", "key?", "value?"]),
         summary: "Attention with its four projections.",
         doc: "`[L, N, E]`, or `[N, L, E]` with `batch_first` → the same shape. One source attends to itself.\n\n\
               MACs: the projections of query, key, value and output, and the products of \
               `ScaledDotProductAttention`. Other FLOPs: the biases, 1 per score for the scale and 5 for softmax.\n\n\
-              Unlike PyTorch, one source is enough, there is one value without the weights, and no mask.",
+              With `need_weights` a second value are the weights, `[N, L, S]`, for which 1 FLOP per score averages \
+              the heads, or `[N, heads, L, S]` without `average_attn_weights`. PyTorch takes both where the module is \
+              called, and gives the weights unless told otherwise.\n\n\
+              Unlike PyTorch, one source is enough, the weights are asked for, and there is no mask.",
         source: "https://pytorch.org/docs/stable/generated/torch.nn.MultiheadAttention.html",
         bind: MultiheadAttention::bind,
+        more_values: Some("need_weights=true"),
+        given_by_input: &[GivenByInput {
+            // A dropout of everything is a number of heads.
+            is_doubtful: |arguments| arguments.float("dropout").is_ok_and(|dropout| dropout == 1.0),
+            ..GivenByInput::first("embed_dim", features)
+        }],
+        ..Entry::PLAIN
     },
     Entry {
         name: "ScaledDotProductAttention",
@@ -58,6 +71,7 @@ pub(crate) static ENTRIES: &[Entry] = &[
               gpt-oss does), and with `is_causal` the last query sees the last key, so that a cache may stand in front.",
         source: "https://pytorch.org/docs/stable/generated/torch.nn.functional.scaled_dot_product_attention.html",
         bind: Attention::bind,
+        ..Entry::PLAIN
     },
     Entry {
         name: "RotaryEmbedding",
@@ -83,6 +97,7 @@ pub(crate) static ENTRIES: &[Entry] = &[
               \"linear\", \"llama3\" and \"yarn\" change the angles when it is built, the others cost the same and are not built.\n\n3 FLOPs per element: two products and a sum. From RoFormer (Su et al., 2021).",
         source: "https://arxiv.org/abs/2104.09864",
         bind: RotaryEmbedding::bind,
+        ..Entry::PLAIN
     },
     Entry {
         name: "RelativePositionBuckets",
@@ -115,6 +130,7 @@ pub(crate) static ENTRIES: &[Entry] = &[
                 max_distance,
             }))
         },
+        ..Entry::PLAIN
     },
     Entry {
         name: "KvCache",
@@ -131,6 +147,7 @@ pub(crate) static ENTRIES: &[Entry] = &[
             }
             Ok(Box::new(KvCache { past: arguments.size("past", 0)? }))
         },
+        ..Entry::PLAIN
     },
 ];
 
@@ -146,6 +163,16 @@ struct MultiheadAttention {
     /// A position of zeros after them.
     zero_attn: bool,
     batch_first: bool,
+    weights: AttentionWeights,
+}
+
+/// Whether the weights of an attention are a value of their own.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum AttentionWeights {
+    Dropped,
+    /// The mean of the heads.
+    Averaged,
+    OfHeads,
 }
 
 impl MultiheadAttention {
@@ -159,6 +186,7 @@ impl MultiheadAttention {
         let last = |input: &TensorType| input.shape.last().copied().unwrap_or(0);
         let embed_dim = last(query);
         let num_heads = arguments.size("num_heads", 1)?;
+        arguments.probability("dropout")?;
         if embed_dim % num_heads != 0 {
             let message =
                 format!("`num_heads={num_heads}` does not divide the {embed_dim} features");
@@ -185,7 +213,33 @@ impl MultiheadAttention {
             bias_kv: arguments.bool("add_bias_kv")?,
             zero_attn: arguments.bool("add_zero_attn")?,
             batch_first: arguments.bool("batch_first")?,
+            weights: match (
+                arguments.bool("need_weights")?,
+                arguments.bool("average_attn_weights")?,
+            ) {
+                (false, _) => AttentionWeights::Dropped,
+                (true, true) => AttentionWeights::Averaged,
+                (true, false) => AttentionWeights::OfHeads,
+            },
         }))
+    }
+
+    /// The shape of the weights, if they are a value.
+    fn weights(&self, inputs: &[TensorType]) -> Result<Option<TensorType>, Refusal> {
+        let query = first_input(inputs)?;
+        let (batch, queries) = self.sizes(query);
+        let (_, keys) = self.sizes(inputs.get(1).unwrap_or(query));
+        let keys = keys
+            .checked_add(u64::from(self.bias_kv) + u64::from(self.zero_attn))
+            .ok_or_else(|| Refusal::overflow("the number of keys"))?;
+        let mut shape = if query.shape.len() == 3 { vec![batch] } else { Vec::new() };
+        match self.weights {
+            AttentionWeights::Dropped => return Ok(None),
+            AttentionWeights::Averaged => {}
+            AttentionWeights::OfHeads => shape.push(self.num_heads),
+        }
+        shape.extend([queries, keys]);
+        Ok(Some(TensorType { dtype: query.dtype, shape: shape.into() }))
     }
 
     /// One weight for all three projections, if all three have the same width.
@@ -230,7 +284,7 @@ impl Layer for MultiheadAttention {
                 return Err(Refusal::shape(2, message));
             }
         }
-        Ok(vec![query.clone()])
+        Ok(std::iter::once(query.clone()).chain(self.weights(inputs)?).collect())
     }
 
     fn cost(&self, inputs: &[TensorType], _: &[TensorType]) -> Cost {
@@ -255,6 +309,10 @@ impl Layer for MultiheadAttention {
                 &[&scores[..], &[("E / heads", e / heads), ("2", 2)]].concat(),
             )
             .flops_of("scale and softmax", &[&scores[..], &[("operations", 6)]].concat());
+        let cost = match self.weights {
+            AttentionWeights::Averaged => cost.flops_of("mean of the heads", &scores),
+            AttentionWeights::Dropped | AttentionWeights::OfHeads => cost,
+        };
         if !self.bias {
             return cost;
         }
@@ -294,6 +352,7 @@ impl Layer for MultiheadAttention {
         let out = weights.get((e, e), "out_proj.weight")?;
         let out_bias = if self.bias { Some(weights.get(e, "out_proj.bias")?) } else { None };
         let (heads, batch_first) = (self.num_heads as usize, self.batch_first);
+        let kept = self.weights;
         many_to_many(move |inputs| {
             let query = first(inputs)?;
             let (key, value) = (inputs.get(1).unwrap_or(query), inputs.get(2).unwrap_or(query));
@@ -326,7 +385,15 @@ impl Layer for MultiheadAttention {
             let (n, l, _, _) = values.dims4()?;
             let output = linear(&values.reshape((n, l, ()))?, &out, out_bias.as_ref())?;
             let output = if batch_first { output } else { output.transpose(0, 1)? };
-            Ok(vec![output.reshape(query.shape())?])
+            let output = output.reshape(query.shape())?;
+            let unbatched = |weights: Tensor| {
+                if query.rank() == 2 { weights.squeeze(0) } else { Ok(weights) }
+            };
+            Ok(match kept {
+                AttentionWeights::Dropped => vec![output],
+                AttentionWeights::Averaged => vec![output, unbatched(scores.mean(1)?)?],
+                AttentionWeights::OfHeads => vec![output, unbatched(scores)?],
+            })
         })
     }
 }

@@ -4,7 +4,10 @@ use std::sync::LazyLock;
 
 use rustc_hash::FxHashMap;
 
-use crate::{Arguments, Layer, Refusal, TensorType, operators::Operator};
+use crate::{
+    Arguments, Layer, Reason, Refusal, TensorType, given_by_input::GivenByInput,
+    operators::Operator, refusal::At,
+};
 
 /// Makes a layer from its arguments and the types of its inputs.
 pub type Bind = fn(&Arguments, &[TensorType]) -> Result<Box<dyn Layer>, Refusal>;
@@ -28,6 +31,10 @@ pub struct Entry {
     pub source: &'static str,
     /// Checks arguments and inputs and makes the layer.
     pub bind: Bind,
+    /// The argument with which it has more than one value.
+    pub more_values: Option<&'static str>,
+    /// What PyTorch's signature has and the input tells.
+    pub given_by_input: &'static [GivenByInput],
 }
 
 /// An argument of a layer.
@@ -106,6 +113,23 @@ impl Param {
 }
 
 impl Entry {
+    /// What most layers say of themselves, for `..Entry::PLAIN`.
+    pub(crate) const PLAIN: Entry = Entry {
+        name: "",
+        function: None,
+        params: &[],
+        inputs: Inputs::Named(&["input"]),
+        summary: "",
+        doc: "",
+        source: "",
+        bind: |arguments, _| {
+            let message = format!("`{}` has no rule", arguments.entry().name);
+            Err(Refusal::new(Reason::WrongArgument, At::Layer, message))
+        },
+        more_values: None,
+        given_by_input: &[],
+    };
+
     /// The signature as it is written: `Conv2d(out_channels, kernel_size, stride=1, …)`.
     pub fn signature(&self) -> String {
         let shown = self.params.iter().filter(|param| param.kind != Kind::Ignored);

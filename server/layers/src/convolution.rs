@@ -4,10 +4,11 @@ use candle_core::{Result as CandleResult, Tensor};
 use candle_nn::VarBuilder;
 
 use crate::{
-    Arguments, Cost, Entry, Inputs, Kind, Layer, Module, Param, Refusal, Shape, TensorType,
+    Arg, Arguments, Cost, Entry, Inputs, Kind, Layer, Module, Param, Refusal, Shape, TensorType,
     arguments::{first_input, float_input},
     broadcast,
     convolve::convolve,
+    given_by_input::GivenByInput,
     module::one_to_one,
     padding::Fill,
     window::{PerAxis, Window},
@@ -57,6 +58,11 @@ macro_rules! transposed {
             ),
             source: concat!("https://pytorch.org/docs/stable/generated/torch.nn.", $name, ".html"),
             bind: |arguments, inputs| ConvTranspose::bind(arguments, inputs, $axes),
+            given_by_input: &[GivenByInput {
+                is_doubtful: has_unlikely_kernel,
+                ..GivenByInput::first("in_channels", |inputs| channels_of(inputs, $axes))
+            }],
+            ..Entry::PLAIN
         }
     };
 }
@@ -72,6 +78,11 @@ pub(crate) static ENTRIES: &[Entry] = &[
               MACs: `N * C_out * L_out * (C_in / groups) * K`; a bias adds 1 FLOP per output element.",
         source: "https://pytorch.org/docs/stable/generated/torch.nn.Conv1d.html",
         bind: |arguments, inputs| Conv::bind(arguments, inputs, 1),
+        given_by_input: &[GivenByInput {
+            is_doubtful: has_unlikely_kernel,
+            ..GivenByInput::first("in_channels", |inputs| channels_of(inputs, 1))
+        }],
+        ..Entry::PLAIN
     },
     Entry {
         name: "Conv2d",
@@ -85,6 +96,11 @@ pub(crate) static ENTRIES: &[Entry] = &[
               a bias adds 1 FLOP per output element.",
         source: "https://pytorch.org/docs/stable/generated/torch.nn.Conv2d.html",
         bind: |arguments, inputs| Conv::bind(arguments, inputs, 2),
+        given_by_input: &[GivenByInput {
+            is_doubtful: has_unlikely_kernel,
+            ..GivenByInput::first("in_channels", |inputs| channels_of(inputs, 2))
+        }],
+        ..Entry::PLAIN
     },
     Entry {
         name: "Conv3d",
@@ -97,6 +113,11 @@ pub(crate) static ENTRIES: &[Entry] = &[
               a bias adds 1 FLOP per output element.",
         source: "https://pytorch.org/docs/stable/generated/torch.nn.Conv3d.html",
         bind: |arguments, inputs| Conv::bind(arguments, inputs, 3),
+        given_by_input: &[GivenByInput {
+            is_doubtful: has_unlikely_kernel,
+            ..GivenByInput::first("in_channels", |inputs| channels_of(inputs, 3))
+        }],
+        ..Entry::PLAIN
     },
     transposed!(
         "ConvTranspose1d",
@@ -126,6 +147,32 @@ pub(crate) static ENTRIES: &[Entry] = &[
         "N * C_in * D * H * W * (C_out / groups) * K_d * K_h * K_w"
     ),
 ];
+
+/// The channels of an image, if it has them where convolutions look.
+pub(crate) fn channels_of(inputs: &[TensorType], axes: usize) -> Option<u64> {
+    channels("", inputs.first()?, axes).ok()
+}
+
+/// Whether kernel and stride would rather be the channels and the kernel of PyTorch's
+/// `(in_channels, out_channels, kernel_size)`: kernels are small, and odd if they are not the stride.
+fn has_unlikely_kernel(arguments: &Arguments) -> bool {
+    let largest = |value: Arg| match value {
+        Arg::Int(value) => Some(value),
+        Arg::List(items) => items
+            .iter()
+            .filter_map(|item| match item {
+                Arg::Int(value) => Some(*value),
+                _ => None,
+            })
+            .max(),
+        _ => None,
+    };
+    let (kernel, stride) = (arguments.get("kernel_size"), arguments.get("stride"));
+    let (kernel, stride) = (largest(kernel), largest(stride));
+    let Some((kernel, stride)) = kernel.zip(stride) else { return false };
+    let is_even = kernel % 2 == 0;
+    kernel > 31 || stride > kernel || (is_even && kernel != stride && (kernel >= 6 || stride == 3))
+}
 
 /// What stands beyond the border of an image.
 fn padding_mode(arguments: &Arguments) -> Result<Fill, Refusal> {

@@ -23,6 +23,7 @@ pub(crate) static ENTRIES: &[Entry] = &[Entry {
           Unlike PyTorch, an axis stands once in a tensor.",
     source: "https://pytorch.org/docs/stable/generated/torch.einsum.html",
     bind: Einsum::bind,
+    ..Entry::PLAIN
 }];
 
 /// An axis by its number in the equation.

@@ -21,6 +21,7 @@ pub(crate) static ENTRIES: &[Entry] = &[
               It costs no FLOP.",
         source: "https://pytorch.org/docs/stable/generated/torch.where.html",
         bind: |_, _| Ok(Box::new(Where)),
+        ..Entry::PLAIN
     },
     Entry {
         name: "Gather",
@@ -35,6 +36,7 @@ pub(crate) static ENTRIES: &[Entry] = &[
             let dim = arguments.dim("dim", first_input(inputs)?.shape.len())?;
             Ok(Box::new(Gather { dim }))
         },
+        ..Entry::PLAIN
     },
     Entry {
         name: "OneHot",
@@ -49,6 +51,7 @@ pub(crate) static ENTRIES: &[Entry] = &[
             check_integer("OneHot", 0, input)?;
             Ok(Box::new(OneHot { num_classes: arguments.size("num_classes", 1)? }))
         },
+        ..Entry::PLAIN
     },
 ];
 

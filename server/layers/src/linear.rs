@@ -8,6 +8,7 @@ use crate::{
     arguments::{first_input, float_input},
     broadcast,
     cost::sizes,
+    given_by_input::{GivenByInput, features},
     module::{candle, first, linear, many_to_many, one_to_one},
 };
 
@@ -26,6 +27,8 @@ pub(crate) static ENTRIES: &[Entry] = &[
               a bias adds 1 FLOP per output element.",
         source: "https://pytorch.org/docs/stable/generated/torch.nn.Linear.html",
         bind: Linear::bind,
+        given_by_input: &[GivenByInput::first("in_features", features)],
+        ..Entry::PLAIN
     },
     Entry {
         name: "Bilinear",
@@ -41,6 +44,14 @@ pub(crate) static ENTRIES: &[Entry] = &[
               input, per row; a bias adds 1 FLOP per output element.",
         source: "https://pytorch.org/docs/stable/generated/torch.nn.Bilinear.html",
         bind: Bilinear::bind,
+        given_by_input: &[
+            GivenByInput::first("in1_features", features),
+            GivenByInput {
+                place: 1,
+                ..GivenByInput::first("in2_features", |inputs| features(inputs.get(1..)?))
+            },
+        ],
+        ..Entry::PLAIN
     },
     Entry {
         name: "EmbeddingBag",
@@ -62,6 +73,7 @@ pub(crate) static ENTRIES: &[Entry] = &[
               1 FLOP per element that is looked up.",
         source: "https://pytorch.org/docs/stable/generated/torch.nn.EmbeddingBag.html",
         bind: EmbeddingBag::bind,
+        ..Entry::PLAIN
     },
     Entry {
         name: "Embedding",
@@ -80,6 +92,7 @@ pub(crate) static ENTRIES: &[Entry] = &[
         doc: "Integers `[*]` → `[*, embedding_dim]`. A look-up costs no FLOP.",
         source: "https://pytorch.org/docs/stable/generated/torch.nn.Embedding.html",
         bind: Embedding::bind,
+        ..Entry::PLAIN
     },
     Entry {
         name: "Identity",
@@ -90,6 +103,7 @@ pub(crate) static ENTRIES: &[Entry] = &[
         doc: "`[*]` → `[*]`, without work.",
         source: "https://pytorch.org/docs/stable/generated/torch.nn.Identity.html",
         bind: |_, _| Ok(Box::new(Identity)),
+        ..Entry::PLAIN
     },
 ];
 

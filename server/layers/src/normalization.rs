@@ -6,9 +6,12 @@ use candle_core::{D, Result as CandleResult, Tensor};
 use candle_nn::VarBuilder;
 
 use crate::{
-    Arguments, Buffer, Cost, DType, Entry, Inputs, Kind, Layer, Module, Param, Refusal, TensorType,
+    Arg, Arguments, Buffer, Cost, DType, Entry, Inputs, Kind, Layer, Module, Param, Refusal,
+    TensorType,
     arguments::{first_input, float_input},
     broadcast,
+    convolution::channels_of,
+    given_by_input::{GivenByInput, channels_after_batch, features},
     module::one_to_one,
     scale::scale_and_shift,
 };
@@ -19,6 +22,10 @@ const BATCH_NORM: &[Param] = &[
     Param::optional("affine", Kind::Bool, "true"),
     Param::optional("track_running_stats", Kind::Bool, "true"),
 ];
+
+const NUM_FEATURES: &[GivenByInput] = &[GivenByInput::first("num_features", channels_after_batch)];
+
+const NORMALIZED_SHAPE: &[GivenByInput] = &[GivenByInput::first("normalized_shape", features)];
 
 const INSTANCE_NORM: &[Param] = &[
     Param::optional("eps", Kind::Float, "1e-5"),
@@ -44,6 +51,8 @@ pub(crate) static ENTRIES: &[Entry] = &[
         doc: BATCH_NORM_DOC,
         source: "https://pytorch.org/docs/stable/generated/torch.nn.BatchNorm1d.html",
         bind: |arguments, inputs| BatchNorm::bind(arguments, inputs, &[2, 3]),
+        given_by_input: NUM_FEATURES,
+        ..Entry::PLAIN
     },
     Entry {
         name: "BatchNorm2d",
@@ -54,6 +63,8 @@ pub(crate) static ENTRIES: &[Entry] = &[
         doc: BATCH_NORM_DOC,
         source: "https://pytorch.org/docs/stable/generated/torch.nn.BatchNorm2d.html",
         bind: |arguments, inputs| BatchNorm::bind(arguments, inputs, &[4]),
+        given_by_input: NUM_FEATURES,
+        ..Entry::PLAIN
     },
     Entry {
         name: "BatchNorm3d",
@@ -64,6 +75,8 @@ pub(crate) static ENTRIES: &[Entry] = &[
         doc: BATCH_NORM_DOC,
         source: "https://pytorch.org/docs/stable/generated/torch.nn.BatchNorm3d.html",
         bind: |arguments, inputs| BatchNorm::bind(arguments, inputs, &[5]),
+        given_by_input: NUM_FEATURES,
+        ..Entry::PLAIN
     },
     Entry {
         name: "SyncBatchNorm",
@@ -74,6 +87,8 @@ pub(crate) static ENTRIES: &[Entry] = &[
         doc: BATCH_NORM_DOC,
         source: "https://pytorch.org/docs/stable/generated/torch.nn.SyncBatchNorm.html",
         bind: |arguments, inputs| BatchNorm::bind(arguments, inputs, &[2, 3, 4, 5]),
+        given_by_input: NUM_FEATURES,
+        ..Entry::PLAIN
     },
     Entry {
         name: "FrozenBatchNorm2d",
@@ -85,10 +100,12 @@ pub(crate) static ENTRIES: &[Entry] = &[
         source: "https://pytorch.org/vision/stable/generated/torchvision.ops.FrozenBatchNorm2d.html",
         bind: |arguments, inputs| {
             let num_features = norm_channels("FrozenBatchNorm2d", inputs, &[4])?;
-            let eps = arguments.float("eps")?;
+            let eps = arguments.eps()?;
             let stored = Statistics::Frozen;
             Ok(Box::new(BatchNorm { num_features, eps, affine: true, statistics: stored }))
         },
+        given_by_input: NUM_FEATURES,
+        ..Entry::PLAIN
     },
     Entry {
         name: "InstanceNorm1d",
@@ -99,6 +116,8 @@ pub(crate) static ENTRIES: &[Entry] = &[
         doc: INSTANCE_NORM_DOC,
         source: "https://pytorch.org/docs/stable/generated/torch.nn.InstanceNorm1d.html",
         bind: |arguments, inputs| InstanceNorm::bind(arguments, inputs, 1),
+        given_by_input: &[GivenByInput::first("num_features", |inputs| channels_of(inputs, 1))],
+        ..Entry::PLAIN
     },
     Entry {
         name: "InstanceNorm2d",
@@ -109,6 +128,8 @@ pub(crate) static ENTRIES: &[Entry] = &[
         doc: INSTANCE_NORM_DOC,
         source: "https://pytorch.org/docs/stable/generated/torch.nn.InstanceNorm2d.html",
         bind: |arguments, inputs| InstanceNorm::bind(arguments, inputs, 2),
+        given_by_input: &[GivenByInput::first("num_features", |inputs| channels_of(inputs, 2))],
+        ..Entry::PLAIN
     },
     Entry {
         name: "InstanceNorm3d",
@@ -119,6 +140,8 @@ pub(crate) static ENTRIES: &[Entry] = &[
         doc: INSTANCE_NORM_DOC,
         source: "https://pytorch.org/docs/stable/generated/torch.nn.InstanceNorm3d.html",
         bind: |arguments, inputs| InstanceNorm::bind(arguments, inputs, 3),
+        given_by_input: &[GivenByInput::first("num_features", |inputs| channels_of(inputs, 3))],
+        ..Entry::PLAIN
     },
     Entry {
         name: "LocalResponseNorm",
@@ -147,6 +170,7 @@ pub(crate) static ENTRIES: &[Entry] = &[
                 k: arguments.float("k")?,
             }))
         },
+        ..Entry::PLAIN
     },
     Entry {
         name: "LayerNorm",
@@ -164,6 +188,8 @@ pub(crate) static ENTRIES: &[Entry] = &[
               Unlike PyTorch, `dims` counts the dimensions and the input tells their sizes (`normalized_shape`).",
         source: "https://pytorch.org/docs/stable/generated/torch.nn.LayerNorm.html",
         bind: LayerNorm::bind,
+        given_by_input: NORMALIZED_SHAPE,
+        ..Entry::PLAIN
     },
     Entry {
         name: "RMSNorm",
@@ -182,6 +208,8 @@ pub(crate) static ENTRIES: &[Entry] = &[
               the weight is added to `offset` first (1 in Gemma).",
         source: "https://pytorch.org/docs/stable/generated/torch.nn.RMSNorm.html",
         bind: RmsNorm::bind,
+        given_by_input: NORMALIZED_SHAPE,
+        ..Entry::PLAIN
     },
     Entry {
         name: "GroupNorm",
@@ -196,6 +224,11 @@ pub(crate) static ENTRIES: &[Entry] = &[
         doc: "`[N, C, *]` → `[N, C, *]`.\n\n5 FLOPs per element, as `LayerNorm`.",
         source: "https://pytorch.org/docs/stable/generated/torch.nn.GroupNorm.html",
         bind: GroupNorm::bind,
+        given_by_input: &[GivenByInput {
+            place: 1,
+            ..GivenByInput::first("num_channels", channels_after_batch)
+        }],
+        ..Entry::PLAIN
     },
 ];
 
@@ -251,7 +284,7 @@ impl BatchNorm {
     ) -> Result<Box<dyn Layer>, Refusal> {
         let name = arguments.entry().name;
         let num_features = norm_channels(name, inputs, ranks)?;
-        let eps = arguments.float("eps")?;
+        let eps = arguments.eps()?;
         if eps < 0.0 {
             let message = format!("`eps` of `{name}` is not negative, as {eps} is");
             return Err(Refusal::argument("eps", message));
@@ -395,7 +428,7 @@ impl InstanceNorm {
         Ok(Box::new(InstanceNorm {
             num_features,
             axes,
-            eps: arguments.float("eps")?,
+            eps: arguments.eps()?,
             affine: arguments.bool("affine")?,
             tracks: arguments.bool("track_running_stats")?,
         }))
@@ -518,7 +551,7 @@ impl LayerNorm {
         let affine = arguments.bool("elementwise_affine")?;
         Ok(Box::new(LayerNorm {
             shape: normalized_shape(arguments, input)?,
-            eps: arguments.float("eps")?,
+            eps: arguments.eps()?,
             affine,
             bias: affine && arguments.bool("bias")?,
         }))
@@ -587,7 +620,10 @@ impl RmsNorm {
         };
         Ok(Box::new(RmsNorm {
             shape: normalized_shape(arguments, input)?,
-            eps: arguments.optional_float("eps")?.unwrap_or(epsilon_of_dtype),
+            eps: match arguments.get("eps") {
+                Arg::None => epsilon_of_dtype,
+                _ => arguments.eps()?,
+            },
             affine: arguments.bool("elementwise_affine")?,
             offset: arguments.float("offset")?,
         }))
@@ -652,7 +688,7 @@ impl GroupNorm {
                 format!("`num_groups={num_groups}` does not divide the {num_channels} channels");
             return Err(Refusal::argument("num_groups", message));
         }
-        let (eps, affine) = (arguments.float("eps")?, arguments.bool("affine")?);
+        let (eps, affine) = (arguments.eps()?, arguments.bool("affine")?);
         Ok(Box::new(GroupNorm { num_groups, num_channels, eps, affine }))
     }
 }

@@ -27,6 +27,7 @@ macro_rules! pad {
                 let fill: fn(&Arguments) -> Result<Fill, Refusal> = $fill;
                 Pad::of_axes(arguments, inputs, $axes, fill(arguments)?)
             },
+            ..Entry::PLAIN
         }
     };
 }
@@ -58,6 +59,7 @@ pub(crate) static ENTRIES: &[Entry] = &[
             };
             Pad::bind("pad", &arguments.ints("pad")?, first_input(inputs)?, fill)
         },
+        ..Entry::PLAIN
     },
     pad!("ZeroPad1d", 1, |_| Ok(Fill::Constant(0.0)), PADDING, "Adds zeros around an input."),
     pad!("ZeroPad2d", 2, |_| Ok(Fill::Constant(0.0)), PADDING, "Adds zeros around an input."),

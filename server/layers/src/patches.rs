@@ -23,6 +23,7 @@ macro_rules! moved {
             doc: concat!($doc, " It costs no FLOP."),
             source: concat!("https://pytorch.org/docs/stable/generated/torch.nn.", $page, ".html"),
             bind: $bind,
+            ..Entry::PLAIN
         }
     };
 }
@@ -104,6 +105,7 @@ pub(crate) static ENTRIES: &[Entry] = &[
         doc: "`[N, C, H, W]` → `[N, C * K_h * K_w, windows]`. It costs no FLOP.",
         source: "https://pytorch.org/docs/stable/generated/torch.nn.Unfold.html",
         bind: Unfold::bind,
+        ..Entry::PLAIN
     },
     Entry {
         name: "Fold",
@@ -121,6 +123,7 @@ pub(crate) static ENTRIES: &[Entry] = &[
               1 FLOP per input element.",
         source: "https://pytorch.org/docs/stable/generated/torch.nn.Fold.html",
         bind: Fold::bind,
+        ..Entry::PLAIN
     },
 ];
 

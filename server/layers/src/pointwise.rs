@@ -46,6 +46,7 @@ macro_rules! pointwise {
                     apply: $apply,
                 }))
             },
+            ..Entry::PLAIN
         }
     };
 }

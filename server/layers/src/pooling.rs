@@ -55,6 +55,7 @@ macro_rules! pool {
             doc: $doc,
             source: concat!("https://pytorch.org/docs/stable/generated/torch.nn.", $name, ".html"),
             bind: $bind,
+            ..Entry::PLAIN
         }
     };
 }

@@ -24,6 +24,7 @@ macro_rules! rearrangement {
             doc: concat!($doc, " It costs no FLOP."),
             source: concat!("https://pytorch.org/docs/stable/generated/", $page, ".html"),
             bind: $bind,
+            ..Entry::PLAIN
         }
     };
 }

@@ -8,6 +8,7 @@ use crate::{
     Arguments, Cost, Entry, Inputs, Kind, Layer, Module, Param, Refusal, TensorType,
     arguments::{first_input, float_input},
     cost::sizes,
+    given_by_input::{GivenByInput, features},
     module::{first, linear, many_to_many},
 };
 
@@ -19,6 +20,14 @@ const DROPOUT: Param = Param::optional("dropout", Kind::Float, "0.0");
 const BIDIRECTIONAL: Param = Param::optional("bidirectional", Kind::Bool, "false");
 const NONLINEARITY: Param =
     Param::optional("nonlinearity", Kind::Choice(&["tanh", "relu"]), "\"tanh\"");
+
+/// Nobody stacks more layers than this; the second number is the width of PyTorch's `(input_size, hidden_size)`.
+const MOST_LAYERS: i64 = 8;
+
+const INPUT_SIZE: &[GivenByInput] = &[GivenByInput {
+    is_doubtful: |arguments| arguments.int("num_layers").is_ok_and(|layers| layers > MOST_LAYERS),
+    ..GivenByInput::first("input_size", features)
+}];
 
 pub(crate) static ENTRIES: &[Entry] = &[
     Entry {
@@ -33,6 +42,8 @@ pub(crate) static ENTRIES: &[Entry] = &[
               element: 2 for the biases, 1 to add the two products, 1 activation.",
         source: "https://pytorch.org/docs/stable/generated/torch.nn.RNN.html",
         bind: |arguments, inputs| Recurrent::bind(arguments, inputs, cell_of_rnn(arguments)?),
+        given_by_input: INPUT_SIZE,
+        ..Entry::PLAIN
     },
     Entry {
         name: "LSTM",
@@ -56,6 +67,8 @@ pub(crate) static ENTRIES: &[Entry] = &[
               products, 5 activations, 3 products and 1 sum.",
         source: "https://pytorch.org/docs/stable/generated/torch.nn.LSTM.html",
         bind: |arguments, inputs| Recurrent::bind(arguments, inputs, Cell::Lstm),
+        given_by_input: INPUT_SIZE,
+        ..Entry::PLAIN
     },
     Entry {
         name: "GRU",
@@ -70,6 +83,8 @@ pub(crate) static ENTRIES: &[Entry] = &[
               1 difference and 1 sum.",
         source: "https://pytorch.org/docs/stable/generated/torch.nn.GRU.html",
         bind: |arguments, inputs| Recurrent::bind(arguments, inputs, Cell::Gru),
+        given_by_input: INPUT_SIZE,
+        ..Entry::PLAIN
     },
     Entry {
         name: "RNNCell",
@@ -80,6 +95,8 @@ pub(crate) static ENTRIES: &[Entry] = &[
         doc: "`[N, in]` and `[N, hidden_size]` → `[N, hidden_size]`. The cost is that of a position of `RNN`.",
         source: "https://pytorch.org/docs/stable/generated/torch.nn.RNNCell.html",
         bind: |arguments, inputs| OneStep::bind(arguments, inputs, cell_of_rnn(arguments)?),
+        given_by_input: &[GivenByInput::first("input_size", features)],
+        ..Entry::PLAIN
     },
     Entry {
         name: "LSTMCell",
@@ -90,6 +107,8 @@ pub(crate) static ENTRIES: &[Entry] = &[
         doc: "`[N, in]`, and two states `[N, hidden_size]` → two states. The cost is that of a position of `LSTM`.",
         source: "https://pytorch.org/docs/stable/generated/torch.nn.LSTMCell.html",
         bind: |arguments, inputs| OneStep::bind(arguments, inputs, Cell::Lstm),
+        given_by_input: &[GivenByInput::first("input_size", features)],
+        ..Entry::PLAIN
     },
     Entry {
         name: "GRUCell",
@@ -100,6 +119,8 @@ pub(crate) static ENTRIES: &[Entry] = &[
         doc: "`[N, in]` and `[N, hidden_size]` → `[N, hidden_size]`. The cost is that of a position of `GRU`.",
         source: "https://pytorch.org/docs/stable/generated/torch.nn.GRUCell.html",
         bind: |arguments, inputs| OneStep::bind(arguments, inputs, Cell::Gru),
+        given_by_input: &[GivenByInput::first("input_size", features)],
+        ..Entry::PLAIN
     },
 ];
 
@@ -282,6 +303,7 @@ impl Recurrent {
             return Err(Refusal::shape(0, message));
         }
         let hidden_size = arguments.size("hidden_size", 1)?;
+        arguments.probability("dropout")?;
         let proj_size = if cell == Cell::Lstm { arguments.size("proj_size", 0)? } else { 0 };
         if proj_size >= hidden_size {
             let message =

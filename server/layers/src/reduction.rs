@@ -26,6 +26,7 @@ macro_rules! reduction {
             doc: REDUCTION_DOC,
             source: $source,
             bind: |arguments, inputs| Reduce::bind(arguments, inputs, $operation),
+            ..Entry::PLAIN
         }
     };
 }
@@ -71,6 +72,7 @@ pub(crate) static ENTRIES: &[Entry] = &[
         bind: |arguments, inputs| {
             Reduce::bind(arguments, inputs, Operation::Norm(arguments.float("p")?))
         },
+        ..Entry::PLAIN
     },
     Entry {
         name: "ArgMax",
@@ -85,6 +87,7 @@ pub(crate) static ENTRIES: &[Entry] = &[
               1 FLOP per input element.",
         source: "https://pytorch.org/docs/stable/generated/torch.argmax.html",
         bind: |arguments, inputs| Reduce::bind(arguments, inputs, Operation::ArgMax),
+        ..Entry::PLAIN
     },
     Entry {
         name: "CumSum",
@@ -97,6 +100,7 @@ pub(crate) static ENTRIES: &[Entry] = &[
         bind: |arguments, inputs| {
             Ok(Box::new(CumSum { dim: arguments.dim("dim", first_input(inputs)?.shape.len())? }))
         },
+        ..Entry::PLAIN
     },
     Entry {
         name: "TopK",
@@ -113,6 +117,7 @@ pub(crate) static ENTRIES: &[Entry] = &[
               1 FLOP per input element: each is looked at once.\n\nUnlike PyTorch, the order of equal elements is not settled.",
         source: "https://pytorch.org/docs/stable/generated/torch.topk.html",
         bind: TopK::bind,
+        ..Entry::PLAIN
     },
     Entry {
         name: "Arange",
@@ -123,6 +128,7 @@ pub(crate) static ENTRIES: &[Entry] = &[
         doc: "Nothing → `i64[end]`, without work.",
         source: "https://pytorch.org/docs/stable/generated/torch.arange.html",
         bind: |arguments, _| Ok(Box::new(Arange { end: arguments.size("end", 0)? })),
+        ..Entry::PLAIN
     },
 ];
 

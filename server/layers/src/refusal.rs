@@ -43,13 +43,24 @@ pub struct Refusal {
     pub message: String,
     /// What it is about.
     pub at: At,
-    /// What the user may have meant.
-    pub suggestion: Option<String>,
+    /// What may be done about the argument that it is about.
+    pub way_out: Option<WayOut>,
+}
+
+/// What may be done about an argument.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WayOut {
+    /// Its name is written so.
+    Rename(String),
+    /// It is replaced by this.
+    Replace(String),
+    /// It is left out.
+    LeaveOut,
 }
 
 impl Refusal {
     pub(crate) fn new(reason: Reason, at: At, message: impl Into<String>) -> Refusal {
-        Refusal { reason, message: message.into(), at, suggestion: None }
+        Refusal { reason, message: message.into(), at, way_out: None }
     }
 
     /// An argument has a value that PyTorch would refuse.

@@ -15,13 +15,10 @@ macro_rules! dropout {
             doc: DOC,
             source: $source,
             bind: |arguments, _| {
-                let p = arguments.float("p")?;
-                if !(0.0..=1.0).contains(&p) {
-                    let message = format!("`p` is a probability, from 0 to 1, not {p}");
-                    return Err(crate::Refusal::argument("p", message));
-                }
+                arguments.probability("p")?;
                 Ok(Box::new(Identity))
             },
+            ..Entry::PLAIN
         }
     };
 }

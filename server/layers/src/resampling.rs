@@ -33,6 +33,7 @@ pub(crate) static ENTRIES: &[Entry] = &[
         doc: DOC,
         source: "https://pytorch.org/docs/stable/generated/torch.nn.Upsample.html",
         bind: bind_by_name,
+        ..Entry::PLAIN
     },
     Entry {
         name: "Interpolate",
@@ -50,6 +51,7 @@ pub(crate) static ENTRIES: &[Entry] = &[
         doc: DOC,
         source: "https://pytorch.org/docs/stable/generated/torch.nn.functional.interpolate.html",
         bind: bind_by_name,
+        ..Entry::PLAIN
     },
     Entry {
         name: "UpsamplingNearest2d",
@@ -60,6 +62,7 @@ pub(crate) static ENTRIES: &[Entry] = &[
         doc: DOC,
         source: "https://pytorch.org/docs/stable/generated/torch.nn.UpsamplingNearest2d.html",
         bind: |arguments, inputs| Interpolate::bind(arguments, inputs, Mode::Nearest, false),
+        ..Entry::PLAIN
     },
     Entry {
         name: "UpsamplingBilinear2d",
@@ -70,6 +73,7 @@ pub(crate) static ENTRIES: &[Entry] = &[
         doc: DOC,
         source: "https://pytorch.org/docs/stable/generated/torch.nn.UpsamplingBilinear2d.html",
         bind: |arguments, inputs| Interpolate::bind(arguments, inputs, Mode::Linear(2), true),
+        ..Entry::PLAIN
     },
     Entry {
         name: "GridSample",
@@ -102,6 +106,7 @@ pub(crate) static ENTRIES: &[Entry] = &[
             };
             Ok(Box::new(GridSample { flops }))
         },
+        ..Entry::PLAIN
     },
     Entry {
         name: "RoIAlign",
@@ -120,6 +125,7 @@ pub(crate) static ENTRIES: &[Entry] = &[
               Counted, not built: Candle has no gather by fractional places.",
         source: "https://pytorch.org/vision/stable/generated/torchvision.ops.roi_align.html",
         bind: RoiAlign::bind,
+        ..Entry::PLAIN
     },
 ];
 

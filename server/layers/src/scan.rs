@@ -26,6 +26,7 @@ pub(crate) static ENTRIES: &[Entry] = &[Entry {
         float_input("SelectiveScan", inputs)?;
         Ok(Box::new(SelectiveScan { delta_softplus: arguments.bool("delta_softplus")? }))
     },
+    ..Entry::PLAIN
 }];
 
 #[derive(Debug, PartialEq)]

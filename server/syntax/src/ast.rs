@@ -724,6 +724,20 @@ impl<'t> Argument<'t> {
     pub fn value(self) -> Option<Expr<'t>> {
         child(self.0, Expr::cast)
     }
+
+    /// The text that goes with the argument if it goes: its comma, or the parentheses if it is the only one.
+    pub fn with_separator(self) -> Option<TextRange> {
+        let call = self.0.parent().and_then(Call::cast)?;
+        let own = self.0.range();
+        let others = || call.arguments().map(|other| other.0.range());
+        let next = others().find(|other| other.start() >= own.end());
+        let before = others().filter(|other| other.end() <= own.start()).last();
+        Some(match (next, before) {
+            (Some(next), _) => TextRange::new(own.start(), next.start()),
+            (None, Some(before)) => TextRange::new(before.end(), own.end()),
+            (None, None) => call.0.range(),
+        })
+    }
 }
 
 /// One item of an index.

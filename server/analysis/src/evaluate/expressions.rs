@@ -39,10 +39,11 @@ impl<'w> Run<'w> {
             Kind::Unary => self.unary(frame, expr),
             Kind::Power | Kind::Term | Kind::Sum => self.arithmetic_chain(frame, expr),
             Kind::Comparison => self.comparison(frame, expr),
-            Kind::Not => match self.operand(frame, expr) {
-                Value::Unknown => Value::Unknown,
-                value => Value::Bool(!value.is_true()),
-            },
+            Kind::Not => {
+                let operand = self.operand(frame, expr);
+                self.truth(frame, expr.operand().unwrap_or(expr), &operand)
+                    .map_or(Value::Unknown, |holds| Value::Bool(!holds))
+            }
             Kind::And | Kind::Or => self.logic(frame, expr),
             Kind::Conditional => self.conditional(frame, expr),
             _ => Value::Unknown,
@@ -118,16 +119,28 @@ impl<'w> Run<'w> {
         frame: &mut Frame,
         expr: Option<ast::Expr<'w>>,
     ) -> Option<bool> {
-        match self.eval_scalar(frame, expr) {
+        let value = self.eval_scalar(frame, expr);
+        self.truth(frame, expr?, &value)
+    }
+
+    /// Python's truth of a scalar. The model is written out before any tensor has values, so a tensor has none.
+    fn truth(&mut self, frame: &Frame, expr: ast::Expr<'w>, value: &Value) -> Option<bool> {
+        match value {
             Value::Unknown => None,
-            value @ (Value::Tensor(_) | Value::Tensors(_)) => {
-                let message =
-                    format!("a condition is about scalars and sizes, not {}", value.describe());
-                self.error(Code::WrongValue, frame.node(expr?), message);
+            Value::Tensor(_) | Value::Tensors(_) => {
+                self.not_of_tensors(frame, expr, value);
                 None
             }
             value => Some(value.is_true()),
         }
+    }
+
+    fn not_of_tensors(&mut self, frame: &Frame, expr: ast::Expr<'w>, value: &Value) {
+        let message = format!(
+            "a condition is about scalars and sizes, such as `x.shape[0]`, not {}",
+            value.describe()
+        );
+        self.error(Code::WrongValue, frame.node(expr), message);
     }
 
     fn operand(&mut self, frame: &mut Frame, expr: ast::Expr<'w>) -> Value {
@@ -326,8 +339,15 @@ impl<'w> Run<'w> {
     }
 
     fn comparison(&mut self, frame: &mut Frame, expr: ast::Expr<'w>) -> Value {
-        let operands: Vec<Value> =
-            expr.operands().map(|operand| self.eval(frame, operand)).collect();
+        let mut operands: Vec<Value> = Vec::new();
+        for operand in expr.operands() {
+            let value = self.eval(frame, operand);
+            if value.as_tensors().is_some() {
+                self.not_of_tensors(frame, operand, &value);
+                return Value::Unknown;
+            }
+            operands.push(value);
+        }
         if operands.iter().any(Value::contains_unknown) {
             return Value::Unknown;
         }
@@ -344,10 +364,16 @@ impl<'w> Run<'w> {
     fn logic(&mut self, frame: &mut Frame, expr: ast::Expr<'w>) -> Value {
         let stops_at = expr.kind() == Kind::Or;
         let mut last = Value::Unknown;
-        for operand in expr.operands() {
+        let mut operands = expr.operands().peekable();
+        while let Some(operand) = operands.next() {
             last = self.eval(frame, operand);
-            if last.is_unknown() || last.is_true() == stops_at {
+            if operands.peek().is_none() {
                 break;
+            }
+            match self.truth(frame, operand, &last) {
+                None => return Value::Unknown,
+                Some(holds) if holds == stops_at => break,
+                Some(_) => {}
             }
         }
         last

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use layers::{
     Arguments, At, Call, Cost, DType, Entry, Kind, Layer, ParameterTensor, Reason, Refusal,
-    TensorType,
+    TensorType, WayOut,
 };
 use syntax::ast;
 
 use crate::{
-    Code, Diagnostic, NodeRef, Source, Step, Totals, What,
+    Code, Diagnostic, NodeRef, Place, Source, Step, Totals, What,
     evaluate::{
         Run,
         frame::{Frame, Pending},
@@ -42,7 +42,13 @@ impl<'w> Run<'w> {
         input: &Value,
         functional: bool,
     ) -> Value {
-        let Some((arguments, given)) = self.bind(frame, node, entry, recipe) else {
+        let types: Vec<TensorType> = match input.as_tensors() {
+            Some(tensors) if entry.check_inputs(tensors.len()).is_ok() => {
+                tensors.iter().map(|tensor| (*tensor.ty).clone()).collect()
+            }
+            _ => Vec::new(),
+        };
+        let Some((arguments, given)) = self.bind(frame, node, entry, recipe, &types) else {
             return Value::Unknown;
         };
         let none = entry.inputs.range().1 == 0;
@@ -71,10 +77,14 @@ impl<'w> Run<'w> {
             self.error(Code::WrongInputs, node, message);
             return Value::Unknown;
         }
-        let types: Vec<TensorType> = tensors.iter().map(|tensor| (*tensor.ty).clone()).collect();
+        let types = if none { Vec::new() } else { types };
         let made =
             (entry.bind)(&arguments, &types).and_then(|layer| Ok((layer.outputs(&types)?, layer)));
-        let (outputs, layer) = match made {
+        let as_in_pytorch = match &made {
+            Ok(_) => size_given_by_input(recipe, entry, &types, Ok(&arguments)),
+            Err(refusal) => size_given_by_input(recipe, entry, &types, Err(refusal)),
+        };
+        let (outputs, layer) = match as_in_pytorch.map_or(made, Err) {
             Ok(made) => made,
             Err(refusal) => {
                 self.refuse(frame, node, Some(recipe), tensors, &refusal);
@@ -102,6 +112,7 @@ impl<'w> Run<'w> {
         node: NodeRef,
         entry: &'static Entry,
         recipe: &Recipe,
+        types: &[TensorType],
     ) -> Option<(Arc<Arguments>, Given)> {
         if let Some(bound) = recipe.bound.get().filter(|bound| bound.dtype == frame.dtype) {
             return Some((bound.clone(), Vec::new()));
@@ -168,6 +179,8 @@ impl<'w> Run<'w> {
                 Some((arguments, given))
             }
             Err(refusal) => {
+                let as_in_pytorch = size_given_by_input(recipe, entry, types, Err(&refusal));
+                let refusal = as_in_pytorch.unwrap_or(refusal);
                 self.refuse(frame, node, Some(recipe), &[], &refusal);
                 None
             }
@@ -418,18 +431,62 @@ impl<'w> Run<'w> {
                 diagnostic = diagnostic.related(self.place(maker), format!("this is {shape}"));
             }
         }
-        if let Some((argument, suggestion)) = argument.zip(refusal.suggestion.as_ref()) {
-            let name = ast::Argument::cast(self.workspace.node(argument.node))
-                .and_then(|argument| argument.name());
-            if let Some(name) = name {
-                let place = crate::Place { file: argument.node.file, range: name.range() };
-                diagnostic.place = place;
-                diagnostic =
-                    diagnostic.fix(format!("Write `{suggestion}`"), place, suggestion.clone());
-            }
+        if let Some((argument, way_out)) = argument.zip(refusal.way_out.as_ref()) {
+            diagnostic = self.with_way_out(diagnostic, argument.node, way_out);
         }
         self.report(diagnostic);
     }
+
+    fn with_way_out(
+        &self,
+        mut diagnostic: Diagnostic,
+        argument: NodeRef,
+        way_out: &WayOut,
+    ) -> Diagnostic {
+        let file = argument.file;
+        let Some(syntax) = ast::Argument::cast(self.workspace.node(argument)) else {
+            return diagnostic;
+        };
+        match way_out {
+            WayOut::Rename(name) => {
+                let Some(written) = syntax.name() else { return diagnostic };
+                diagnostic.place = Place { file, range: written.range() };
+                let place = diagnostic.place;
+                diagnostic.fix(format!("Write `{name}`"), place, name.clone())
+            }
+            WayOut::Replace(text) => {
+                let place = self.workspace.place(argument);
+                diagnostic.fix(format!("Write `{text}`"), place, text.clone())
+            }
+            WayOut::LeaveOut => match syntax.with_separator() {
+                Some(range) => diagnostic.fix("Leave it out", Place { file, range }, String::new()),
+                None => diagnostic,
+            },
+        }
+    }
+}
+
+/// What PyTorch's signature has and the input tells, if this call has it.
+fn size_given_by_input(
+    recipe: &Recipe,
+    entry: &'static Entry,
+    types: &[TensorType],
+    made: Result<&Arguments, &Refusal>,
+) -> Option<Refusal> {
+    // Most calls are as they should be.
+    if entry.given_by_input.is_empty() || recipe.arguments.is_empty() {
+        return None;
+    }
+    let (mut positional, mut named) = (Vec::new(), Vec::new());
+    for argument in &recipe.arguments {
+        match (&argument.name, argument.value.to_arg()) {
+            (None, value) => positional.push(value?),
+            (Some(name), Some(value)) => named.push((name.as_str(), value)),
+            // A tensor is given for a parameter.
+            (Some(_), None) => {}
+        }
+    }
+    layers::size_given_by_input(entry, &positional, &named, types, made)
 }
 
 /// Whether a layer could have a parameter of this name, as `weight` or `bias_hh_l0`.

@@ -6,7 +6,7 @@ use smol_str::SmolStr;
 use syntax::{Kind, SyntaxToken, ast};
 
 use crate::{
-    Code, Diagnostic, NodeRef,
+    Code, Diagnostic, NodeRef, What,
     evaluate::{
         Run,
         frame::Frame,
@@ -54,7 +54,17 @@ impl<'w> Run<'w> {
                 (Resolved::Label(label), suffix) => {
                     frame.read_size = true;
                     let value = self.label_value(frame, &label, frame.node(primary));
-                    Resolved::Value(self.suffix(frame, value, *suffix))
+                    match suffix {
+                        ast::Suffix::Index(index) if self.picks_a_value(frame, &label, *index) => {
+                            let before =
+                                index.syntax().range().start() - expr.syntax().range().start();
+                            let written = expr.text()[..usize::from(before)].trim_end();
+                            Resolved::Value(
+                                self.value_picked(frame, &label, written, value, *index),
+                            )
+                        }
+                        suffix => Resolved::Value(self.suffix(frame, value, *suffix)),
+                    }
                 }
                 (Resolved::Value(value), suffix) => {
                     Resolved::Value(self.suffix(frame, value, *suffix))
@@ -146,6 +156,60 @@ impl<'w> Run<'w> {
             diagnostic = diagnostic.fix(format!("Write `{nearest}`"), place, nearest);
         }
         self.report(diagnostic);
+    }
+
+    /// Whether an index on the label of a layer, block or group looks as if it picked one of several values.
+    fn picks_a_value(&self, frame: &Frame, label: &LabelRef, index: ast::Index<'w>) -> bool {
+        let mut items = index.items();
+        label.get(frame).is_module
+            && matches!((items.next(), items.next()), (Some(ast::IndexItem::At(_)), None))
+    }
+
+    /// `lstm[0]`. In PyTorch a module with one value gives that, and an index would slice its batch: rarely what
+    /// is meant, so that is written with a comma.
+    fn value_picked(
+        &mut self,
+        frame: &mut Frame,
+        label: &LabelRef,
+        path: &str,
+        value: Value,
+        index: ast::Index<'w>,
+    ) -> Value {
+        let Value::Tensor(tensor) = &value else { return self.index(frame, value, index) };
+        let Some(ast::IndexItem::At(at)) = index.items().next() else { return Value::Unknown };
+        match self.eval_scalar(frame, Some(at)) {
+            Value::Int(_) => {}
+            Value::Unknown => return Value::Unknown,
+            // `table[ids]`, `x[none]`
+            _ => return self.index(frame, value, index),
+        }
+        let shape = &tensor.ty.shape;
+        let found = label.get(frame);
+        let module = match found.step.as_ref().map(|step| (&step.what, step.kind())) {
+            Some((What::Layer(used), kind)) => {
+                let more = used.entry.and_then(|entry| entry.more_values);
+                let more = more.map_or(String::new(), |more| format!(", or two with `{more}`"));
+                format!("`{path}` is `{kind}` and has one value, its output {shape}{more}")
+            }
+            Some((What::Part(part), _)) => {
+                format!("`{path}` is `{}` and has one value, {shape}", part.name)
+            }
+            _ => {
+                let children = label.children(frame);
+                let first = children.iter().find(|child| child.get(frame).is_module);
+                let first = first.map_or(String::new(), |child| {
+                    let child = &child.get(frame).segment;
+                    format!("; those of its steps are `{path}.{child}` and so on, all of them `{path}.*`")
+                });
+                format!(
+                    "`{path}` is a group and has one value, that of its last step, {shape}{first}"
+                )
+            }
+        };
+        let text = at.text();
+        let message = format!("{module}. A slice of it is written `{path}[{text}, ...]`");
+        self.error(Code::WrongValue, NodeRef { file: frame.file, node: index.id() }, message);
+        Value::Unknown
     }
 
     /// What follows a value that is no label.

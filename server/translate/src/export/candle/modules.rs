@@ -310,6 +310,7 @@ fn multihead_attention(used: &Used<'_>, vb: &str) -> Result<Module, String> {
         (used.rank()? != 3, "batches only"),
         (used.is_on("add_bias_kv"), "no `add_bias_kv`"),
         (used.is_on("add_zero_attn"), "no `add_zero_attn`"),
+        (used.is_on("need_weights"), "no `need_weights`"),
     ];
     if let Some((_, takes)) = refusals.iter().find(|(is_so, _)| *is_so) {
         return Err(format!(

@@ -239,14 +239,19 @@ impl<'w, 'u, 'm> Forward<'w, 'u, 'm> {
             pair
         };
         match (self.style(call), &operands[..]) {
-            (Style::Attention, [one]) => {
-                let three = vec![one.clone(); 3];
-                text.append(Template::joined(three, ", "));
-                text.push(", need_weights=False)[0]");
-            }
-            (Style::Attention, all) => {
-                text.append(Template::joined(all.iter().cloned(), ", "));
-                text.push(", need_weights=False)[0]");
+            (
+                style @ (Style::Attention
+                | Style::AttentionWithWeights
+                | Style::AttentionWithAllWeights),
+                all,
+            ) => {
+                let all = if let [one] = all { vec![one.clone(); 3] } else { all.to_vec() };
+                text.append(Template::joined(all, ", "));
+                text.push(match style {
+                    Style::AttentionWithWeights => ")",
+                    Style::AttentionWithAllWeights => ", average_attn_weights=False)",
+                    _ => ", need_weights=False)[0]",
+                });
             }
             (Style::Lstm | Style::LstmCell, [first, states @ ..]) if !states.is_empty() => {
                 text.append(Template::joined([first.clone(), pair(states)], ", "));

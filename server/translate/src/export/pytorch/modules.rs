@@ -21,6 +21,10 @@ pub(crate) enum Style {
     Direct,
     /// `x = module(query, key, value, need_weights=False)[0]`, of one source three times the same.
     Attention,
+    /// `x, weights = module(query, key, value)`
+    AttentionWithWeights,
+    /// The same with the weights of each head.
+    AttentionWithAllWeights,
     /// `y, state = module(x, state)`
     Recurrent,
     /// `y, (h, c) = module(x, (h, c))`
@@ -222,7 +226,9 @@ pub(crate) fn module(step: &LayerStep<'_>) -> Option<Module> {
         }
         "MultiheadAttention" => {
             let mut text = Template::text("nn.MultiheadAttention(");
-            let mut arguments = used.arguments(&["kdim", "vdim"], &mut constant)?;
+            // The weights are asked for where it is called.
+            let elsewhere = ["kdim", "vdim", "need_weights", "average_attn_weights"];
+            let mut arguments = used.arguments(&elsewhere, &mut constant)?;
             arguments.insert(0, Template::hole("embed_dim", last()?.to_string()));
             for (index, name) in [(1, "kdim"), (2, "vdim")] {
                 let width = step.shown().inputs.get(index).and_then(|input| input.ty.shape.last());
@@ -234,7 +240,13 @@ pub(crate) fn module(step: &LayerStep<'_>) -> Option<Module> {
             }
             text.append(Template::joined(arguments, ", "));
             text.push(")");
-            Some(Module { constructor: text, style: Style::Attention, helper: None })
+            let is_averaged = used.shown("average_attn_weights") != Some(&Arg::Bool(false));
+            let style = match (used.is_on("need_weights"), is_averaged) {
+                (false, _) => Style::Attention,
+                (true, true) => Style::AttentionWithWeights,
+                (true, false) => Style::AttentionWithAllWeights,
+            };
+            Some(Module { constructor: text, style, helper: None })
         }
         _ => None,
     }
