@@ -19,6 +19,7 @@ use crate::{
     promise::{Promise, Samples},
     quantization::Quantization,
     seen,
+    unused::Usage,
     weights::{check_weights, check_weights_of_config},
     workspace::unquote,
 };
@@ -171,6 +172,7 @@ fn analyse_file(workspace: &Workspace, file: FileId, options: &Options) -> Analy
     let setting =
         Setting { size_expectations: size_expectations(workspace), ..Setting::of(options) };
     let mut unused_sizes = FxHashMap::default();
+    let mut usage = Usage::default();
     let mut used = FxHashSet::default();
     let items = workspace.parse(file).file().items();
     let items: Vec<ast::Item<'_>> = items.filter(|item| options.shows(*item)).collect();
@@ -194,8 +196,15 @@ fn analyse_file(workspace: &Workspace, file: FileId, options: &Options) -> Analy
             check_names(workspace, file, *item, &setting, &mut analysis, &mut used);
         }
     }
-    for model in analysis.models.iter().filter(|model| model.is_model) {
-        analysis.diagnostics.extend(check_weights(workspace, model));
+    for model in &analysis.models {
+        usage.add(workspace, &model.part);
+        if model.is_model {
+            analysis.diagnostics.extend(check_weights(workspace, model));
+        }
+    }
+    // After a mistake much is not there that would be used.
+    if analysis.diagnostics.iter().all(|found| !is_of_the_text(found)) {
+        analysis.diagnostics.extend(usage.hints(workspace, &analysis.definitions));
     }
     hint_unused_sizes(workspace, unused_sizes, &mut analysis.diagnostics);
     if let Some((configured, item)) = options.configured.as_ref().zip(items.first()) {
@@ -226,6 +235,19 @@ fn analyse_file(workspace: &Workspace, file: FileId, options: &Options) -> Analy
     }
     settle(&mut analysis.diagnostics);
     analysis
+}
+
+/// A mistake after which steps are missing, as none of a file or an expectation is.
+fn is_of_the_text(found: &Diagnostic) -> bool {
+    let elsewhere = [
+        Code::Expectation,
+        Code::WeightsFile,
+        Code::MissingTensor,
+        Code::StoredShape,
+        Code::Promise,
+        Code::SizedParameter,
+    ];
+    found.severity == Severity::Error && !elsewhere.contains(&found.code)
 }
 
 /// Runs a model at the sizes shown, and at others for its promise.

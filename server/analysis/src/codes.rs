@@ -84,10 +84,12 @@ codes! {
         "Layers, blocks and models are `CamelCase`; parameters, inputs and `let`s `snake_case`, or short capitals \
          where they name a size (`N`, `PH`). Labels are free: the checkpoint dictates them.\n\n\
          ```taper,hint\nblock head { ReLU }\n```";
-    Unused "T0112" Hint "A bound name that nothing uses"
-        "A pattern among the steps checks names that are known and binds those that are not. One that it binds \
-         and nothing uses may be a slip; `_` stands for any size.\n\n\
-         ```taper,hint\nmodel M { input x: f32[N = 1, 8]; [N, c]; ReLU }\n```";
+    Unused "T0112" Hint "Something that nothing uses"
+        "A step whose value nobody takes is computed and counted all the same, and so is a parameter that nobody \
+         reads: often a line is missing, or one too many is there. A pattern among the steps checks names that are \
+         known and binds those that are not; one that it binds and nothing uses may be a slip, and `_` stands for \
+         any size. A `##` comment above a line says that it is meant so.\n\n\
+         ```taper,hint\nmodel M { input x: f32[N = 1, 8]; gate: x -> Linear(8); up: x -> Linear(8) }\n```";
     WrongValue "T0201" Error "A value of another kind than needed"
         "Scalars are whole numbers, floats, texts, `true`, `false`, `none` and lists of them. `/` gives a float; \
          `//` divides to a whole number.\n\n\

@@ -22,6 +22,7 @@ mod quantization;
 mod rows;
 mod seen;
 mod training;
+mod unused;
 mod weights;
 mod workspace;
 mod written;

@@ -183,9 +183,12 @@ fn a_mistake_shows_wherever_it_is_first_met() {
     ];
     for before in before {
         let text = format!("{block}model M {{ input x: f32[N = 1, 8]\n {before}\n b: x -> B }}");
-        assert_eq!(codes(&text), [Code::WrongShape], "{text}");
+        let errors = |text: &str| -> Vec<Code> {
+            codes(text).into_iter().filter(|code| *code != Code::Unused).collect()
+        };
+        assert_eq!(errors(&text), [Code::WrongShape], "{text}");
         let text = text.replace("Conv2d(4, 3)", "expect params < 10");
-        assert_eq!(codes(&text), [Code::Expectation], "{text}");
+        assert_eq!(errors(&text), [Code::Expectation], "{text}");
     }
 }
 

@@ -203,7 +203,6 @@ pub(crate) static ENTRIES: &[Entry] = &[
     },
     Entry {
         name: "Activation",
-        function: None,
         params: &[Param::required("name", Kind::Text)],
         inputs: Inputs::Named(&["input"]),
         summary: "The activation of a name that Hugging Face configs use.",
@@ -254,7 +253,6 @@ pub(crate) static ENTRIES: &[Entry] = &[
     },
     Entry {
         name: "Softmax2d",
-        function: None,
         params: &[],
         inputs: Inputs::Named(&["input"]),
         summary: "`Softmax` over the channels of an image.",

@@ -348,11 +348,19 @@ fn unknown(entry: &Entry, name: &str) -> Refusal {
     refusal
 }
 
-/// The candidate nearest to a misspelt name, if one is near.
+/// The candidate nearest to a misspelt name, if one is near: one or two letters away, or the name with its end
+/// left out. Never the name itself.
 pub fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let scored = candidates.map(|candidate| (strsim::jaro_winkler(name, candidate), candidate));
-    let best = scored.max_by(|left, right| left.0.total_cmp(&right.0))?;
-    (best.0 > 0.8).then_some(best.1)
+    let wanted = name.to_lowercase();
+    let most = if wanted.chars().count() < 5 { 1 } else { 2 };
+    let is_near = |candidate: &&str| {
+        let other = candidate.to_lowercase();
+        let continues = wanted.len() >= 3 && candidate.starts_with(name);
+        **candidate != *name && (continues || strsim::osa_distance(&wanted, &other) <= most)
+    };
+    let near = candidates.filter(is_near);
+    let scored = near.map(|candidate| (strsim::jaro_winkler(name, candidate), candidate));
+    scored.max_by(|left, right| left.0.total_cmp(&right.0)).map(|(_, candidate)| candidate)
 }
 
 /// Whether a name becomes another one by one letter more, less, changed or swapped.

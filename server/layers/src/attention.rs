@@ -16,7 +16,6 @@ use crate::{
 pub(crate) static ENTRIES: &[Entry] = &[
     Entry {
         name: "MultiheadAttention",
-        function: None,
         params: &[
             Param::required("num_heads", Kind::Int),
             Param::optional("dropout", Kind::Float, "0.0"),
@@ -75,7 +74,6 @@ pub(crate) static ENTRIES: &[Entry] = &[
     },
     Entry {
         name: "RotaryEmbedding",
-        function: None,
         params: &[
             Param::optional("theta", Kind::Float, "10000.0"),
             Param::optional("interleaved", Kind::Bool, "false"),
@@ -101,7 +99,6 @@ pub(crate) static ENTRIES: &[Entry] = &[
     },
     Entry {
         name: "RelativePositionBuckets",
-        function: None,
         params: &[
             Param::required("query_length", Kind::Int),
             Param::required("key_length", Kind::Int),
@@ -134,7 +131,6 @@ pub(crate) static ENTRIES: &[Entry] = &[
     },
     Entry {
         name: "KvCache",
-        function: None,
         params: &[Param::required("past", Kind::Int)],
         inputs: Inputs::Named(&["input"]),
         summary: "Prepends cached positions.",

@@ -13,7 +13,6 @@ use crate::{
 pub(crate) static ENTRIES: &[Entry] = &[
     Entry {
         name: "Where",
-        function: None,
         params: &[],
         inputs: Inputs::Named(&["condition", "input", "other"]),
         summary: "One tensor where a condition holds, another elsewhere.",
@@ -25,7 +24,6 @@ pub(crate) static ENTRIES: &[Entry] = &[
     },
     Entry {
         name: "Gather",
-        function: None,
         params: &[Param::required("dim", Kind::Int)],
         inputs: Inputs::Named(&["input", "index"]),
         summary: "Picks along a dimension by an index for each output element.",

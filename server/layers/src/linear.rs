@@ -55,7 +55,6 @@ pub(crate) static ENTRIES: &[Entry] = &[
     },
     Entry {
         name: "EmbeddingBag",
-        function: None,
         params: &[
             Param::required("num_embeddings", Kind::Int),
             Param::required("embedding_dim", Kind::Int),
@@ -96,7 +95,6 @@ pub(crate) static ENTRIES: &[Entry] = &[
     },
     Entry {
         name: "Identity",
-        function: None,
         params: &[],
         inputs: Inputs::Named(&["input"]),
         summary: "Passes its input on.",

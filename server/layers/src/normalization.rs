@@ -44,7 +44,6 @@ const BATCH_NORM_DOC: &str = "`[N, C, *]` → `[N, C, *]`, with the stored mean 
 pub(crate) static ENTRIES: &[Entry] = &[
     Entry {
         name: "BatchNorm1d",
-        function: None,
         params: BATCH_NORM,
         inputs: Inputs::Named(&["input"]),
         summary: "Normalises each channel with stored statistics.",
@@ -56,7 +55,6 @@ pub(crate) static ENTRIES: &[Entry] = &[
     },
     Entry {
         name: "BatchNorm2d",
-        function: None,
         params: BATCH_NORM,
         inputs: Inputs::Named(&["input"]),
         summary: "Normalises each channel of an image with stored statistics.",
@@ -68,7 +66,6 @@ pub(crate) static ENTRIES: &[Entry] = &[
     },
     Entry {
         name: "BatchNorm3d",
-        function: None,
         params: BATCH_NORM,
         inputs: Inputs::Named(&["input"]),
         summary: "Normalises each channel of a volume with stored statistics.",
@@ -80,7 +77,6 @@ pub(crate) static ENTRIES: &[Entry] = &[
     },
     Entry {
         name: "SyncBatchNorm",
-        function: None,
         params: BATCH_NORM,
         inputs: Inputs::Named(&["input"]),
         summary: "`BatchNorm` with statistics shared between devices while training.",
@@ -92,7 +88,6 @@ pub(crate) static ENTRIES: &[Entry] = &[
     },
     Entry {
         name: "FrozenBatchNorm2d",
-        function: None,
         params: &[Param::optional("eps", Kind::Float, "1e-5")],
         inputs: Inputs::Named(&["input"]),
         summary: "`BatchNorm2d` whose scale and shift are stored, not trained.",
@@ -109,7 +104,6 @@ pub(crate) static ENTRIES: &[Entry] = &[
     },
     Entry {
         name: "InstanceNorm1d",
-        function: None,
         params: INSTANCE_NORM,
         inputs: Inputs::Named(&["input"]),
         summary: "Normalises each channel of each sample.",
@@ -121,7 +115,6 @@ pub(crate) static ENTRIES: &[Entry] = &[
     },
     Entry {
         name: "InstanceNorm2d",
-        function: None,
         params: INSTANCE_NORM,
         inputs: Inputs::Named(&["input"]),
         summary: "Normalises each channel of each image.",
@@ -133,7 +126,6 @@ pub(crate) static ENTRIES: &[Entry] = &[
     },
     Entry {
         name: "InstanceNorm3d",
-        function: None,
         params: INSTANCE_NORM,
         inputs: Inputs::Named(&["input"]),
         summary: "Normalises each channel of each volume.",

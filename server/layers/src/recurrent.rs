@@ -32,7 +32,6 @@ const INPUT_SIZE: &[GivenByInput] = &[GivenByInput {
 pub(crate) static ENTRIES: &[Entry] = &[
     Entry {
         name: "RNN",
-        function: None,
         params: &[HIDDEN, LAYERS, NONLINEARITY, BIAS, BATCH_FIRST, DROPOUT, BIDIRECTIONAL],
         inputs: Inputs::Named(&["input", "h_0?"]),
         summary: "A recurrent layer with one activation.",
@@ -47,7 +46,6 @@ pub(crate) static ENTRIES: &[Entry] = &[
     },
     Entry {
         name: "LSTM",
-        function: None,
         params: &[
             HIDDEN,
             LAYERS,
@@ -72,7 +70,6 @@ pub(crate) static ENTRIES: &[Entry] = &[
     },
     Entry {
         name: "GRU",
-        function: None,
         params: &[HIDDEN, LAYERS, BIAS, BATCH_FIRST, DROPOUT, BIDIRECTIONAL],
         inputs: Inputs::Named(&["input", "h_0?"]),
         summary: "A gated recurrent unit.",
@@ -88,7 +85,6 @@ pub(crate) static ENTRIES: &[Entry] = &[
     },
     Entry {
         name: "RNNCell",
-        function: None,
         params: &[HIDDEN, BIAS, NONLINEARITY],
         inputs: Inputs::Named(&["input", "hx?"]),
         summary: "One step of `RNN`.",
@@ -100,7 +96,6 @@ pub(crate) static ENTRIES: &[Entry] = &[
     },
     Entry {
         name: "LSTMCell",
-        function: None,
         params: &[HIDDEN, BIAS],
         inputs: Inputs::Named(&["input", "h?", "c?"]),
         summary: "One step of `LSTM`.",
@@ -112,7 +107,6 @@ pub(crate) static ENTRIES: &[Entry] = &[
     },
     Entry {
         name: "GRUCell",
-        function: None,
         params: &[HIDDEN, BIAS],
         inputs: Inputs::Named(&["input", "hx?"]),
         summary: "One step of `GRU`.",

@@ -58,7 +58,6 @@ pub(crate) static ENTRIES: &[Entry] = &[
     ),
     Entry {
         name: "Norm",
-        function: None,
         params: &[
             Param::optional("p", Kind::Float, "2.0"),
             Param::optional("dim", Kind::Ints, "none"),
@@ -76,7 +75,6 @@ pub(crate) static ENTRIES: &[Entry] = &[
     },
     Entry {
         name: "ArgMax",
-        function: None,
         params: &[
             Param::optional("dim", Kind::Int, "none"),
             Param::optional("keepdim", Kind::Bool, "false"),
@@ -91,7 +89,6 @@ pub(crate) static ENTRIES: &[Entry] = &[
     },
     Entry {
         name: "CumSum",
-        function: None,
         params: &[Param::required("dim", Kind::Int)],
         inputs: Inputs::Named(&["input"]),
         summary: "The sums up to each element along a dimension.",
@@ -104,7 +101,6 @@ pub(crate) static ENTRIES: &[Entry] = &[
     },
     Entry {
         name: "TopK",
-        function: None,
         params: &[
             Param::required("k", Kind::Int),
             Param::optional("dim", Kind::Int, "-1"),
@@ -121,7 +117,6 @@ pub(crate) static ENTRIES: &[Entry] = &[
     },
     Entry {
         name: "Arange",
-        function: None,
         params: &[Param::required("end", Kind::Int)],
         inputs: Inputs::None,
         summary: "The whole numbers from 0.",

@@ -26,7 +26,6 @@ const DOC: &str = "`[N, C, *]` → `[N, C, *_out]`, where each size is given, or
 pub(crate) static ENTRIES: &[Entry] = &[
     Entry {
         name: "Upsample",
-        function: None,
         params: &[SIZE, SCALE, MODE, ALIGN, RECOMPUTE],
         inputs: Inputs::Named(&["input"]),
         summary: "An image at another size.",
@@ -55,7 +54,6 @@ pub(crate) static ENTRIES: &[Entry] = &[
     },
     Entry {
         name: "UpsamplingNearest2d",
-        function: None,
         params: &[SIZE, SCALE],
         inputs: Inputs::Named(&["input"]),
         summary: "`Upsample` with `mode=\"nearest\"`.",
@@ -66,7 +64,6 @@ pub(crate) static ENTRIES: &[Entry] = &[
     },
     Entry {
         name: "UpsamplingBilinear2d",
-        function: None,
         params: &[SIZE, SCALE],
         inputs: Inputs::Named(&["input"]),
         summary: "`Upsample` with `mode=\"bilinear\"` and `align_corners=true`.",
@@ -110,7 +107,6 @@ pub(crate) static ENTRIES: &[Entry] = &[
     },
     Entry {
         name: "RoIAlign",
-        function: None,
         params: &[
             Param::required("output_size", Kind::PerAxis(2)),
             Param::optional("spatial_scale", Kind::Float, "1.0"),

@@ -135,6 +135,10 @@ fn child<'t, T>(node: SyntaxNode<'t>, cast: impl Fn(SyntaxNode<'t>) -> Option<T>
     node.children().find_map(cast)
 }
 
+fn is_broken(node: SyntaxNode<'_>) -> bool {
+    node.children().any(|child| child.kind() == Kind::Error)
+}
+
 fn exprs<'t>(node: SyntaxNode<'t>) -> impl Iterator<Item = Expr<'t>> {
     node.children().filter_map(Expr::cast)
 }
@@ -549,6 +553,11 @@ impl<'t> Pattern<'t> {
     pub fn dims(self) -> impl Iterator<Item = Dim<'t>> {
         self.0.children().filter_map(Dim::cast)
     }
+
+    /// Whether a part of it could not be read.
+    pub fn is_broken(self) -> bool {
+        is_broken(self.0)
+    }
 }
 
 /// A dimension of a pattern.
@@ -599,6 +608,11 @@ impl<'t> Dim<'t> {
 pub struct Expr<'t>(SyntaxNode<'t>);
 
 impl<'t> Expr<'t> {
+    /// Whether a part of it could not be read.
+    pub fn is_broken(self) -> bool {
+        is_broken(self.0)
+    }
+
     /// The node, if it is an expression.
     pub fn cast(node: SyntaxNode<'t>) -> Option<Expr<'t>> {
         node.kind().is_expr().then_some(Expr(node))
@@ -710,6 +724,13 @@ impl<'t> Call<'t> {
     /// Its arguments.
     pub fn arguments(self) -> impl Iterator<Item = Argument<'t>> {
         self.0.children().filter_map(Argument::cast)
+    }
+}
+
+impl Call<'_> {
+    /// Whether a part of it could not be read.
+    pub fn is_broken(self) -> bool {
+        is_broken(self.0)
     }
 }
 

@@ -220,9 +220,34 @@ fn line(p: &mut Parser<'_>) {
         "dtype" if at_keyword(p, "dtype") => dtype_line,
         "expect" if at_keyword(p, "expect") => expect,
         "weights" if at_keyword(p, "weights") => weights,
+        word if PYTHON_STATEMENTS.contains(&word) && at_statement(p) => python_statement,
         _ => steps::step,
     };
     p_step(p, production);
+}
+
+/// Words with which Python's statements begin.
+const PYTHON_STATEMENTS: [&str; 11] = [
+    "def", "class", "return", "import", "from", "while", "with", "assert", "raise", "del", "yield",
+];
+
+/// Whether an operand follows on the line, as it does after no name.
+fn at_statement(p: &Parser<'_>) -> bool {
+    matches!(
+        p.next_on_line(),
+        Kind::Name | Kind::Int | Kind::Float | Kind::String | Kind::ItKw | Kind::NotKw
+    ) || matches!(p.next_on_line(), Kind::TrueKw | Kind::FalseKw | Kind::NoneKw)
+}
+
+/// A line of Python, which is no step.
+fn python_statement(p: &mut Parser<'_>) {
+    p.error(match p.text() {
+        "return" => "nothing is returned: a body gives the value of its last step".to_owned(),
+        word => format!(
+            "`{word}` is Python: here stand `input x: f32[N = 1, 8]`, steps and labels; `taper import` reads PyTorch's modules"
+        ),
+    });
+    p.skip_until(&[Kind::Semicolon, Kind::RightBrace]);
 }
 
 /// `"let" NAME "=" expr`

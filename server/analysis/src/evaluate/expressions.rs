@@ -28,6 +28,7 @@ impl<'w> Run<'w> {
                 frame.it.clone()
             }
             Kind::Paren => self.operand(frame, expr),
+            Kind::List if expr.is_broken() => Value::Unknown,
             Kind::List => {
                 let items: Vec<Value> =
                     expr.operands().map(|item| self.eval(frame, item)).collect();

@@ -160,7 +160,7 @@ impl<'w> Run<'w> {
         }
     }
 
-    fn name_of(&self, item: NodeRef) -> &'w str {
+    pub(super) fn name_of(&self, item: NodeRef) -> &'w str {
         self.item(item).and_then(|item| item.name()).map_or("", |name| name.text())
     }
 

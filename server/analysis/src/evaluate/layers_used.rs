@@ -144,9 +144,13 @@ impl<'w> Run<'w> {
                     (None, Some(name)) if value.is_unknown() => {
                         named.push((name.as_str(), layers::Arg::None))
                     }
+                    (None, _) if holds_tensors(value) => {
+                        self.report_tensor_argument(node, recipe, argument);
+                        return None;
+                    }
                     (None, _) => {
                         let message = format!(
-                            "`{}` takes no {} as an argument",
+                            "`{}` does not take {} as an argument",
                             entry.name,
                             value.describe()
                         );
@@ -487,6 +491,14 @@ fn size_given_by_input(
         }
     }
     layers::size_given_by_input(entry, &positional, &named, types, made)
+}
+
+/// Whether a value is a tensor, or a list of some.
+pub(crate) fn holds_tensors(value: &Value) -> bool {
+    match value {
+        Value::List(items) => items.iter().any(holds_tensors),
+        value => value.as_tensors().is_some(),
+    }
 }
 
 /// Whether a layer could have a parameter of this name, as `weight` or `bias_hh_l0`.

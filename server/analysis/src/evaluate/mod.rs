@@ -19,6 +19,7 @@ mod patterns;
 mod postfix;
 mod scalars;
 mod scope;
+mod spellings;
 mod steps;
 mod tensors;
 mod value;

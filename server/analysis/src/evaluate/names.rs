@@ -126,6 +126,18 @@ impl Run<'_> {
         None
     }
 
+    /// Whether a name is bound here to a tensor; `None` if it is not bound.
+    pub(crate) fn tensor_called(&self, frame: &Frame, name: &str) -> Option<bool> {
+        let Some(Found::Seen(binding)) = frame.scope.find(name) else { return None };
+        Some(match binding.what {
+            Named::Input(value) => value.as_tensors().is_some(),
+            Named::Label(label) => {
+                frame.label(label).value.as_ref().is_some_and(|value| value.as_tensors().is_some())
+            }
+            Named::Parameter(_) | Named::Scalar { .. } => false,
+        })
+    }
+
     /// Whether a name is bound here, to whatever.
     pub(crate) fn is_bound(&self, frame: &Frame, name: &str) -> bool {
         frame.scope.find(name).is_some()
@@ -198,10 +210,16 @@ impl Run<'_> {
             true => (Code::UnknownLayer, "layer, block or model"),
             false => (Code::UnknownName, "name"),
         };
+        if self.report_spelling(node, name) {
+            return;
+        }
         let mut candidates: Vec<SmolStr> = frame.scope.all_names();
         candidates.extend(FUNCTIONS.iter().map(SmolStr::new));
         candidates.extend(self.top_level(frame.file).keys().cloned());
         candidates.extend(frame.scope.chain().flat_map(|scope| scope.items.keys().cloned()));
+        // What is being written out cannot be used here.
+        let around: Vec<&str> = self.calls.iter().map(|(open, _)| self.name_of(*open)).collect();
+        candidates.retain(|candidate| !around.contains(&candidate.as_str()));
         candidates.extend(layers::all().map(|entry| SmolStr::new(entry.name)));
         let nearest = layers::nearest(name, candidates.iter().map(SmolStr::as_str));
         let hint = nearest.map_or(String::new(), |nearest| format!("; did you mean `{nearest}`?"));

@@ -2,16 +2,17 @@
 
 use std::rc::Rc;
 
+use heck::ToUpperCamelCase;
 use smol_str::SmolStr;
 use syntax::{Kind, SyntaxToken, ast};
 
 use crate::{
-    Code, Diagnostic, NodeRef, What,
+    Code, Diagnostic, NodeRef, Step, What,
     evaluate::{
         Run,
         frame::Frame,
         functions::{self, FUNCTIONS, int},
-        labels::LabelRef,
+        labels::{LabelRef, Stage},
         layers_used::is_parameter_name,
         names::Resolved,
         scalars::unescape,
@@ -34,6 +35,9 @@ impl<'w> Run<'w> {
                 at = 1;
                 Resolved::Value(self.function_call(frame, expr, name.text(), suffixes[0]))
             }
+            Some(name) if self.report_module(frame, expr, name.text(), &suffixes) => {
+                return Value::Unknown;
+            }
             Some(name) => match self.dotted_parameter(frame, name.text(), &suffixes) {
                 Some((binding, fields)) => {
                     at = fields;
@@ -43,7 +47,12 @@ impl<'w> Run<'w> {
             },
             None => Resolved::Value(self.eval(frame, primary)),
         };
-        for suffix in &suffixes[at.min(suffixes.len())..] {
+        for (index, suffix) in suffixes.iter().enumerate().skip(at) {
+            if let ast::Suffix::Field(field) = suffix
+                && self.is_method(frame, expr, &found, *field, suffixes.get(index + 1))
+            {
+                return Value::Unknown;
+            }
             found = match (found, suffix) {
                 (Resolved::Missing, _) | (Resolved::Value(Value::Unknown), _) => {
                     return Value::Unknown;
@@ -79,6 +88,36 @@ impl<'w> Run<'w> {
             }
             Resolved::Missing => Value::Unknown,
         }
+    }
+
+    /// Whether a field is a method of a tensor, which is reported.
+    fn is_method(
+        &mut self,
+        frame: &mut Frame,
+        expr: ast::Expr<'w>,
+        found: &Resolved,
+        field: ast::Field<'w>,
+        next: Option<&ast::Suffix<'w>>,
+    ) -> bool {
+        let Some(name) = field.name() else { return false };
+        let is_tensor = match found {
+            Resolved::Value(value) => matches!(value, Value::Tensor(_)),
+            Resolved::Label(label) => {
+                matches!(label.get(frame).value, Some(Value::Tensor(_)))
+                    && label.child(frame, name.text()).is_none()
+            }
+            Resolved::Missing => false,
+        };
+        if !is_tensor {
+            return false;
+        }
+        let call = match next {
+            Some(ast::Suffix::Call(call)) => Some(*call),
+            _ => None,
+        };
+        let before = field.syntax().range().start() - expr.syntax().range().start();
+        let written = expr.text()[..usize::from(before)].trim_end();
+        self.report_method(frame, expr, written, name.text(), call)
     }
 
     /// The label or value that a dotted name stands for, for `-> head`.
@@ -158,11 +197,29 @@ impl<'w> Run<'w> {
         self.report(diagnostic);
     }
 
-    /// Whether an index on the label of a layer, block or group looks as if it picked one of several values.
+    /// Whether an index on the label of a layer, block or group looks as if it picked one of several values: the
+    /// first dimension is still the batch, or the group is a list of steps.
     fn picks_a_value(&self, frame: &Frame, label: &LabelRef, index: ast::Index<'w>) -> bool {
         let mut items = index.items();
-        label.get(frame).is_module
-            && matches!((items.next(), items.next()), (Some(ast::IndexItem::At(_)), None))
+        let found = label.get(frame);
+        let looks_so = match found.stages.as_slice() {
+            [stage @ Stage::Written(..)] => !self.is_chain(stage),
+            [Stage::Layer(_)] => found.step.as_ref().is_some_and(|step| keeps_batch(step)),
+            _ => false,
+        };
+        looks_so && matches!((items.next(), items.next()), (Some(ast::IndexItem::At(_)), None))
+    }
+
+    /// Braces whose steps have no labels: what they give is what their last step gives, as anyone reads it.
+    fn is_chain(&self, stage: &Stage) -> bool {
+        let Stage::Written(node, _) = stage else { return false };
+        let Some(ast::Stage::Group(group)) = ast::Stage::cast(self.workspace.node(*node)) else {
+            return false;
+        };
+        group.body().into_iter().flat_map(|body| body.lines()).all(|line| match line {
+            ast::Line::Step(step) => step.labels().next().is_none(),
+            _ => true,
+        })
     }
 
     /// `lstm[0]`. In PyTorch a module with one value gives that, and an index would slice its batch: rarely what
@@ -274,9 +331,12 @@ impl<'w> Run<'w> {
             return Value::Layer(Rc::new(Recipe::new(Callee::Function(entry), Vec::new(), node)));
         }
         let functions = layers::all().filter_map(|entry| entry.function);
-        let nearest = layers::nearest(name.text(), functions);
-        let hint =
-            nearest.map_or(String::new(), |nearest| format!("; did you mean `F.{nearest}`?"));
+        let layer = name.text().to_upper_camel_case();
+        let hint = match layers::nearest(name.text(), functions) {
+            _ if layers::find(&layer).is_some() => format!("; it is the layer `{layer}`"),
+            Some(nearest) => format!("; did you mean `F.{nearest}`?"),
+            None => String::new(),
+        };
         let message = format!("no function is called `F.{}`{hint}", name.text());
         self.error(Code::UnknownLayer, node, message);
         Value::Unknown
@@ -301,6 +361,9 @@ impl<'w> Run<'w> {
         suffix: ast::Suffix<'w>,
     ) -> Value {
         let ast::Suffix::Call(call) = suffix else { return Value::Unknown };
+        if call.is_broken() {
+            return Value::Unknown;
+        }
         let mut arguments = Vec::new();
         for argument in call.arguments() {
             if let Some(keyword) = argument.name() {
@@ -478,6 +541,16 @@ impl<'w> Run<'w> {
         let [start, stop, step] = parts;
         Some((start, stop, step))
     }
+}
+
+/// Whether the first dimension of a step's value is that of its input.
+fn keeps_batch(step: &Step) -> bool {
+    let is_view = matches!(&step.what, What::Layer(used) if used.layer.is_view());
+    let (Some(taken), Some(given)) = (step.inputs.first(), step.outputs.first()) else {
+        return false;
+    };
+    let (taken, given) = (&taken.ty.shape, &given.ty.shape);
+    !is_view && taken.len() == given.len() && taken.first() == given.first()
 }
 
 enum Places {

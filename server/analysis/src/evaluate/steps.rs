@@ -118,6 +118,9 @@ impl<'w> Run<'w> {
         match stage {
             ast::Stage::Layer(stage) => self.layer_stage(frame, stage, input, own, made),
             ast::Stage::Pattern(pattern) => {
+                if self.report_list_of_tensors(frame, pattern) || pattern.is_broken() {
+                    return Value::Unknown;
+                }
                 match &input {
                     Value::Tensor(tensor) => {
                         self.match_pattern(frame, pattern, &tensor.ty, true);

@@ -55,6 +55,14 @@ impl<'w> Run<'w> {
             (other, Value::Tensor(tensor)) if number(other).is_some() => {
                 (vec![tensor.clone()], number_beside(other, true))
             }
+            (Value::Layer(recipe), _) | (_, Value::Layer(recipe)) => {
+                let message = format!(
+                    "`{0}` is a layer, which is a step of its own: give that a label, `y: x -> {0}`, and write `y` here",
+                    recipe.callee.name()
+                );
+                self.error(Code::NotATensor, node, message);
+                return Value::Unknown;
+            }
             _ => {
                 let message = format!(
                     "`{symbol}` does not combine {} and {}",

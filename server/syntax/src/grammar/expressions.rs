@@ -165,6 +165,17 @@ pub(super) fn path_tokens(p: &mut Parser<'_>) {
     }
 }
 
+/// Says so where Python would have a comprehension, up to the bracket that ends it.
+pub(super) fn no_comprehension(p: &mut Parser<'_>, end: Kind) {
+    if p.at(Kind::ForKw) {
+        p.error(
+            "there are no comprehensions: write the list out, or the steps with `for x in list { … }`"
+                .to_owned(),
+        );
+        p.skip_until(&[end, Kind::RightBrace]);
+    }
+}
+
 /// `"(" args ")"`
 fn call(p: &mut Parser<'_>) {
     let call = p.start();
@@ -173,6 +184,7 @@ fn call(p: &mut Parser<'_>) {
     p.nested(|p| {
         while !matches!(p.current(), Kind::RightParen | Kind::Newline | Kind::Eof) {
             argument(p);
+            no_comprehension(p, Kind::RightParen);
             if !p.eat(Kind::Comma) {
                 break;
             }
@@ -297,6 +309,7 @@ fn list(p: &mut Parser<'_>, node: crate::parser::Marker) -> Finished {
     p.nested(|p| {
         while !matches!(p.current(), Kind::RightBracket | Kind::Newline | Kind::Eof) {
             expr(p);
+            no_comprehension(p, Kind::RightBracket);
             if !p.eat(Kind::Comma) {
                 break;
             }

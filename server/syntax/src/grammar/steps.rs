@@ -16,7 +16,7 @@ pub(super) fn step(p: &mut Parser<'_>) {
         // Labels and sources look the same up to the colon.
         let first = p.start();
         let read = expressions::expr_list(p);
-        if p.at(Kind::Colon) {
+        if p.at(Kind::Colon) || (p.at(Kind::Equal) && are_labels(&read)) {
             check_labels(p, &read);
             p.finish(first, Kind::Labels);
             p.bump();
@@ -29,13 +29,22 @@ pub(super) fn step(p: &mut Parser<'_>) {
     p.finish(step, Kind::Step);
 }
 
-/// `label := path | STRING`
-fn check_labels(p: &mut Parser<'_>, read: &[Finished]) {
+fn are_labels(read: &[Finished]) -> bool {
     let is_label = |node: &Finished| {
         matches!(node.kind, Kind::NameExpr | Kind::Literal | Kind::Interpolated | Kind::Postfix)
     };
-    if read.is_empty() || !read.iter().all(is_label) {
+    !read.is_empty() && read.iter().all(is_label)
+}
+
+/// `label := path | STRING`
+fn check_labels(p: &mut Parser<'_>, read: &[Finished]) {
+    if !are_labels(read) {
         p.error("a label is a name, a whole number or a string".to_owned());
+    } else if p.at(Kind::Equal) {
+        // Python's `fc = Linear(3)` is read as what it means.
+        let message =
+            "a step is labelled with `:`, as in `fc: Linear(3)`; a scalar is bound by `let n = 3`";
+        p.error(message.to_owned());
     }
 }
 
@@ -211,6 +220,7 @@ pub(super) fn pattern(p: &mut Parser<'_>) {
     p.open_bracket();
     while !matches!(p.current(), Kind::RightBracket | Kind::Newline | Kind::Eof) {
         dim(p);
+        expressions::no_comprehension(p, Kind::RightBracket);
         if !p.eat(Kind::Comma) {
             break;
         }

@@ -1,0 +1,314 @@
+//! What PyTorch, Python and Keras write otherwise, and how it is written here. One message each, with the way out.
+
+use heck::ToUpperCamelCase;
+use smol_str::SmolStr;
+use syntax::{Kind, TextRange, ast};
+
+use crate::{
+    Code, Diagnostic, NodeRef, Place,
+    evaluate::{
+        Run,
+        frame::Frame,
+        functions::FUNCTIONS,
+        layers_used::holds_tensors,
+        value::{Argument, Callee, Recipe},
+    },
+};
+
+/// A word of others.
+enum Spelling {
+    /// It is called so here.
+    Word(&'static str),
+    /// It is written otherwise.
+    Way(&'static str),
+}
+
+use Spelling::{Way, Word};
+
+const SPELLINGS: &[(&str, Spelling)] = &[
+    ("True", Word("true")),
+    ("False", Word("false")),
+    ("None", Word("none")),
+    ("Dense", Word("Linear")),
+    ("FullyConnected", Word("Linear")),
+    ("Swish", Word("SiLU")),
+    ("View", Word("Reshape")),
+    ("DropPath", Word("StochasticDepth")),
+    ("Concat", Word("Cat")),
+    ("Concatenate", Word("Cat")),
+    ("HSwish", Word("Hardswish")),
+    ("HSigmoid", Word("Hardsigmoid")),
+    ("MaxPooling1D", Word("MaxPool1d")),
+    ("MaxPooling2D", Word("MaxPool2d")),
+    ("AveragePooling1D", Word("AvgPool1d")),
+    ("AveragePooling2D", Word("AvgPool2d")),
+    ("UpSampling2D", Word("Upsample")),
+    ("LayerNormalization", Word("LayerNorm")),
+    ("BatchNormalization", Way("`BatchNorm1d`, `BatchNorm2d` or `BatchNorm3d`")),
+    ("GlobalAveragePooling2D", Way("`AdaptiveAvgPool2d(1) -> Flatten`")),
+    ("GlobalAvgPool2d", Way("`AdaptiveAvgPool2d(1) -> Flatten`")),
+    ("GlobalMaxPooling2D", Way("`AdaptiveMaxPool2d(1) -> Flatten`")),
+    ("Attention", Way("`MultiheadAttention`, or `q, k, v -> ScaledDotProductAttention`")),
+    ("Sequential", Way("braces: `{ Linear(64); ReLU }`")),
+    ("ModuleList", Way("a group with a label: `layers: { … }`, or `layers: repeat 3 { … }`")),
+    ("ModuleDict", Way("a group whose steps have labels")),
+    ("Parameter", Way("a line `param name: [64, 64]`")),
+    ("Lambda", Way("an expression: `x * 2`")),
+    ("Add", Way("an expression: `a + b`")),
+    ("Sub", Way("an expression: `a - b`")),
+    ("Subtract", Way("an expression: `a - b`")),
+    ("Mul", Way("an expression: `a * b`")),
+    ("Multiply", Way("an expression: `a * b`")),
+    ("Div", Way("an expression: `a / b`")),
+    ("MatMul", Way("an expression: `a @ b`")),
+    ("Matmul", Way("an expression: `a @ b`")),
+    ("BMM", Way("an expression: `a @ b`")),
+];
+
+/// What stands before the names of layers elsewhere.
+const MODULES: &[&str] =
+    &["nn", "torch", "torchvision", "tf", "keras", "layers", "self", "np", "math"];
+
+/// A method of PyTorch's tensors that no function or layer is called by.
+fn of_method(name: &str) -> Option<Spelling> {
+    Some(match name {
+        "view" => Word("Reshape"),
+        "repeat" => Word("Repeat"),
+        "size" => Way("a size is `x.shape[0]`, all of them `x.shape`"),
+        "dim" | "ndim" => Way("the number of dimensions is `x.rank`"),
+        "t" | "T" | "mT" => Way("a transposed tensor is `x -> Transpose(-2, -1)`"),
+        "matmul" | "mm" | "bmm" => Way("a matrix product is `x @ y`"),
+        "add" | "sub" | "mul" | "div" => Way("arithmetic is written `x + y`"),
+        "contiguous" | "clone" | "detach" | "cuda" | "cpu" | "float" | "half" | "to" | "type" => {
+            Way("it changes no shape and costs nothing: leave it out")
+        }
+        _ => return None,
+    })
+}
+
+impl<'w> Run<'w> {
+    /// Says how a word of others is written here, if it is one.
+    pub(super) fn report_spelling(&mut self, node: NodeRef, name: &str) -> bool {
+        let place = self.place(node);
+        if let Some((_, spelling)) = SPELLINGS.iter().find(|(word, _)| *word == name) {
+            let code = match spelling {
+                Word("true" | "false" | "none") => Code::UnknownName,
+                _ => Code::UnknownLayer,
+            };
+            let diagnostic = |message: String| Diagnostic::new(code, place, message);
+            self.report(match spelling {
+                Word(word) => diagnostic(format!("`{name}` is called `{word}` here")).fix(
+                    format!("Write `{word}`"),
+                    place,
+                    *word,
+                ),
+                Way(way) => diagnostic(format!("there is no `{name}`; it is written as {way}")),
+            });
+            return true;
+        }
+        if FUNCTIONS.contains(&name) {
+            let message = format!(
+                "`{name}` is a function of numbers, called as `{name}(…)`, and no layer or tensor"
+            );
+            self.error(Code::UnknownName, node, message);
+            return true;
+        }
+        let by_axes = ["1d", "2d", "3d"].map(|axes| format!("{name}{axes}"));
+        if by_axes.iter().all(|name| layers::find(name).is_some()) {
+            let message = format!("no layer is called `{name}`; it is `{}`", by_axes.join("`, `"));
+            self.error(Code::UnknownLayer, node, message);
+            return true;
+        }
+        let spelt = match layers::find_function(name) {
+            Some(_) => Some(SmolStr::new(format!("F.{name}"))),
+            None => layers::all()
+                .find(|entry| entry.name.eq_ignore_ascii_case(name))
+                .map(|entry| SmolStr::new(entry.name)),
+        };
+        let Some(spelt) = spelt else { return false };
+        let message = format!("`{name}` is written `{spelt}`");
+        self.report(Diagnostic::new(Code::UnknownLayer, place, message).fix(
+            format!("Write `{spelt}`"),
+            place,
+            spelt,
+        ));
+        true
+    }
+
+    /// `nn.Conv2d(…)`, `torch.relu(x)`, `self.fc`: Python's modules have no names here.
+    pub(super) fn report_module(
+        &mut self,
+        frame: &Frame,
+        expr: ast::Expr<'w>,
+        name: &str,
+        suffixes: &[ast::Suffix<'w>],
+    ) -> bool {
+        if !MODULES.contains(&name) || frame.scope.find(name).is_some() {
+            return false;
+        }
+        let fields: Vec<ast::Field<'w>> = suffixes
+            .iter()
+            .map_while(|suffix| match suffix {
+                ast::Suffix::Field(field) => Some(*field),
+                _ => None,
+            })
+            .collect();
+        let Some(last) = fields.last().and_then(|field| field.name()) else { return false };
+        let before = TextRange::new(expr.syntax().range().start(), last.range().start());
+        let prefix = Place { file: frame.file, range: before };
+        let prefix_text = &expr.text()[..usize::from(before.len())];
+        let word = last.text();
+        let spelt = SPELLINGS.iter().find_map(|(foreign, spelling)| match spelling {
+            Word(here) if *foreign == word => Some(*here),
+            _ => None,
+        });
+        let (message, replacement) = if name == "self" {
+            (format!("a label is read by its name alone: `{word}`"), Some(String::new()))
+        } else if let Some(spelt) = spelt {
+            (format!("`{prefix_text}{word}` is written `{spelt}`"), None)
+        } else if layers::find(word).is_some() {
+            (format!("layers are written without `{prefix_text}`: `{word}`"), Some(String::new()))
+        } else if layers::find_function(word).is_some() {
+            let message = format!(
+                "functions are written with `F.` alone, and tensors flow into them: `x -> F.{word}`"
+            );
+            (message, None)
+        } else if layers::find(&word.to_upper_camel_case()).is_some() {
+            let layer = word.to_upper_camel_case();
+            (
+                format!(
+                    "`{prefix_text}{word}` is a layer here, and tensors flow into it: `x -> {layer}`"
+                ),
+                None,
+            )
+        } else {
+            let message = format!(
+                "there is no `{prefix_text}{word}` here: layers have PyTorch's names alone, functions begin with `F.`"
+            );
+            (message, None)
+        };
+        let place =
+            Place { file: frame.file, range: TextRange::new(before.start(), last.range().end()) };
+        let mut diagnostic = Diagnostic::new(Code::UnknownName, place, message);
+        if let Some(replacement) = replacement {
+            diagnostic = diagnostic.fix(format!("Leave out `{prefix_text}`"), prefix, replacement);
+        }
+        self.report(diagnostic);
+        true
+    }
+
+    /// `x.softmax(-1)`: tensors have no methods; what they do are steps. `written` is the text before the dot.
+    pub(super) fn report_method(
+        &mut self,
+        frame: &Frame,
+        expr: ast::Expr<'w>,
+        written: &str,
+        name: &str,
+        call: Option<ast::Call<'w>>,
+    ) -> bool {
+        let layer = name.to_upper_camel_case();
+        let spelt = match of_method(name) {
+            Some(Way(way)) => {
+                return self.report_spelt(frame, expr, way.replace('x', written), None);
+            }
+            Some(Word(word)) => word.to_owned(),
+            None if call.is_none() => return false,
+            None if layers::find_function(name).is_some() => format!("F.{name}"),
+            None if layers::find(&layer).is_some() => layer,
+            None => return false,
+        };
+        let arguments = call.map_or("", |call| call.syntax().text());
+        let arguments = if arguments == "()" { "" } else { arguments };
+        let step = format!("{written} -> {spelt}{arguments}");
+        let message = format!("tensors have no methods; what they do are steps: `{step}`");
+        let is_whole =
+            call.is_some_and(|call| call.syntax().range().end() == expr.syntax().range().end());
+        self.report_spelt(frame, expr, message, Some(step).filter(|_| is_whole))
+    }
+
+    /// `F.relu(x)`, `Linear(3)(x)`: tensors flow.
+    pub(super) fn report_tensor_argument(
+        &mut self,
+        node: NodeRef,
+        recipe: &Recipe,
+        argument: &Argument,
+    ) {
+        let text_of = |argument: &Argument| self.workspace.node(argument.node).text();
+        let holds_tensors =
+            |argument: &&Argument| argument.name.is_none() && holds_tensors(&argument.value);
+        let (tensors, others): (Vec<&Argument>, Vec<&Argument>) =
+            recipe.arguments.iter().partition(|argument| holds_tensors(argument));
+        let tensors: Vec<&str> = tensors
+            .into_iter()
+            .map(|one| text_of(one).trim_start_matches(['[', '(']).trim_end_matches([']', ')']))
+            .collect();
+        let others: Vec<&str> = others.into_iter().map(text_of).collect();
+        let callee = match &recipe.callee {
+            Callee::Function(entry) => format!("F.{}", entry.function.unwrap_or(entry.name)),
+            callee => callee.name().to_owned(),
+        };
+        let mut step = format!("{} -> {callee}", tensors.join(", "));
+        if !others.is_empty() {
+            step.push_str(&format!("({})", others.join(", ")));
+        }
+        let message = format!("tensors flow into a layer, and are no arguments: `{step}`");
+        let place = self.place(argument.node);
+        let mut diagnostic = Diagnostic::new(Code::WrongValue, place, message);
+        let syntax = self.workspace.node(node);
+        if syntax
+            .parent()
+            .is_some_and(|parent| parent.kind() == Kind::Sources && parent.text() == syntax.text())
+        {
+            diagnostic = diagnostic.fix(format!("Write `{step}`"), self.place(node), step);
+        }
+        self.report(diagnostic);
+    }
+
+    /// `[x, y] -> Cat`: a pattern of sizes, in which tensors stand.
+    pub(super) fn report_list_of_tensors(
+        &mut self,
+        frame: &mut Frame,
+        pattern: ast::Pattern<'w>,
+    ) -> bool {
+        let holds_tensor = pattern.dims().any(|dim| match dim {
+            ast::Dim::Expr(expr) => expr
+                .as_name()
+                .is_some_and(|name| matches!(self.tensor_called(frame, name.text()), Some(true))),
+            _ => false,
+        });
+        if !holds_tensor {
+            return false;
+        }
+        let text = pattern.syntax().text();
+        let list = text.trim_start_matches('[').trim_end_matches(']').trim();
+        let place = self.place(NodeRef { file: frame.file, node: pattern.id() });
+        let message = format!(
+            "several tensors are listed without brackets: `{list} -> …`; brackets are a pattern of sizes"
+        );
+        self.report(Diagnostic::new(Code::Pattern, place, message).fix(
+            format!("Write `{list}`"),
+            place,
+            list,
+        ));
+        true
+    }
+
+    fn report_spelt(
+        &mut self,
+        frame: &Frame,
+        expr: ast::Expr<'w>,
+        message: String,
+        step: Option<String>,
+    ) -> bool {
+        let place = self.place(frame.node(expr));
+        let mut diagnostic = Diagnostic::new(Code::NotInside, place, message);
+        let parent = expr.syntax().parent();
+        let is_alone = parent
+            .is_some_and(|parent| parent.kind() == Kind::Sources && parent.text() == expr.text());
+        if let Some(step) = step.filter(|_| is_alone) {
+            diagnostic = diagnostic.fix(format!("Write `{step}`"), place, step);
+        }
+        self.report(diagnostic);
+        true
+    }
+}

@@ -1,0 +1,291 @@
+//! What users of PyTorch, Keras and Python write by habit: each gives one message, with the way out; and where the
+//! same text means something here, none.
+
+#![allow(clippy::panic)] // A test says what it found.
+
+use analysis::{Analysis, Code, Diagnostic, Options, Workspace};
+
+fn analyse(text: &str) -> Analysis {
+    let mut workspace = Workspace::default();
+    let file = workspace.insert("main.taper", syntax::parse(text));
+    analysis::analyse(&workspace, file, &Options::default())
+}
+
+/// One step on an input of a shape. `y` is another one.
+fn model(step: &str, shape: &str) -> String {
+    format!(
+        "model M {{\n    input x: f32[N = 2, {shape}]\n    input y: f32[N, {shape}]\n    {step}\n}}"
+    )
+}
+
+/// Mistakes without the hints of what such a small model does not use.
+fn mistakes(text: &str) -> Vec<Diagnostic> {
+    let mut found = analyse(text).diagnostics;
+    found.retain(|one| one.code != Code::Unused);
+    found
+}
+
+/// The text after the first fix.
+fn fixed(text: &str, found: &Diagnostic) -> Option<String> {
+    let mut edits = found.fixes.first()?.edits.clone();
+    edits.sort_by_key(|(place, _)| std::cmp::Reverse(place.range.start()));
+    let mut text = text.to_owned();
+    for (place, new) in edits {
+        text.replace_range(std::ops::Range::<usize>::from(place.range), &new);
+    }
+    Some(text)
+}
+
+/// Steps that have one mistake, whose fix gives this step and no mistake.
+const SIZES: &[(&str, &str, &str)] = &[
+    ("Conv2d(3, 8, 3)", "3, 32, 32", "Conv2d(8, 3)"),
+    ("Conv2d(3, 64, 7, 2, 3)", "3, 32, 32", "Conv2d(64, 7, 2, 3)"),
+    ("Conv2d(64, 64, 3, 1, 1)", "64, 8, 8", "Conv2d(64, 3, 1, 1)"),
+    ("Conv2d(64, 1, 3)", "64, 8, 8", "Conv2d(1, 3)"),
+    ("Conv2d(3, 64, kernel_size=3)", "3, 8, 8", "Conv2d(64, kernel_size=3)"),
+    (
+        "Conv2d(in_channels=3, out_channels=8, kernel_size=3)",
+        "3, 8, 8",
+        "Conv2d(out_channels=8, kernel_size=3)",
+    ),
+    ("Conv1d(16, 33, 3, stride=2)", "16, 50", "Conv1d(33, 3, stride=2)"),
+    ("Conv3d(4, 8, (3, 3, 3))", "4, 9, 9, 9", "Conv3d(8, (3, 3, 3))"),
+    ("ConvTranspose2d(64, 32, 2, 2)", "64, 8, 8", "ConvTranspose2d(32, 2, 2)"),
+    ("BatchNorm2d(64)", "64, 8, 8", "BatchNorm2d"),
+    ("BatchNorm1d(64, eps=1e-3)", "64", "BatchNorm1d(eps=1e-3)"),
+    ("BatchNorm2d(num_features=64)", "64, 8, 8", "BatchNorm2d"),
+    ("GroupNorm(8, 64)", "64, 8, 8", "GroupNorm(8)"),
+    ("GroupNorm(num_groups=8, num_channels=64)", "64, 8, 8", "GroupNorm(num_groups=8)"),
+    ("InstanceNorm2d(64, affine=true)", "64, 8, 8", "InstanceNorm2d(affine=true)"),
+    ("LayerNorm(64)", "5, 64", "LayerNorm"),
+    ("LayerNorm([64], eps=1e-6)", "5, 64", "LayerNorm(eps=1e-6)"),
+    ("LayerNorm([5, 64])", "5, 64", "LayerNorm(dims=2)"),
+    ("LayerNorm(normalized_shape=64)", "5, 64", "LayerNorm"),
+    ("RMSNorm(64)", "5, 64", "RMSNorm"),
+    ("GRU(64, 64)", "5, 64", "GRU(64)"),
+    ("LSTM(64, 128)", "5, 64", "LSTM(128)"),
+    ("LSTM(64, 128, 2)", "5, 64", "LSTM(128, 2)"),
+    ("LSTM(input_size=64, hidden_size=3)", "5, 64", "LSTM(hidden_size=3)"),
+    ("RNN(64, 20, 2)", "5, 64", "RNN(20, 2)"),
+    ("GRUCell(64, 32)", "64", "GRUCell(32)"),
+    ("MultiheadAttention(64, 4)", "5, 64", "MultiheadAttention(4)"),
+    ("MultiheadAttention(64, 4, 0.1)", "5, 64", "MultiheadAttention(4, 0.1)"),
+    ("MultiheadAttention(embed_dim=64, num_heads=4)", "5, 64", "MultiheadAttention(num_heads=4)"),
+    ("Linear(64, 10)", "64", "Linear(10)"),
+    ("Linear(32, 10)", "64", "Linear(10)"),
+    ("Linear(in_features=64, out_features=10)", "64", "Linear(out_features=10)"),
+    ("BatchNorm2d(eps=1.0)", "64, 8, 8", "BatchNorm2d"),
+    ("Dropout(2)", "8", "Dropout"),
+    ("LSTM(8, dropout=3)", "4, 8", "LSTM(8)"),
+];
+
+#[test]
+fn a_size_that_the_input_gives() {
+    for (step, shape, right) in SIZES {
+        for more in ["", "a: ", "x -> ", "{ "] {
+            let end = if more == "{ " { " }" } else { "" };
+            let text = model(&format!("{more}{step}{end}"), shape);
+            let found = mistakes(&text);
+            let [found] = &found[..] else { panic!("{text}\n{found:#?}") };
+            assert_eq!(found.code, Code::WrongArgument, "{text}");
+            let by_fix = fixed(&text, found).unwrap_or_else(|| panic!("no fix: {text}"));
+            assert_eq!(by_fix, model(&format!("{more}{right}{end}"), shape));
+            assert_eq!(mistakes(&by_fix), [], "{by_fix}");
+        }
+    }
+}
+
+/// The first number is that of the input by chance.
+#[test]
+fn a_size_that_is_meant() {
+    let steps = [
+        ("Conv2d(3, 3)", "3, 32, 32"),
+        ("Conv2d(64, 3, 2)", "64, 32, 32"),
+        ("Conv2d(64, 3, 1, 1)", "64, 32, 32"),
+        ("Conv2d(64, 7, 2, 3)", "64, 32, 32"),
+        ("Conv2d(96, 4, 4)", "96, 32, 32"),
+        ("Conv2d(64, 1, 1)", "64, 32, 32"),
+        ("Conv2d(64, 16, 16)", "64, 32, 32"),
+        ("Conv2d(64, 7, 1, 3, groups=64)", "64, 32, 32"),
+        ("Conv2d(64, kernel_size=32)", "64, 32, 32"),
+        ("Conv1d(256, 31, 1, 15, groups=256)", "256, 50"),
+        ("ConvTranspose2d(64, 4, 2, 1)", "64, 8, 8"),
+        ("ConvTranspose2d(64, 2, 2)", "64, 8, 8"),
+        ("GroupNorm(4)", "64, 8, 8"),
+        ("GroupNorm(64)", "64, 8, 8"),
+        ("LSTM(64, 2)", "5, 64"),
+        ("LSTM(64, num_layers=16)", "5, 64"),
+        ("GRU(64, 3, true)", "5, 64"),
+        ("Linear(64)", "64"),
+        ("Linear(64, false)", "64"),
+        ("MultiheadAttention(8, 0.1)", "5, 64"),
+        ("MultiheadAttention(1)", "5, 64"),
+        ("BatchNorm2d(1e-3, 0.01)", "64, 8, 8"),
+        ("LayerNorm(1e-6)", "5, 64"),
+        ("PReLU(64)", "64, 8, 8"),
+        ("Embedding(64, 64)", "64"),
+    ];
+    for (step, shape) in steps {
+        let text = model(step, shape);
+        let text = if step.starts_with("Embedding") { text.replace("f32", "i64") } else { text };
+        assert_eq!(mistakes(&text), [], "{text}");
+    }
+}
+
+/// Steps that have one mistake whose message names the way out, and whose fix, if there is one, is no mistake.
+#[test]
+fn spellings_of_others() {
+    let steps = [
+        ("Linear(3, bias=False)", "`false`"),
+        ("Linear(3, bias=None)", "`none`"),
+        ("if True { ReLU }", "`true`"),
+        ("nn.Conv1d(8, 3)", "`Conv1d`"),
+        ("nn.ReLU", "`ReLU`"),
+        ("nn.ReLU()", "`ReLU`"),
+        ("torch.nn.Linear(3)", "`Linear`"),
+        ("x -> nn.Linear(3)", "`Linear`"),
+        ("F.relu(x)", "`x -> F.relu`"),
+        ("F.softmax(x, dim=-1)", "`x -> F.softmax(dim=-1)`"),
+        ("torch.relu(x)", "`x -> F.relu`"),
+        ("torch.cat([x, y], dim=1)", "`x -> Cat`"),
+        ("Linear(3)(x)", "`x -> Linear(3)`"),
+        ("Cat([x, y], dim=1)", "`x, y -> Cat(dim=1)`"),
+        ("x.softmax(-1)", "`x -> F.softmax(-1)`"),
+        ("z: x.softmax(-1)", "`x -> F.softmax(-1)`"),
+        ("x.mean(dim=1)", "`x -> Mean(dim=1)`"),
+        ("x.view(-1, 8)", "`x -> Reshape(-1, 8)`"),
+        ("x.relu()", "`x -> F.relu`"),
+        ("x.flatten(1)", "`x -> Flatten(1)`"),
+        ("x.size(0)", "`x.shape[0]`"),
+        ("x @ y.T", "`y -> Transpose(-2, -1)`"),
+        ("x.cuda()", "leave it out"),
+        ("fc = Linear(3)", "`:`"),
+        ("z = x + y", "`:`"),
+        ("[x, y] -> Cat", "`x, y -> …`"),
+        ("[x, y] -> Cat(dim=1)", "`x, y -> …`"),
+        ("Dense(3)", "`Linear`"),
+        ("Swish", "`SiLU`"),
+        ("Relu", "`ReLU`"),
+        ("Gelu", "`GELU`"),
+        ("Conv1D(8, 3)", "`Conv1d`"),
+        ("View(-1, 8)", "`Reshape`"),
+        ("DropPath(0.1)", "`StochasticDepth`"),
+        ("Concat", "`Cat`"),
+        ("Conv(3, 3)", "`Conv2d`"),
+        ("BatchNorm", "`BatchNorm2d`"),
+        ("Sequential(Linear(3), ReLU)", "`{ Linear(64); ReLU }`"),
+        ("x, y -> Add", "`a + b`"),
+        ("relu", "`F.relu`"),
+        ("x -> relu", "`F.relu`"),
+        ("x -> floor", "function of numbers"),
+        ("F.cat", "`Cat`"),
+        ("let c = [2 * k for k in [1, 2, 3]]\n    Linear(c[1])", "comprehensions"),
+        ("let n = sum(k for k in [1, 2, 3])\n    Linear(n)", "comprehensions"),
+        ("z: [2 * k for k in [1, 2]]", "comprehensions"),
+        ("return x", "last step"),
+        ("def forward(self, x)", "Python"),
+        ("ReLU + x", "a layer, which is a step of its own"),
+        ("if x == 0 { ReLU }", "about scalars and sizes"),
+        ("if not x { ReLU }", "about scalars and sizes"),
+        ("if x { ReLU } else { Tanh }", "about scalars and sizes"),
+        ("z: x if x > 0 else y", "about scalars and sizes"),
+        ("z: x and y", "about scalars and sizes"),
+        ("m: MultiheadAttention(2)\n    m[0] -> Linear(3)", "`m[0, ...]`"),
+        ("m: MultiheadAttention(2)\n    m[0] -> Linear(3)", "`need_weights=true`"),
+        ("m: Linear(2)\n    m[1]", "has one value"),
+        ("g: { a: Linear(2); b: Linear(3) }\n    g[1]", "is a group"),
+        ("g: for i in range(2) { Linear(i + 1) }\n    g[1]", "`g.*`"),
+    ];
+    for (step, way) in steps {
+        let text = model(step, "4, 8");
+        let found = mistakes(&text);
+        let [found] = &found[..] else { panic!("{text}\n{found:#?}") };
+        assert!(found.message.contains(way), "{text}\n{}", found.message);
+        if let Some(by_fix) = fixed(&text, found) {
+            assert_eq!(mistakes(&by_fix), [], "{by_fix}");
+        }
+    }
+}
+
+/// What is near to nothing is proposed nothing, and never the model itself.
+#[test]
+fn proposals_are_near() {
+    for (text, proposed) in [
+        ("model Deform { input x: f32[N = 1, 4]; x -> DeformConv2d(8, 3) }", None),
+        ("model Decoder { input x: f32[N = 1, 4]; Decoder2(8) }", None),
+        ("block Stem { Stem2 }\nmodel M { input x: f32[N = 1, 4]; Stem }", None),
+        ("model M { input x: f32[N = 1, 4]; Liner(8) }", Some("`Linear`")),
+        ("model M(width = 4) { input x: f32[N = 1, 4]; Linear(wdith) }", Some("`width`")),
+    ] {
+        let found = mistakes(text);
+        let [found] = &found[..] else { panic!("{text}\n{found:#?}") };
+        let hint =
+            found.message.split_once("did you mean ").map(|(_, hint)| hint.trim_end_matches('?'));
+        assert_eq!(hint, proposed, "{text}");
+    }
+}
+
+#[test]
+fn labels_that_are_indexed_as_tensors() {
+    let steps = [
+        // The layer has made a first dimension of its own.
+        "q: Linear(24) -> Reshape(N, 4, 3, 8) -> Permute(2, 0, 1, 3)\n    q[0] + q[1]",
+        "q: { Linear(24); Reshape(N, 4, 3, 8); Permute(2, 0, 1, 3) }\n    q[0] + q[1]",
+        "x, y -> Stack(dim=0)\n    it[0]",
+        "s: x, y -> Stack(dim=0)\n    s[0] + s[1]",
+        "l: LSTM(8)\n    l[0]",
+        "m: MultiheadAttention(2, need_weights=true)\n    m[0]\n    m[1] -> Mean",
+        "s: x + y\n    s[0]",
+        "l: Linear(3)\n    l[:, 0]",
+        "l: Linear(3)\n    l[0, ...]",
+        "l: Linear(3)\n    l[none]",
+    ];
+    for step in steps {
+        let text = model(step, "4, 8");
+        assert_eq!(mistakes(&text), [], "{text}");
+    }
+}
+
+#[test]
+fn what_nothing_uses() {
+    let unused = |text: &str| -> Vec<String> {
+        let found = analyse(text).diagnostics;
+        let all = found.iter().map(|one| {
+            assert_eq!(one.code, Code::Unused, "{text}\n{found:#?}");
+            text[std::ops::Range::<usize>::from(one.place.range)].to_owned()
+        });
+        all.collect()
+    };
+    for (steps, expected) in [
+        ("Linear(3)", &[][..]),
+        ("gate: Linear(3)\n up: x -> Linear(3)", &["gate"]),
+        ("x -> Linear(3)\n x -> Linear(4)", &["Linear(3)"]),
+        ("param p: [3]\n Linear(3)", &["param p: [3]"]),
+        ("param p: [3]\n Linear(3)\n it + p", &[]),
+        ("## For the checkpoint.\n param p: [3]\n Linear(3)", &[]),
+        ("param p: [3, 8]\n Linear(3, bias=false, weight=p)", &[]),
+        ("param p: [3, 8]\n Linear(p.shape[0])", &[]),
+        ("a: Linear(3)\n x -> a", &[]),
+        ("a: Linear(8)\n b: x -> Linear(8, bias=false, weight=a.weight)", &[]),
+        ("for i in range(3) { \"a{i}\": x -> Linear(3) }\n \"a0\", \"a1\" -> Cat", &[]),
+        ("l: LSTM(4)\n l[0]", &[]),
+        ("a, b: Chunk(2, dim=-1)\n a", &[]),
+        ("if false { a: Linear(3) }\n ReLU", &[]),
+        ("g: { a: Linear(3); b: x -> Linear(4) }\n g.a", &["b"]),
+        ("g: { a: Linear(3); b: x -> Linear(4) }\n ReLU", &["a"]),
+    ] {
+        let text = format!("model M {{ input x: f32[N = 2, 4, 8]\n {} }}", steps);
+        assert_eq!(unused(&text), expected, "{text}");
+    }
+    // What one use of a block needs is used.
+    let block = "block B(both) { input x: [N, C]; input y: [N, C]; if both { x + y } else { x -> ReLU } }\n";
+    let text = format!(
+        "{block}model M {{ input x: f32[N = 2, 8]\n a: x, x -> B(false)\n a, x -> B(true) }}"
+    );
+    assert_eq!(unused(&text), [""; 0]);
+    // So is what a branch names that is not taken.
+    let text = format!("{block}model M {{ input x: f32[N = 2, 8]\n x, x -> B(false) }}");
+    assert_eq!(unused(&text), [""; 0]);
+    let text = "block B { input x: [N, C]; input i: [N, H]; x -> Linear(H) }\nmodel M { input x: f32[N = 2, 8]; x, x -> B }";
+    assert_eq!(unused(text), [""; 0]);
+}
