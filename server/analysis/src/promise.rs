@@ -6,12 +6,13 @@
 use std::{rc::Rc, sync::Arc};
 
 use layers::TensorType;
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 use smol_str::SmolStr;
+use syntax::{Kind, SyntaxNode, TextRange, TextSize, ast};
 
 use crate::{
-    Code, Diagnostic, NodeRef, Part, Place, Step, Symbol, What, Workspace,
+    Code, Diagnostic, Fix, NodeRef, Part, Place, Step, Symbol, What, Workspace,
     evaluate::{Evaluated, Run, Setting, SizeExpectations},
     rows,
 };
@@ -95,7 +96,8 @@ impl<'w> Promise<'w, '_> {
             if run.diagnostics.iter().all(|found| self.is_known(found)) {
                 compared.parts(shown, &evaluated.part, &mut samples.steps, samples.sizes.len());
                 let differing = compared.differing.take();
-                diagnostics.extend(differing.and_then(|step| self.sized_parameter(&step, &sizes)));
+                diagnostics
+                    .extend(differing.and_then(|step| self.sized_parameter(&step, &sizes, shown)));
                 samples.sizes.push(sizes);
             }
         }
@@ -261,25 +263,35 @@ impl<'w> Promise<'w, '_> {
             shown.map(|(symbol, size)| format!("{} = {size}", symbol.name)).collect();
         let mut message = format!("fails at {}: {message}", at.join(", "));
         let mut diagnostic = Diagnostic::new(Code::Promise, first.place, "");
+        let add = |diagnostic: Diagnostic, symbol: &Symbol, expect: &str| {
+            let (place, line) = self.added_line(symbol.node, expect);
+            diagnostic.fix(format!("Add `{expect}`"), place, line)
+        };
+        if case.is_none() {
+            // Each symbol may vary alone; where one keeps to something, all may vary.
+            let way = (0..self.symbols.len())
+                .filter(|index| self.symbols[*index].size != sizes[*index])
+                .find_map(|index| Some((index, self.ways_out(index, first.place, sizes)?)));
+            if let Some((index, expect)) = way {
+                message.push_str(&format!(". `{expect}` is enough"));
+                diagnostic = add(diagnostic, &self.symbols[index], &expect);
+            }
+        }
         if let Some((index, ..)) = case {
             let symbol = &self.symbols[index];
-            let ways = self.ways_out(index, first.place);
+            let shown: Vec<u64> = self.symbols.iter().map(|symbol| symbol.size).collect();
             message.push_str(&format!(". Write `{}` for `{}`", symbol.size, symbol.name));
-            if let Some(expect) = &ways {
+            if let Some(expect) = self.ways_out(index, first.place, &shown) {
                 message.push_str(&format!(", or `{expect}`"));
-                diagnostic = diagnostic.fix(
-                    format!("Add `{expect}`"),
-                    self.after_line(symbol.node),
-                    self.new_line(symbol.node, expect),
-                );
+                diagnostic = add(diagnostic, symbol, &expect);
             }
             let declared = self.workspace.place(symbol.node);
             diagnostic =
-                diagnostic.related(declared, format!("`{}` promises any size", symbol.name)).fix(
-                    format!("Write `{}` for `{}`", symbol.size, symbol.name),
-                    declared,
-                    symbol.size.to_string(),
-                );
+                diagnostic.related(declared, format!("`{}` promises any size", symbol.name));
+            diagnostic.fixes.push(Fix {
+                title: format!("Write `{}` for `{}`", symbol.size, symbol.name),
+                edits: self.fixed(symbol),
+            });
         }
         diagnostic.message = message;
         diagnostic.related.splice(0..0, found.related.iter().cloned());
@@ -321,57 +333,136 @@ impl<'w> Promise<'w, '_> {
         run.diagnostics.into_iter().find(|found| found.place == place && !self.is_known(found))
     }
 
-    /// The expectation under which a symbol may vary, if a simple one is found.
-    fn ways_out(&self, index: usize, place: Place) -> Option<String> {
-        let symbol = &self.symbols[index];
-        let shown: Vec<u64> = self.symbols.iter().map(|symbol| symbol.size).collect();
-        let holds = |size: u64| {
-            let mut sizes = shown.clone();
-            sizes[index] = size;
-            size > 0 && self.failure(&sizes, place).is_none()
+    /// The expectation under which a symbol may vary while the others have these sizes, if a simple one is found.
+    /// It is tried at sizes that it and the other expectations allow, on both sides of the shown one.
+    fn ways_out(&self, index: usize, place: Place, others: &[u64]) -> Option<String> {
+        let Symbol { name, size: shown, .. } = &self.symbols[index];
+        let mut found: FxHashMap<u64, Option<bool>> = FxHashMap::default();
+        // Whether nothing fails at a size; `None` if it is not allowed.
+        let mut holds = |size: u64| {
+            *found.entry(size).or_insert_with(|| {
+                let mut sizes = others.to_vec();
+                sizes[index] = size;
+                self.allows(&sizes).then(|| self.failure(&sizes, place).is_none())
+            })
         };
-        for divisor in (2..=64).filter(|divisor| symbol.size.is_multiple_of(*divisor)) {
-            if (1..=3).all(|times| holds(symbol.size.saturating_add(times * divisor))) {
-                return Some(format!("expect {} % {divisor} == 0", symbol.name));
+        let mut keeps = |sizes: &mut dyn Iterator<Item = u64>| {
+            let mut tried = 0;
+            for size in sizes.filter(|size| *size > 0 && size != shown) {
+                match holds(size) {
+                    Some(false) => return false,
+                    Some(true) => tried += 1,
+                    None => {}
+                }
+            }
+            tried > 1
+        };
+        for divisor in (2..=64).filter(|divisor| shown.is_multiple_of(*divisor)) {
+            let steps = [1, 2, 3, 5, 7].map(|times| times * divisor);
+            let above = steps.iter().map(|step| shown.saturating_add(*step));
+            let below = steps.iter().filter_map(|step| shown.checked_sub(*step));
+            if keeps(&mut above.chain(below)) {
+                return Some(format!("expect {name} % {divisor} == 0"));
             }
         }
-        let smaller = symbol.size.checked_sub(1).filter(|size| *size > 1)?;
-        holds(smaller).then(|| format!("expect {} <= {}", symbol.name, symbol.size))
+        let smaller = [1, 2, 3, 5, 7].into_iter().filter_map(|less| shown.checked_sub(less));
+        keeps(&mut smaller.chain([shown / 2, shown / 3]))
+            .then(|| format!("expect {name} <= {shown}"))
     }
 
-    /// The end of the line on which a symbol is declared.
-    fn after_line(&self, symbol: NodeRef) -> Place {
-        let mut place = self.workspace.place(symbol);
-        let text = self.workspace.parse(symbol.file).text();
-        let end = usize::from(place.range.end());
-        let line_end = text[end..].find('\n').map_or(text.len(), |length| end + length);
-        let at = syntax::TextSize::new(line_end as u32);
-        place.range = syntax::TextRange::empty(at);
-        place
+    /// The edits that write a symbol's size in its place, and wherever the model reads it.
+    fn fixed(&self, symbol: &Symbol) -> Vec<(Place, String)> {
+        let file = symbol.node.file;
+        let mut edits = vec![(self.workspace.place(symbol.node), symbol.size.to_string())];
+        let is_of_model = |node: SyntaxNode<'_>| {
+            let mut around = std::iter::successors(node.parent(), |node| node.parent());
+            around.find_map(ast::Item::cast).is_some_and(|item| item.id() == self.item.node)
+        };
+        let reads = |node: &SyntaxNode<'_>| {
+            node.kind() == Kind::NameExpr && node.text() == symbol.name && is_of_model(*node)
+        };
+        let read = self.workspace.node(self.item).descendants().filter(reads);
+        edits.extend(
+            read.map(|node| (Place { file, range: node.range() }, symbol.size.to_string())),
+        );
+        edits
     }
 
-    fn new_line(&self, symbol: NodeRef, line: &str) -> String {
+    /// The edit that adds a line after that on which a symbol is declared.
+    fn added_line(&self, symbol: NodeRef, line: &str) -> (Place, String) {
         let text = self.workspace.parse(symbol.file).text();
-        let start = usize::from(self.workspace.place(symbol).range.start());
+        let declared = self.workspace.place(symbol);
+        let input = std::iter::successors(Some(self.workspace.node(symbol)), |node| node.parent())
+            .find(|node| ast::Input::cast(*node).is_some());
+        let end = input.map_or(declared.range.end(), |input| input.range().end());
+        let rest = text[usize::from(end)..].split('\n').next().unwrap_or_default();
+        let at = |offset| Place { range: TextRange::empty(offset), ..declared };
+        if !rest.trim().is_empty() && !rest.trim_start().starts_with('#') {
+            return (at(end), format!("; {line}"));
+        }
+        let start = usize::from(declared.range.start());
         let line_start = text[..start].rfind('\n').map_or(0, |at| at + 1);
         let indent: String = text[line_start..].chars().take_while(|char| *char == ' ').collect();
-        format!("\n{indent}{line}")
+        (at(end + TextSize::of(rest)), format!("\n{indent}{line}"))
     }
 
     /// A parameter that has another shape at other sizes.
-    fn sized_parameter(&self, step: &Differing, sizes: &[u64]) -> Option<Diagnostic> {
+    fn sized_parameter(
+        &self,
+        step: &Differing,
+        sizes: &[u64],
+        shown: &Arc<Part>,
+    ) -> Option<Diagnostic> {
         let changed = self.symbols.iter().zip(sizes).filter(|(symbol, size)| symbol.size != **size);
         let at: Vec<String> =
             changed.map(|(symbol, size)| format!("{} = {size}", symbol.name)).collect();
+        let place = self.workspace.place(step.node);
+        if self.known.iter().any(|known| known.place == place) {
+            return None;
+        }
+        let followed: Vec<&Symbol> = (0..sizes.len())
+            .filter(|index| self.follows(step.node, *index, sizes, shown))
+            .map(|index| &self.symbols[index])
+            .collect();
+        let ways: Vec<String> = followed
+            .iter()
+            .map(|symbol| format!("`{}` for `{}`", symbol.size, symbol.name))
+            .collect();
+        let way = match ways.is_empty() {
+            true => String::new(),
+            false => format!(". A checkpoint fits one size: write {}", ways.join(" and ")),
+        };
         let message = format!(
-            "the parameters of this step follow a symbol: {} at the shown sizes, {} at {}",
+            "the parameters of this step follow a symbol: {} at the shown sizes, {} at {}{way}",
             step.shown,
             step.other,
             at.join(", ")
         );
-        let place = self.workspace.place(step.node);
-        let known = self.known.iter().any(|known| known.place == place);
-        (!known).then(|| Diagnostic::new(Code::SizedParameter, place, message))
+        let mut diagnostic = Diagnostic::new(Code::SizedParameter, place, message);
+        for symbol in &followed {
+            let declared = self.workspace.place(symbol.node);
+            diagnostic =
+                diagnostic.related(declared, format!("`{}` promises any size", symbol.name));
+        }
+        let edits: Vec<(Place, String)> =
+            followed.iter().flat_map(|symbol| self.fixed(symbol)).collect();
+        if !edits.is_empty() {
+            diagnostic.fixes.push(Fix { title: format!("Write {}", ways.join(" and ")), edits });
+        }
+        Some(diagnostic)
+    }
+
+    /// Whether the parameters of a node's steps change with one symbol alone.
+    fn follows(&self, node: NodeRef, index: usize, sizes: &[u64], shown: &Arc<Part>) -> bool {
+        let mut alone: Vec<u64> = self.symbols.iter().map(|symbol| symbol.size).collect();
+        if alone[index] == sizes[index] {
+            return false;
+        }
+        alone[index] = sizes[index];
+        let (_, evaluated) = self.run(&alone);
+        let mut compared = Compared::default();
+        compared.parts(shown, &evaluated.part, &mut Vec::new(), 0);
+        compared.differing.is_some_and(|step| step.node == node)
     }
 }
 

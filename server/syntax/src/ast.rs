@@ -348,6 +348,23 @@ macro_rules! line_with_path {
 }
 line_with_path!(ParamDecl, BufferDecl, Weights);
 
+macro_rules! declared_line {
+    ($($name:ident),*) => {$(
+        impl<'t> $name<'t> {
+            /// The string that its path is computed by, if it is one.
+            pub fn computed_path(self) -> Option<Expr<'t>> {
+                child(self.0, Expr::cast)
+            }
+
+            /// Whether a part of it could not be read.
+            pub fn is_broken(self) -> bool {
+                is_broken(self.0)
+            }
+        }
+    )*};
+}
+declared_line!(ParamDecl, BufferDecl);
+
 impl<'t> Expect<'t> {
     /// The sizes after `at`.
     pub fn at(self) -> impl Iterator<Item = Argument<'t>> {

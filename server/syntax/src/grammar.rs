@@ -274,11 +274,25 @@ fn output(p: &mut Parser<'_>) {
 }
 
 fn param_decl(p: &mut Parser<'_>) {
-    typed_line(p, Kind::ParamDecl, path);
+    typed_line(p, Kind::ParamDecl, declared_path);
 }
 
 fn buffer_decl(p: &mut Parser<'_>) {
-    typed_line(p, Kind::BufferDecl, path);
+    typed_line(p, Kind::BufferDecl, declared_path);
+}
+
+/// `path | STRING`
+fn declared_path(p: &mut Parser<'_>) {
+    if matches!(p.current(), Kind::String | Kind::StringHead) {
+        expressions::postfix(p);
+        return;
+    }
+    let path = p.start();
+    path_tokens(p);
+    p.finish(path, Kind::Path);
+    if p.at(Kind::LeftBrace) {
+        p.skip_braces();
+    }
 }
 
 /// A word, what it declares, and a shape: `"input" NAME ":" shape`.

@@ -306,6 +306,24 @@ impl<'t> Parser<'t> {
         self.finish(error, Kind::Error);
     }
 
+    /// Wraps a pair of braces on one line, with what is in it, into an error node.
+    pub(crate) fn skip_braces(&mut self) {
+        let error = self.start();
+        let mut depth = 0;
+        while !matches!(self.current(), Kind::Newline | Kind::Eof) {
+            match self.current() {
+                Kind::LeftBrace => depth += 1,
+                Kind::RightBrace => depth -= 1,
+                _ => {}
+            }
+            self.bump();
+            if depth == 0 {
+                break;
+            }
+        }
+        self.finish(error, Kind::Error);
+    }
+
     /// Opens a bracket, inside which a newline ends nothing.
     pub(crate) fn open_bracket(&mut self) {
         self.bump();

@@ -286,7 +286,12 @@ impl<'w> Run<'w> {
             let found = path
                 .split('.')
                 .try_fold(LabelRef::Here(id), |label, segment| label.child(frame, segment));
-            if let Some(found) = found.filter(|found| found.get(frame).value.is_some()) {
+            // A part of a path is none, unless something lives below it.
+            let is_given = |found: &LabelRef| {
+                let label = found.get(frame);
+                label.value.is_some() || !label.children.is_empty()
+            };
+            if let Some(found) = found.filter(is_given) {
                 return Some(found);
             }
             let label = frame.label(id);

@@ -243,8 +243,12 @@ impl<'w> Run<'w> {
         let names = parameters.iter().map(|parameter| parameter.name.as_str());
         let missing: Vec<&str> = names.filter(is_missing).collect();
         if let Some(first) = missing.first().filter(|_| takes_all) {
+            let without = match *first {
+                "bias" => ", or `bias=false`",
+                _ => "",
+            };
             let message = format!(
-                "`F.{}` has no parameters of its own: give it `{}` (`{first}=`), or use `{}`",
+                "`F.{}` has no parameters of its own: give it `{}` (`{first}=`){without}, or use `{}`",
                 entry.function.unwrap_or(entry.name),
                 missing.join("` and `"),
                 entry.name,

@@ -16,7 +16,7 @@ use crate::{
         tensors::dtype_of,
         value::{Origin, Tensor, Value},
     },
-    written::StepPath,
+    written::{Segments, StepPath},
 };
 
 impl<'w> Run<'w> {
@@ -30,12 +30,15 @@ impl<'w> Run<'w> {
                 ast::Line::Let(line) => self.let_line(frame, line),
                 ast::Line::Input(line) => self.input_line(frame, line),
                 ast::Line::Output(line) => self.output_line(frame, line),
-                ast::Line::Param(line) => {
-                    self.declared(frame, line.id(), line.path(), line.shape(), false)
+                ast::Line::Param(line) if !line.is_broken() => {
+                    let path = self.declared_path(frame, line.path(), line.computed_path());
+                    self.declared(frame, line.id(), path, line.shape(), false)
                 }
-                ast::Line::Buffer(line) => {
-                    self.declared(frame, line.id(), line.path(), line.shape(), true)
+                ast::Line::Buffer(line) if !line.is_broken() => {
+                    let path = self.declared_path(frame, line.path(), line.computed_path());
+                    self.declared(frame, line.id(), path, line.shape(), true)
                 }
+                ast::Line::Param(_) | ast::Line::Buffer(_) => {}
                 ast::Line::Macs(line) => frame.stated.macs = Some(line.id()),
                 ast::Line::Elementwise(line) => frame.stated.elementwise = Some(line.id()),
                 ast::Line::Dtype(_) => {}
@@ -179,21 +182,34 @@ impl<'w> Run<'w> {
         frame.outputs.push(value);
     }
 
+    fn declared_path(
+        &mut self,
+        frame: &mut Frame,
+        path: Option<ast::Path<'w>>,
+        computed: Option<ast::Expr<'w>>,
+    ) -> Option<Segments> {
+        match computed {
+            None => Some(path?.segments().map(|token| SmolStr::new(token.text())).collect()),
+            Some(expr) => {
+                let text = self.label_text_of(frame, expr)?;
+                self.segments_of(frame.node(expr), &text)
+            }
+        }
+    }
+
     /// `param` and `buffer`: a tensor with a path and no layer.
     fn declared(
         &mut self,
         frame: &mut Frame,
         line: syntax::NodeId,
-        path: Option<ast::Path<'w>>,
+        path: Option<Segments>,
         shape: Option<ast::Shape<'w>>,
         is_buffer: bool,
     ) {
-        let Some((path, shape)) = path.zip(shape) else { return };
+        let Some((segments, shape)) = path.zip(shape) else { return };
         let Some(pattern) = shape.pattern() else { return };
         let node = NodeRef { file: frame.file, node: line };
         let written = self.written_dtype(frame, shape);
-        let segments: Vec<SmolStr> =
-            path.segments().map(|token| SmolStr::new(token.text())).collect();
         let shape = self.declared_shape(frame, pattern, false);
         let declared =
             shape.map(|shape| TensorType { dtype: written.unwrap_or(self.dtype), shape });

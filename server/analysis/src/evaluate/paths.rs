@@ -36,35 +36,18 @@ impl<'w> Run<'w> {
         }
         for label in step.labels() {
             let node = frame.node(label);
-            let text = match label.kind() {
-                Kind::Interpolated => self.computed_text(frame, label),
-                Kind::Literal
-                    if label.literal().is_some_and(|token| token.kind() == Kind::String) =>
-                {
-                    let text = label.text();
-                    Some(super::scalars::unescape(&text[1..text.len() - 1], true))
-                }
-                // Most labels are one name.
-                Kind::NameExpr if label.text() != "_" => {
-                    labels.paths.push((smallvec![SmolStr::new(label.text())], node));
-                    continue;
-                }
-                _ => Some(label.text().to_owned()),
-            };
-            let Some(text) = text else {
+            // Most labels are one name.
+            if label.kind() == Kind::NameExpr && label.text() != "_" {
+                labels.paths.push((smallvec![SmolStr::new(label.text())], node));
+                continue;
+            }
+            let text = self.label_text_of(frame, label);
+            let segments = text.as_ref().and_then(|text| self.segments_of(node, text));
+            let Some((text, segments)) = text.zip(segments) else {
                 labels.broken = true;
                 labels.paths.push((Segments::new(), node));
                 continue;
             };
-            let segments: Segments = text.split('.').map(SmolStr::new).collect();
-            if segments.iter().any(|segment| segment.is_empty()) {
-                self.error(
-                    Code::WrongValue,
-                    node,
-                    format!("\"{text}\" is no path: a segment is empty"),
-                );
-                labels.broken = true;
-            }
             if self.setting.records {
                 self.note_scalar(node, &Value::text(&text));
             }
@@ -72,6 +55,34 @@ impl<'w> Run<'w> {
             labels.paths.push((if dropped { Segments::new() } else { segments }, node));
         }
         labels
+    }
+
+    /// The text of a label; what a string computes.
+    pub(crate) fn label_text_of(
+        &mut self,
+        frame: &mut Frame,
+        label: ast::Expr<'w>,
+    ) -> Option<String> {
+        let is_string = label.literal().is_some_and(|token| token.kind() == Kind::String);
+        match label.kind() {
+            Kind::Interpolated => self.computed_text(frame, label),
+            Kind::Literal if is_string => {
+                let text = label.text();
+                Some(super::scalars::unescape(&text[1..text.len() - 1], true))
+            }
+            _ => Some(label.text().to_owned()),
+        }
+    }
+
+    /// The segments of a path.
+    pub(crate) fn segments_of(&mut self, node: NodeRef, text: &str) -> Option<Segments> {
+        let segments: Segments = text.split('.').map(SmolStr::new).collect();
+        if segments.iter().any(|segment| segment.is_empty()) {
+            let message = format!("\"{text}\" is no path: a segment is empty");
+            self.error(Code::WrongValue, node, message);
+            return None;
+        }
+        Some(segments)
     }
 
     /// Paths of an unlabelled step: what has no number stands at its place in the braces.
@@ -265,6 +276,9 @@ impl<'w> Run<'w> {
             scope = parent;
         }
         if let Some(before) = targets.iter().find_map(|scope| scope.given_here(segment)) {
+            // Who reads it is not told that it is another thing.
+            let unknown = Binding { what: Named::Input(Value::Unknown), node };
+            frame.scope.bind(segment.clone(), unknown);
             let (place, first) = (self.place(node), self.place(before));
             let message = format!("`{segment}` is given twice in this body");
             self.report(

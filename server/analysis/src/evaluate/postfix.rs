@@ -45,6 +45,15 @@ impl<'w> Run<'w> {
                 }
                 None => self.resolve(frame, primary, name.text()),
             },
+            // `0.weight`: digits before a dot are the number of a step.
+            None if primary.literal().is_some_and(|token| token.kind() == Kind::Int)
+                && matches!(suffixes.first(), Some(ast::Suffix::Field(_))) =>
+            {
+                match self.find_label_text(frame, primary, primary.text()) {
+                    Some(label) => Resolved::Label(label),
+                    None => Resolved::Missing,
+                }
+            }
             None => Resolved::Value(self.eval(frame, primary)),
         };
         for (index, suffix) in suffixes.iter().enumerate().skip(at) {

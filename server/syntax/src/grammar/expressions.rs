@@ -157,6 +157,9 @@ pub(super) fn path_tokens(p: &mut Parser<'_>) {
         match p.current() {
             Kind::Name | Kind::Int => p.bump(),
             word if word.is_reserved() => p.bump(),
+            Kind::LeftBrace => {
+                p.error("a path that computes is a string: `\"gates.{i}\"`".to_owned());
+            }
             _ => p.error_expected("a name"),
         }
         if !p.eat(Kind::Dot) {
