@@ -291,6 +291,11 @@ fn show(
             known: &diagnostics,
         };
         let (seen, broken) = promise.check(&evaluated.part);
+        if !seen.differing.is_empty() && setting.apart.is_empty() {
+            // What is equal at the sizes shown alone is no one thing.
+            let setting = Setting { apart: seen.differing.into(), ..setting.clone() };
+            return show(workspace, file, item, &setting, analysis, used, unused_sizes);
+        }
         samples = seen;
         diagnostics.extend(broken);
         diagnostics.extend(check_expectations_at(workspace, node, name, setting, expectations));

@@ -30,6 +30,8 @@ pub(crate) struct Samples {
     pub sizes: Vec<Vec<u64>>,
     /// For each step by its number, and each run, what it takes and gives there.
     pub steps: Vec<SmallVec<[Sample; 4]>>,
+    /// The blocks of which two uses are equal at the sizes shown only.
+    pub differing: FxHashSet<NodeRef>,
 }
 
 /// What a step takes and gives at other sizes.
@@ -52,6 +54,38 @@ impl Sample {
         let outputs = other.outputs.iter().map(|output| output.ty.clone());
         let types = inputs.chain(outputs).collect();
         Sample { types, inputs: other.inputs.len() as u32, same_layer }
+    }
+
+    /// What it is in all uses of its part: a size that is another one in another use follows no symbol, so it is
+    /// that of the shown run.
+    /// Gives whether it is another one.
+    fn merge(&mut self, shown: &Step, other: &Step) -> bool {
+        let there = Sample::new(shown, other);
+        if self.types == there.types {
+            self.same_layer &= there.same_layer;
+            return false;
+        }
+        self.same_layer = false;
+        let inputs = shown.inputs.iter().map(|input| &input.ty);
+        let all = inputs.chain(shown.outputs.iter().map(|output| &output.ty));
+        if self.inputs != there.inputs || self.types.len() != there.types.len() {
+            (self.types, self.inputs) = (all.cloned().collect(), shown.inputs.len() as u32);
+            return true;
+        }
+        for ((own, there), shown) in self.types.iter_mut().zip(&there.types).zip(all) {
+            if own == there {
+                continue;
+            }
+            let sizes = own.shape.iter().zip(there.shape.iter()).zip(shown.shape.iter());
+            let agreed =
+                sizes.map(|((own, there), shown)| if own == there { *own } else { *shown });
+            let shape = match own.shape.len() == there.shape.len() {
+                true => agreed.collect::<Vec<u64>>().into(),
+                false => shown.shape.clone(),
+            };
+            *own = Arc::new(TensorType { dtype: own.dtype, shape });
+        }
+        true
     }
 
     /// What it takes.
@@ -94,7 +128,7 @@ impl<'w> Promise<'w, '_> {
             let (run, evaluated) = self.run(&sizes);
             self.report_new(&run.diagnostics, &sizes, &mut diagnostics);
             if run.diagnostics.iter().all(|found| self.is_known(found)) {
-                compared.parts(shown, &evaluated.part, &mut samples.steps, samples.sizes.len());
+                compared.parts(shown, &evaluated.part, &mut samples);
                 let differing = compared.differing.take();
                 diagnostics
                     .extend(differing.and_then(|step| self.sized_parameter(&step, &sizes, shown)));
@@ -461,7 +495,7 @@ impl<'w> Promise<'w, '_> {
         alone[index] = sizes[index];
         let (_, evaluated) = self.run(&alone);
         let mut compared = Compared::default();
-        compared.parts(shown, &evaluated.part, &mut Vec::new(), 0);
+        compared.parts(shown, &evaluated.part, &mut Samples::default());
         compared.differing.is_some_and(|step| step.node == node)
     }
 }
@@ -482,15 +516,9 @@ struct Compared {
 }
 
 impl Compared {
-    fn parts(
-        &mut self,
-        shown: &Arc<Part>,
-        other: &Arc<Part>,
-        steps: &mut Vec<SmallVec<[Sample; 4]>>,
-        run: usize,
-    ) {
+    fn parts(&mut self, shown: &Arc<Part>, other: &Arc<Part>, samples: &mut Samples) {
         let (differing, after_mistake) = (&mut self.differing, self.after_mistake);
-        let mut walk = Walk { differing, after_mistake, steps, run, seen: FxHashSet::default() };
+        let mut walk = Walk { differing, after_mistake, samples, seen: FxHashSet::default() };
         walk.parts(shown, other);
     }
 }
@@ -498,8 +526,7 @@ impl Compared {
 struct Walk<'c> {
     differing: &'c mut Option<Differing>,
     after_mistake: bool,
-    steps: &'c mut Vec<SmallVec<[Sample; 4]>>,
-    run: usize,
+    samples: &'c mut Samples,
     seen: FxHashSet<(*const Part, *const Part)>,
 }
 
@@ -522,7 +549,7 @@ impl Walk<'_> {
             return;
         }
         for (shown, other) in shown.iter().zip(other) {
-            self.note(shown, other);
+            self.note(parts.0.item, shown, other);
             match (&shown.what, &other.what) {
                 (What::Part(shown), What::Part(other)) => self.parts(shown, other),
                 (
@@ -553,13 +580,18 @@ impl Walk<'_> {
         }
     }
 
-    fn note(&mut self, shown: &Step, other: &Step) {
-        let number = shown.id as usize;
-        if self.steps.len() <= number {
-            self.steps.resize(number + 1, SmallVec::new());
+    fn note(&mut self, item: NodeRef, shown: &Step, other: &Step) {
+        let (number, run) = (shown.id as usize, self.samples.sizes.len());
+        let steps = &mut self.samples.steps;
+        if steps.len() <= number {
+            steps.resize(number + 1, SmallVec::new());
         }
-        let runs = &mut self.steps[number];
-        if runs.len() == self.run {
+        let runs = &mut steps[number];
+        if let Some(known) = runs.get_mut(run) {
+            if known.merge(shown, other) {
+                self.samples.differing.insert(item);
+            }
+        } else if runs.len() == run {
             runs.push(Sample::new(shown, other));
         }
     }

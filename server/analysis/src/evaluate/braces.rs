@@ -350,11 +350,14 @@ impl<'w> Run<'w> {
                 let Some(name) = label.as_name().map(|name| SmolStr::new(name.text())) else {
                     continue;
                 };
-                if unknown {
-                    let (what, node) = (Named::Input(Value::Unknown), frame.node(label));
-                    frame.scope.bind(name, Binding { what, node });
-                } else {
-                    frame.scope.hidden.borrow_mut().insert(name, condition);
+                // As a label does, it belongs to the body around loops and branches.
+                for scope in Scope::with_spliced(&frame.scope) {
+                    if unknown {
+                        let (what, node) = (Named::Input(Value::Unknown), frame.node(label));
+                        scope.bind(name.clone(), Binding { what, node });
+                    } else {
+                        scope.hidden.borrow_mut().insert(name.clone(), condition);
+                    }
                 }
             }
         }

@@ -78,6 +78,7 @@ impl<'w> Run<'w> {
             stack: self.stack,
             batch: self.batch,
             is_root,
+            place: self.setting.apart.contains(item).then_some(call),
             is_checked_only: self.checking > 0,
         };
         if let Some(known) = self.memo.get(&key).filter(|_| !self.setting.forgets) {

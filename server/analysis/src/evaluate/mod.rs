@@ -41,7 +41,7 @@ use value::Callee;
 pub(crate) use value::Value;
 
 use crate::{
-    Code, Diagnostic, FileId, Latency, NodeRef, Options, ParameterPath, Place, Workspace,
+    Code, Diagnostic, FileId, Latency, NodeRef, Options, ParameterPath, Place, Severity, Workspace,
     written::Stack,
 };
 
@@ -84,6 +84,8 @@ pub(crate) struct Setting {
     pub expectation: Option<NodeRef>,
     /// Writes out every use of a block anew, to try the memo.
     pub forgets: bool,
+    /// Blocks of which two places share nothing, as they follow other symbols there.
+    pub apart: Rc<FxHashSet<NodeRef>>,
 }
 
 impl Setting {
@@ -161,7 +163,8 @@ pub(crate) struct Run<'w> {
     pub workspace: &'w Workspace,
     pub setting: Setting,
     pub diagnostics: Vec<Diagnostic>,
-    reported: FxHashSet<(Place, Code)>,
+    /// Where errors were reported, and which hints.
+    reported: FxHashSet<(Place, Option<Code>)>,
     /// The items whose bodies are being written out, with the place of each use.
     calls: Vec<(NodeRef, NodeRef)>,
     memo: FxHashMap<MemoKey, Rc<Evaluated>>,
@@ -207,6 +210,8 @@ struct MemoKey {
     /// By which some conventions count.
     batch: u64,
     is_root: bool,
+    /// Where it is used, if that makes a difference.
+    place: Option<NodeRef>,
     /// Of what does not happen only the names are checked, and nothing else is reported.
     is_checked_only: bool,
 }
@@ -293,7 +298,10 @@ impl<'w> Run<'w> {
             return;
         }
         let full = self.diagnostics.len() >= MAX_DIAGNOSTICS;
-        if full || !self.reported.insert((diagnostic.place, diagnostic.code)) {
+        // Another use of a block may fail otherwise at the same place, which is the same mistake.
+        let is_error = diagnostic.severity == Severity::Error;
+        let key = (diagnostic.place, (!is_error).then_some(diagnostic.code));
+        if full || !self.reported.insert(key) {
             return;
         }
         let mut diagnostic = diagnostic;

@@ -1,7 +1,5 @@
 //! Labels and numbers: where a step's parameters live, and what its value is called.
 
-use std::rc::Rc;
-
 use smallvec::{SmallVec, smallvec};
 use smol_str::SmolStr;
 use syntax::{Kind, ast};
@@ -266,15 +264,7 @@ impl<'w> Run<'w> {
     pub(crate) fn bind_label(&mut self, frame: &mut Frame, segment: &SmolStr, node: NodeRef) {
         let label = frame.child_label(frame.container, segment);
         // A label outlives the braces of a loop or branch: it belongs to the body around them.
-        let mut scope = frame.scope.clone();
-        let mut targets: SmallVec<[Rc<Scope>; 4]> = smallvec![scope.clone()];
-        while let Some(parent) = scope.parent.clone() {
-            if !scope.is_spliced {
-                break;
-            }
-            targets.push(parent.clone());
-            scope = parent;
-        }
+        let targets = Scope::with_spliced(&frame.scope);
         if let Some(before) = targets.iter().find_map(|scope| scope.given_here(segment)) {
             // Who reads it is not told that it is another thing.
             let unknown = Binding { what: Named::Input(Value::Unknown), node };

@@ -7,7 +7,7 @@
 use std::{cell::RefCell, rc::Rc};
 
 use rustc_hash::FxHashMap;
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 use smol_str::SmolStr;
 
 use crate::{NodeRef, evaluate::value::Value};
@@ -149,6 +149,16 @@ impl Scope {
         let (names, items, hidden) = Default::default();
         let (border, depth, parent) = (Border::Open, parent.depth, Some(parent));
         Rc::new(Scope { parent, border, depth, is_spliced: true, names, items, hidden })
+    }
+
+    /// This scope, and while they are those of loops and branches, the ones around it: where a label is known.
+    pub fn with_spliced(scope: &Rc<Scope>) -> SmallVec<[Rc<Scope>; 4]> {
+        let mut scopes: SmallVec<[Rc<Scope>; 4]> = smallvec![scope.clone()];
+        while let Some(last) = scopes.last().filter(|scope| scope.is_spliced) {
+            let Some(parent) = last.parent.clone() else { break };
+            scopes.push(parent);
+        }
+        scopes
     }
 
     /// Gives a name in this scope, and tells what it meant here before.

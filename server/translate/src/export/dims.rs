@@ -61,7 +61,7 @@ fn of_one(wanted: &[i128], size: &[i128], text: &str) -> Option<String> {
         }
     }
     // A part of it, without a rest.
-    if first > 0 && first_size % first == 0 {
+    if first > 0 && first_size > 0 && first_size % first == 0 {
         let divisor = first_size / first;
         if all(&|size| (size % divisor == 0).then_some(size / divisor)) {
             return Some(format!("{text} // {divisor}"));
