@@ -100,7 +100,9 @@ fn two_settings_of_one_file() {
 #[test]
 fn several_sizes() {
     let over = ["sweep", "examples/alexnet.taper", "--over", "N=1,3", "--over", "H,W=32,224"];
-    let lines = json(&root(), &over);
+    let (out, _, succeeds) = taper(&root(), &[&over[..], &["--format", "json"]].concat());
+    assert!(!succeeds);
+    let lines: Value = serde_json::from_str(&out).expect("JSON");
     let lines = lines.as_array().unwrap();
     assert_eq!(lines.len(), 4);
     // The last names vary fastest; what is too small is no model.
@@ -169,4 +171,96 @@ fn the_terms_are_the_difference() {
             }
         }
     }
+}
+
+/// What is left out is named wherever a figure is printed, and changes nothing that is expected.
+#[test]
+fn what_is_left_out_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "model M {\n    input x: f32[N = 1, 3, 8, 8]\n    up: ConvTranspose2d(4, 2, stride=2)\n    \
+                bn: BatchNorm2d\n    expect macs == 3_072\n    expect flops == 9_216\n    expect flops == 18_432 at N = 2\n}";
+    std::fs::write(folder.path().join("m.taper"), text).unwrap();
+    let choices: [(&[&str], &str); 3] = [
+        (&["--ignore", "BatchNorm2d"], "without the work of BatchNorm2d"),
+        (&["--only", "ReLU,BatchNorm2d"], "the work of ReLU, BatchNorm2d alone"),
+        (&["--count", "thop"], "thop"),
+    ];
+    for (choice, words) in choices {
+        let commands: [&[&str]; 9] = [
+            &["summary", "m.taper"],
+            &["summary", "m.taper", "--by", "kind"],
+            &["summary", "m.taper", "--format", "csv"],
+            &["summary", "m.taper", "--format", "markdown"],
+            &["summary", "m.taper", "--format", "html"],
+            &["sweep", "m.taper", "--over", "N=1,2"],
+            &["sweep", "m.taper", "--over", "N=1,2", "--format", "csv"],
+            &["sweep", "m.taper", "--over", "N=1,2", "--format", "markdown"],
+            &["diff", "m.taper", "m.taper"],
+        ];
+        for command in commands {
+            let (out, errors, succeeds) = taper(folder.path(), &[command, choice].concat());
+            assert!(succeeds, "{command:?} {choice:?}: {errors}");
+            let is_named = out.contains(words);
+            assert!(is_named || choice[0] == "--count", "{command:?} {choice:?}: {out}");
+        }
+    }
+    let found = json(folder.path(), &["summary", "m.taper", "--ignore", "BatchNorm2d"]);
+    assert_eq!(found["ignored"], serde_json::json!(["BatchNorm2d"]));
+    assert_eq!(found["totals"]["flops"], 7_168);
+    let found = json(folder.path(), &["sweep", "m.taper", "--over", "N=1", "--only", "Conv2d"]);
+    assert_eq!(found[0]["only"], serde_json::json!(["Conv2d"]));
+    // What does not hold is told all the same, once.
+    let text = text.replace("9_216", "9_217");
+    std::fs::write(folder.path().join("m.taper"), text).unwrap();
+    for (choice, _) in choices {
+        let (_, errors, succeeds) =
+            taper(folder.path(), &[&["summary", "m.taper"], choice].concat());
+        assert!(!succeeds);
+        assert_eq!(
+            errors.matches("does not hold: 9_216 == 9_217").count(),
+            1,
+            "{choice:?}: {errors}"
+        );
+    }
+}
+
+#[test]
+fn a_sweep_has_no_figure_where_there_is_no_model() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "model M {\n    input x: f32[N = 1, 1, H = 64, 64]\n    expect H % 2 == 0\n    a: MaxPool2d(2)\n    \
+                b: Upsample(scale_factor=2)\n    x + b\n}";
+    std::fs::write(folder.path().join("m.taper"), text).unwrap();
+    let command = ["sweep", "m.taper", "--over", "H=64,65", "--format"];
+    let (out, _, succeeds) = taper(folder.path(), &[&command[..], &["json"]].concat());
+    assert!(!succeeds);
+    let found: Value = serde_json::from_str(&out).expect("JSON");
+    let figures =
+        ["params", "macs", "flops", "weight_bytes", "peak_activation_bytes", "cache_bytes"];
+    assert!(found[0]["error"].is_null() && figures.iter().all(|name| found[0][*name].is_u64()));
+    assert!(found[1]["error"].is_string() && figures.iter().all(|name| found[1][*name].is_null()));
+    for format in ["csv", "markdown", "human"] {
+        let (out, _, succeeds) = taper(folder.path(), &[&command[..], &[format]].concat());
+        assert!(!succeeds && !out.contains("\nH = 65 ") && !out.contains("\"H = 65\""), "{out}");
+    }
+}
+
+#[test]
+fn blocks_count_their_uses() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "block A { Linear(8); ReLU }\nblock B { A; A }\nmodel M { input x: f32[N = 1, 8]; b: B; c: A; x -> c }";
+    std::fs::write(folder.path().join("m.taper"), text).unwrap();
+    let (out, ..) =
+        taper(folder.path(), &["summary", "m.taper", "--by", "block", "--format", "csv"]);
+    let lines: Vec<&str> = out.lines().collect();
+    // Parameters of what is used again count once, its work at each use.
+    assert!(lines[1].starts_with("B,×1,,144,128,288"), "{out}");
+    assert!(lines[2].starts_with("A,×4,,216,256,576"), "{out}");
+    let (out, ..) = taper(folder.path(), &["summary", "m.taper", "--by", "block"]);
+    assert!(out.contains("figures of a block hold those of the blocks in it"), "{out}");
+    // In the tree too.
+    let text = "block Net { linear: Linear(10) }\nmodel M { input x: f32[N = 1, 10]; net: Net; net -> net }";
+    std::fs::write(folder.path().join("m.taper"), text).unwrap();
+    let (out, ..) = taper(folder.path(), &["summary", "m.taper", "--format", "csv"]);
+    let params: Vec<&str> = out.lines().skip(1).filter_map(|line| line.split(',').nth(4)).collect();
+    assert_eq!(params, ["110", "110", "0", "0"], "{out}");
 }

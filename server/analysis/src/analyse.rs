@@ -298,7 +298,11 @@ fn show(
         }
         samples = seen;
         diagnostics.extend(broken);
-        diagnostics.extend(check_expectations_at(workspace, node, name, setting, expectations));
+        let own = setting.by_own_rules();
+        diagnostics.extend(check_expectations_at(workspace, node, name, &own, expectations));
+        if !setting.is_by_own_rules() {
+            diagnostics.extend(check_figures(workspace, node, name, &own));
+        }
     }
     analysis.diagnostics.extend(diagnostics);
     analysis.note_names(&mut run);
@@ -311,6 +315,8 @@ fn show(
         arguments: run.arguments,
         part: evaluated.part.clone(),
         quantization: None,
+        ignored: setting.ignored.to_vec(),
+        only: setting.only.to_vec(),
         counted: setting.count.map(|convention| Counted { convention, batch: run.batch }),
         totals: evaluated.part.totals,
         samples,
@@ -337,6 +343,19 @@ fn check_names(
     used.extend(run.used_items.iter().copied().filter(|used| *used != node));
     analysis.diagnostics.append(&mut run.diagnostics);
     analysis.note_names(&mut run);
+}
+
+/// What is expected of the work is expected by our own rules of all of it, whatever the user wants to see.
+fn check_figures(
+    workspace: &Workspace,
+    item: NodeRef,
+    name: &str,
+    own: &Setting,
+) -> Vec<Diagnostic> {
+    let mut run = Run::new(workspace, Setting { builds: true, costs: true, ..own.clone() });
+    run.root(item, name);
+    let is_of_figures = |found: &Diagnostic| found.code == Code::Expectation;
+    run.diagnostics.into_iter().filter(is_of_figures).collect()
 }
 
 /// `expect flops < 600M at N = 1`: a run of its own at those sizes.

@@ -33,6 +33,10 @@ pub struct Model {
     pub quantization: Option<Quantization>,
     /// Whose rules count its work; our own unless given.
     pub counted: Option<Counted>,
+    /// Kinds of layers whose work the user left out.
+    pub ignored: Vec<String>,
+    /// The only kinds of layers whose work counts; all if there are none.
+    pub only: Vec<String>,
     pub(crate) totals: Totals,
     pub(crate) samples: Samples,
     pub(crate) uses: Uses,
@@ -117,6 +121,19 @@ impl Model {
     /// Sums over the whole model, as the tool sums whose rules count it.
     pub fn totals(&self) -> &Totals {
         &self.totals
+    }
+
+    /// Whose work the user left out of its figures, in words.
+    pub fn left_out(&self) -> Option<String> {
+        let list = |kinds: &[String]| kinds.join(", ");
+        match (self.ignored.as_slice(), self.only.as_slice()) {
+            ([], []) => None,
+            (ignored, []) => Some(format!("without the work of {}", list(ignored))),
+            ([], only) => Some(format!("the work of {} alone", list(only))),
+            (ignored, only) => {
+                Some(format!("the work of {} alone, without {}", list(only), list(ignored)))
+            }
+        }
     }
 
     /// The sizes shown, in words: `N = 1, H = 224`.

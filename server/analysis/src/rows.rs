@@ -6,7 +6,7 @@ use layers::ParameterTensor;
 use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
-use crate::{Part, Step, Totals, What, evaluate::adjusted, join_path};
+use crate::{Part, Step, Totals, What, join_path};
 
 /// A leaf of a written-out model: a layer, an operation, a block that states its cost, or a tensor
 /// that is declared.
@@ -98,6 +98,12 @@ impl<'m> Visited<'_, 'm> {
         Located { step: self.step, group: self.group.to_owned(), parts: self.parts.to_vec() }
     }
 
+    /// Its sums in this place: parameters count at the first use, work where it is done.
+    pub fn totals(&self) -> Totals {
+        let reused = self.is_within(|step| step.reused);
+        self.step.totals.in_place(reused, self.is_within(|step| step.idle))
+    }
+
     /// It has a path of its own: copies that a loop writes and experts have that of what they are in.
     pub(crate) fn is_named(&self) -> bool {
         !matches!(self.step.what, What::Splice(_) | What::Expert(_))
@@ -160,7 +166,7 @@ pub(crate) fn visit<'m>(part: &'m Part, visitor: &mut dyn FnMut(Row<'m>) -> Cont
             path: visited.path.to_owned(),
             call,
             step: visited.step,
-            totals: adjusted(visited.step.totals, reused, idle),
+            totals: visited.totals(),
             idle,
             reused,
             blocks: visited.around.iter().filter_map(|step| block(step)).cloned().collect(),

@@ -359,6 +359,13 @@ impl Totals {
         all.into_iter().try_fold(Totals::default(), Totals::plus)
     }
 
+    /// The sums of a step where its parameters are those of an earlier one, or where it belongs to an expert that is
+    /// not chosen.
+    pub fn in_place(self, reused: bool, idle: bool) -> Totals {
+        let totals = if reused { self.without_parameters() } else { self };
+        if idle { totals.without_work() } else { totals }
+    }
+
     /// What is left for a step whose parameters another step has made.
     pub(crate) fn without_parameters(self) -> Totals {
         Totals { params: 0, active_params: 0, buffers: 0, param_bytes: 0, buffer_bytes: 0, ..self }

@@ -215,6 +215,9 @@ fn item_markdown(snapshot: &Snapshot, reference: NodeRef, item: ast::Item<'_>) -
         }
         out.push_str(&growth_markdown(snapshot, model, None));
         out.push_str(&measured_markdown(snapshot, model));
+        if let Some(left_out) = model.left_out() {
+            out.push_str(&format!("- counted is {left_out}\n"));
+        }
         out.push_str(&counted_markdown(snapshot, model));
         out.push_str(&training_markdown(units, model));
         if let Some(sheet) = snapshot.display.estimate.filter(|_| model.counted.is_none()) {

@@ -49,8 +49,9 @@ pub fn lenses(snapshot: &Snapshot) -> Vec<Lens> {
             let at_least = if totals.is_complete() { "" } else { "≥ " };
             // A layer whose work is not counted still has its tensors.
             let known = if totals.unknown == 0 { "" } else { "≥ " };
+            let left_out = model.left_out().map_or(String::new(), |what| format!(" · {what}"));
             let title = format!(
-                "{known}{} params · {at_least}{} · {known}{} weights · {known}{} peak activations",
+                "{known}{} params · {at_least}{} · {known}{} weights · {known}{} peak activations{left_out}",
                 units.count(totals.params),
                 work(units, model, totals),
                 units.bytes(totals.param_bytes.saturating_add(totals.buffer_bytes)),

@@ -51,8 +51,8 @@ impl<'w> Run<'w> {
         }
         let scope = Scope::inner(frame.scope.clone());
         for name in FIGURES {
-            // What is expected of the work is expected by our own rules; another tool's say nothing of it.
-            let is_foreign = self.setting.count.is_some() && matches!(*name, "macs" | "flops");
+            // What is expected of the work is expected by our own rules of all of it, in a run of its own.
+            let is_foreign = !self.setting.is_by_own_rules() && matches!(*name, "macs" | "flops");
             let value = if is_foreign { Value::Unknown } else { figure(name, totals) };
             let node = NodeRef { file: frame.file, node: lines[0] };
             let what = Named::Scalar { value, sized: true, how: How::Let };

@@ -13,7 +13,6 @@ use crate::{
         Evaluated, MemoKey, Run, ScopeKey,
         frame::{Frame, Level, Pending, StatedLines},
         labels::Label,
-        layers_used::adjusted,
         scope::{Binding, LabelId, Named, Scope},
         value::{Argument, Callee, Origin, Recipe, Tensor, Value},
     },
@@ -443,7 +442,7 @@ impl<'w> Run<'w> {
             id: self.next_id(),
             node,
             path: StepPath::default(),
-            totals: adjusted(evaluated.part.totals, frame.reusing, frame.idle),
+            totals: evaluated.part.totals.in_place(frame.reusing, frame.idle),
             what: What::Part(evaluated.part.clone()),
             inputs: inputs.iter().map(Tensor::taken).collect(),
             outputs: value

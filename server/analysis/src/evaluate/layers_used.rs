@@ -316,7 +316,7 @@ impl<'w> Run<'w> {
             continued: false,
             reused: frame.reusing,
             idle: frame.idle,
-            totals: adjusted(totals, frame.reusing, frame.idle),
+            totals: totals.in_place(frame.reusing, frame.idle),
         };
         frame.pending.push(Pending { step, is_module, has_path: false });
         Value::tensors(made)
@@ -538,11 +538,6 @@ fn path_of(tensor: &Tensor) -> String {
         Origin::Parameter(parameter) => parameter.path.to_string(),
         Origin::Step(_) => "this tensor".to_owned(),
     }
-}
-
-pub(crate) fn adjusted(totals: Totals, reused: bool, idle: bool) -> Totals {
-    let totals = if reused { totals.without_parameters() } else { totals };
-    if idle { totals.without_work() } else { totals }
 }
 
 /// A step, settled.

@@ -11,7 +11,6 @@ use crate::{
         frame::{Frame, Pending},
         items::of_model_dtype,
         labels::label_path,
-        layers_used::adjusted,
         scope::{Binding, How, Named},
         tensors::dtype_of,
         value::{Origin, Tensor, Value},
@@ -268,7 +267,7 @@ impl<'w> Run<'w> {
             continued: false,
             reused: frame.reusing,
             idle: frame.idle,
-            totals: adjusted(totals, frame.reusing, frame.idle),
+            totals: totals.in_place(frame.reusing, frame.idle),
         };
         let step = std::sync::Arc::new(step);
         frame.level.steps.push(step.clone());

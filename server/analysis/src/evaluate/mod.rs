@@ -35,7 +35,6 @@ pub use expectations::FIGURES;
 pub(crate) use expectations::mentions;
 pub(crate) use frame::Evaluated;
 pub(crate) use items::parse_value;
-pub(crate) use layers_used::adjusted;
 use scope::Scope;
 use value::Callee;
 pub(crate) use value::Value;
@@ -89,6 +88,16 @@ pub(crate) struct Setting {
 }
 
 impl Setting {
+    /// Whether all work counts, by our own rules.
+    pub fn is_by_own_rules(&self) -> bool {
+        self.count.is_none() && self.ignored.is_empty() && self.only.is_empty()
+    }
+
+    /// The same with all work counted by our own rules.
+    pub fn by_own_rules(&self) -> Setting {
+        Setting { ignored: Rc::new([]), only: Rc::new([]), count: None, ..self.clone() }
+    }
+
     /// What the user has set. Everything else is off.
     pub fn of(options: &Options) -> Setting {
         let sizes = options.set.iter();

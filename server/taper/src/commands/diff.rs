@@ -126,7 +126,7 @@ fn described(side: &Side, model: &Model, other: &Model) -> String {
     let arguments = model.arguments.iter().filter(|one| !other.arguments.contains(one));
     let sizes = sizes.map(|symbol| format!("{} = {}", symbol.name, symbol.size));
     let arguments = arguments.map(|(name, value)| format!("{name} = {value}"));
-    let settings: Vec<String> = sizes.chain(arguments).collect();
+    let settings: Vec<String> = sizes.chain(arguments).chain(model.left_out()).collect();
     let at =
         if settings.is_empty() { String::new() } else { format!(" at {}", settings.join(", ")) };
     let source = side.opened.source.as_ref().map_or(String::new(), |source| format!(" ({source})"));

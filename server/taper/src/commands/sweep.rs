@@ -89,12 +89,18 @@ struct Line {
     set: Vec<(String, String)>,
     /// Why there is no such model.
     error: Option<String>,
-    params: u128,
+    /// Kinds of layers whose work is left out, and the only ones whose work counts.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    ignored: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    only: Vec<String>,
+    /// Figures; none where there is no such model.
+    params: Option<u128>,
     macs: Option<u128>,
     flops: Option<u128>,
-    weight_bytes: u128,
-    peak_activation_bytes: u128,
-    cache_bytes: u128,
+    weight_bytes: Option<u128>,
+    peak_activation_bytes: Option<u128>,
+    cache_bytes: Option<u128>,
     /// The least time by a data sheet.
     estimated_seconds: Option<f64>,
 }
@@ -102,6 +108,7 @@ struct Line {
 pub fn run(arguments: &Arguments) -> super::Result {
     let Some((opened, options)) = arguments.model.open()? else { return Ok(ExitCode::FAILURE) };
     let mut lines = Vec::new();
+    let mut left_out = None;
     for varied in combinations(&arguments.over) {
         let set = options.set.iter().cloned().chain(varied.iter().cloned()).collect();
         let analyse = |count| {
@@ -118,17 +125,23 @@ pub fn run(arguments: &Arguments) -> super::Result {
         };
         let mut line = Line::new(varied, model, ceilings);
         let mut errors = mistakes(&analysis).into_iter();
-        let error = errors.find(|error| error.severity == Severity::Error);
-        line.error = error.map(|error| error.message);
+        if let Some(error) = errors.find(|error| error.severity == Severity::Error) {
+            line.fail(error.message);
+        }
+        left_out = model.left_out();
         lines.push(line);
     }
     match arguments.format {
         Format::Json => anstream::println!("{}", serde_json::to_string_pretty(&lines)?),
         Format::Human => anstream::println!("{}", table(&lines, arguments, true)),
         Format::Markdown => anstream::println!("{}", table(&lines, arguments, false)),
-        Format::Csv => anstream::print!("{}", csv(&lines)),
+        Format::Csv => anstream::print!("{}", csv(&lines, left_out.as_deref())),
     }
-    let fails = lines.iter().all(|line| line.error.is_some());
+    let is_table = matches!(arguments.format, Format::Human | Format::Markdown);
+    if let Some(left_out) = left_out.filter(|_| is_table) {
+        anstream::println!("\n({left_out})");
+    }
+    let fails = lines.iter().any(|line| line.error.is_some());
     Ok(if fails { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
@@ -158,14 +171,23 @@ impl Line {
         Line {
             set,
             error: None,
-            params: totals.params,
+            ignored: model.ignored.clone(),
+            only: model.only.clone(),
+            params: Some(totals.params),
             macs: of(Unit::Macs),
             flops: of(Unit::Flops),
-            weight_bytes: model.weight_bytes().total(),
-            peak_activation_bytes: model.peak_activation_bytes(),
-            cache_bytes: totals.cache_bytes,
+            weight_bytes: Some(model.weight_bytes().total()),
+            peak_activation_bytes: Some(model.peak_activation_bytes()),
+            cache_bytes: Some(totals.cache_bytes),
             estimated_seconds: ceilings.map(seconds),
         }
+    }
+
+    /// There is no such model, so no figure of it is one.
+    fn fail(&mut self, error: String) {
+        (self.params, self.macs, self.flops) = (None, None, None);
+        (self.weight_bytes, self.peak_activation_bytes, self.cache_bytes) = (None, None, None);
+        (self.estimated_seconds, self.error) = (None, Some(error));
     }
 
     /// What the chart shows.
@@ -200,7 +222,7 @@ fn table(lines: &[Line], arguments: &Arguments, is_human: bool) -> String {
         ("", is_human),
         ("weights", true),
         ("peak activations", true),
-        ("cache", good.iter().any(|line| line.cache_bytes > 0)),
+        ("cache", good.iter().any(|line| line.cache_bytes.is_some_and(|bytes| bytes > 0))),
         ("at least", arguments.device.is_some()),
     ];
     let cells = |cells: [String; 8]| -> Vec<String> {
@@ -215,13 +237,13 @@ fn table(lines: &[Line], arguments: &Arguments, is_human: bool) -> String {
     table.set_header([vec!["set".to_owned()], cells(names)].concat());
     for line in &good {
         let figures = cells([
-            count(line.params),
+            line.params.map(count).unwrap_or_default(),
             line.macs.map(count).unwrap_or_default(),
             line.flops.map(count).unwrap_or_default(),
             bar(line.work(), most),
-            bytes(line.weight_bytes),
-            bytes(line.peak_activation_bytes),
-            bytes(line.cache_bytes),
+            line.weight_bytes.map(bytes).unwrap_or_default(),
+            line.peak_activation_bytes.map(bytes).unwrap_or_default(),
+            line.cache_bytes.map(bytes).unwrap_or_default(),
             line.estimated_seconds.map(duration).unwrap_or_default(),
         ]);
         table.add_row([vec![line.settings()], figures].concat());
@@ -238,23 +260,25 @@ fn table(lines: &[Line], arguments: &Arguments, is_human: bool) -> String {
     out
 }
 
-fn csv(lines: &[Line]) -> String {
+fn csv(lines: &[Line], left_out: Option<&str>) -> String {
     let mut out = String::from(
-        "set,params,macs,flops,weight_bytes,peak_activation_bytes,cache_bytes,estimated_seconds\n",
+        "set,params,macs,flops,weight_bytes,peak_activation_bytes,cache_bytes,estimated_seconds",
     );
+    out.push_str(if left_out.is_some() { ",counted\n" } else { "\n" });
     for line in lines.iter().filter(|line| line.error.is_none()) {
         let number = |value: Option<u128>| value.map_or(String::new(), |value| value.to_string());
         let cells = [
             format!("\"{}\"", line.settings().replace('"', "\"\"")),
-            line.params.to_string(),
+            number(line.params),
             number(line.macs),
             number(line.flops),
-            line.weight_bytes.to_string(),
-            line.peak_activation_bytes.to_string(),
-            line.cache_bytes.to_string(),
+            number(line.weight_bytes),
+            number(line.peak_activation_bytes),
+            number(line.cache_bytes),
             line.estimated_seconds.map_or(String::new(), |seconds| seconds.to_string()),
         ];
-        out.push_str(&(cells.join(",") + "\n"));
+        let left_out = left_out.map_or(String::new(), |left_out| format!(",\"{left_out}\""));
+        out.push_str(&(cells.join(",") + &left_out + "\n"));
     }
     out
 }

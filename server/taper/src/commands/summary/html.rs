@@ -140,7 +140,8 @@ fn devices(model: &Model) -> Vec<Device> {
 }
 
 fn footer(model: &Model) -> String {
-    let version = env!("CARGO_PKG_VERSION");
+    let left_out = model.left_out().map_or(String::new(), |left_out| format!(" · {left_out}"));
+    let version = format!("{}{left_out}", env!("CARGO_PKG_VERSION"));
     let Some(Counted { convention, .. }) = model.counted else {
         return format!("taper {version}");
     };

@@ -17,6 +17,12 @@ pub struct Summary {
     model: String,
     file: String,
     count: &'static str,
+    /// Kinds of layers whose work is left out.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    ignored: Vec<String>,
+    /// The only kinds of layers whose work counts.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    only: Vec<String>,
     /// What training needs, if that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     training: Option<Need>,
@@ -120,6 +126,8 @@ impl Summary {
             model: model.name.to_string(),
             file: workspace.path(analysis.file).to_owned(),
             count: count::name(model.counted.map(|counted| counted.convention)),
+            ignored: model.ignored.clone(),
+            only: model.only.clone(),
             training,
             symbols: model
                 .symbols

@@ -81,7 +81,8 @@ pub fn human(model: &Model, layout: &Layout) -> String {
     let table = table.trim_fmt();
     let (header, rows) = table.split_once('\n').unwrap_or((&table, ""));
     let bold = anstyle::Style::new().bold();
-    format!("{}{header}{}\n{rows}\n\n{}", bold.render(), bold.render_reset(), footer(model))
+    let note = inclusion(layout).map_or(String::new(), |note| format!("({note})\n\n"));
+    format!("{}{header}{}\n{rows}\n\n{note}{}", bold.render(), bold.render_reset(), footer(model))
 }
 
 /// The table in Markdown, with exact numbers.
@@ -92,14 +93,24 @@ pub fn markdown(model: &Model, layout: &Layout) -> String {
     for line in lines(model, layout) {
         table.add_row(exact(&line, model, layout));
     }
-    format!("{}\n", table.trim_fmt())
+    let mut out = format!("{}\n", table.trim_fmt());
+    for note in model.left_out().into_iter().chain(inclusion(layout).map(str::to_owned)) {
+        out.push_str(&format!("\n({note})\n"));
+    }
+    out
 }
 
 /// The table as comma-separated values, with exact numbers.
 pub fn csv(model: &Model, layout: &Layout) -> String {
-    let mut out = header(model, layout).join(",") + "\n";
+    // What is left out stands in a column of its own, as there is no line beside the table.
+    let left_out = model.left_out();
+    let more = |cell: &str| left_out.as_ref().map(|_| cell.to_owned());
+    let mut names = header(model, layout);
+    names.extend(more("counted"));
+    let mut out = names.join(",") + "\n";
     for line in lines(model, layout) {
-        let cells = exact(&line, model, layout);
+        let mut cells = exact(&line, model, layout);
+        cells.extend(left_out.clone());
         let quoted: Vec<String> = cells.iter().map(|cell| csv_cell(cell)).collect();
         out.push_str(&(quoted.join(",") + "\n"));
     }
@@ -134,12 +145,13 @@ fn lines(model: &Model, layout: &Layout) -> Vec<Line> {
     let mut lines = match layout.by {
         By::Tree => {
             let mut lines = Vec::new();
-            tree(model, &model.part.steps, 0, layout.depth, &mut lines);
+            let tree = Tree { model, deepest: layout.depth };
+            tree.lines(&model.part.steps, Place::default(), &mut lines);
             lines
         }
         By::Layer => by_layer(model),
-        By::Kind => summed(model, |step, _| Some(step.kind().to_owned())),
-        By::Block => summed(model, |_, block| block.map(str::to_owned)),
+        By::Kind => by_kind(model),
+        By::Block => by_block(model),
     };
     if let Some(sort) = layout.sort {
         lines.sort_by_key(|line| std::cmp::Reverse(sort.of(&line.totals)));
@@ -157,50 +169,67 @@ fn lines(model: &Model, layout: &Layout) -> Vec<Line> {
     lines
 }
 
-/// Steps below what holds them. Neighbours that are the same part are one line.
-fn tree(model: &Model, steps: &[Arc<Step>], depth: usize, deepest: usize, out: &mut Vec<Line>) {
-    let mut rest = steps;
-    while let Some((step, after)) = rest.split_first() {
-        if let What::Splice(_) | What::Expert(_) = &step.what {
-            tree(model, step.children(), depth, deepest, out);
-            rest = after;
-            continue;
+/// A walk through the steps for lines below each other.
+struct Tree<'m> {
+    model: &'m Model,
+    deepest: usize,
+}
+
+/// Where steps stand in the tree.
+#[derive(Clone, Copy, Default)]
+struct Place {
+    depth: usize,
+    /// Their parameters are those of an earlier use of what is around them.
+    reused: bool,
+}
+
+impl Tree<'_> {
+    /// Steps below what holds them. Neighbours that are the same part are one line.
+    fn lines(&self, steps: &[Arc<Step>], place: Place, out: &mut Vec<Line>) {
+        let mut rest = steps;
+        while let Some((step, after)) = rest.split_first() {
+            if let What::Splice(_) | What::Expert(_) = &step.what {
+                self.lines(step.children(), place, out);
+                rest = after;
+                continue;
+            }
+            let same = after.iter().take_while(|other| is_copy(step, other)).count();
+            out.push(self.line(step, &after[..same], place));
+            if place.depth + 1 < self.deepest && !step.idle {
+                let reused = place.reused || step.reused;
+                self.lines(step.children(), Place { depth: place.depth + 1, reused }, out);
+            }
+            rest = &after[same..];
         }
-        let same = after.iter().take_while(|other| is_copy(step, other)).count();
-        out.push(tree_line(model, step, &after[..same], depth));
-        if depth + 1 < deepest && !step.idle {
-            tree(model, step.children(), depth + 1, deepest, out);
+    }
+
+    fn line(&self, step: &Step, copies: &[Arc<Step>], place: Place) -> Line {
+        let path = step.path.segments.join(".");
+        let path = if path.starts_with('@') { String::new() } else { path };
+        let times = copies.len() as u128 + 1;
+        let name = match copies.last() {
+            Some(last) => format!("{path} … {}", last.path.segments.join(".")),
+            None => path,
+        };
+        let kind = match (times, step.idle) {
+            (1, false) => step.kind().to_owned(),
+            (_, true) => format!("{} ×{times} (idle)", step.kind()),
+            _ => format!("{} ×{times}", step.kind()),
+        };
+        let kind = if kind == "Group" { String::new() } else { kind };
+        Line {
+            name: format!("{}{name}", "  ".repeat(place.depth)),
+            kind,
+            output: output(self.model, step),
+            totals: multiplied(&step.totals.in_place(place.reused, false), times),
+            together: String::new(),
         }
-        rest = &after[same..];
     }
 }
 
 fn is_copy(step: &Step, other: &Step) -> bool {
     let same_part = matches!((&step.what, &other.what), (What::Part(one), What::Part(two)) if Arc::ptr_eq(one, two));
     same_part && step.idle == other.idle && step.reused == other.reused
-}
-
-fn tree_line(model: &Model, step: &Step, copies: &[Arc<Step>], depth: usize) -> Line {
-    let path = step.path.segments.join(".");
-    let path = if path.starts_with('@') { String::new() } else { path };
-    let times = copies.len() as u128 + 1;
-    let name = match copies.last() {
-        Some(last) => format!("{path} … {}", last.path.segments.join(".")),
-        None => path,
-    };
-    let kind = match (times, step.idle) {
-        (1, false) => step.kind().to_owned(),
-        (_, true) => format!("{} ×{times} (idle)", step.kind()),
-        _ => format!("{} ×{times}", step.kind()),
-    };
-    let kind = if kind == "Group" { String::new() } else { kind };
-    Line {
-        name: format!("{}{name}", "  ".repeat(depth)),
-        kind,
-        output: output(model, step),
-        totals: multiplied(&step.totals, times),
-        together: String::new(),
-    }
 }
 
 /// A product that does not fit was reported with the model's totals.
@@ -238,35 +267,58 @@ fn by_layer(model: &Model) -> Vec<Line> {
     lines
 }
 
-/// Sums over all leaves with one key, in the order in which the keys are met.
-fn summed(model: &Model, key: impl Fn(&Step, Option<&str>) -> Option<String>) -> Vec<Line> {
-    let mut lines: Vec<(Line, u64)> = Vec::new();
-    model.rows(|row| {
-        let Some(key) = key(row.step, row.blocks.last().map(|block| block.as_str())) else {
-            return ControlFlow::Continue(());
-        };
-        let index = lines.iter().position(|(line, _)| line.name == key).unwrap_or_else(|| {
-            let (kind, output) = Default::default();
-            lines.push((
-                Line {
-                    name: key,
-                    kind,
-                    output,
-                    totals: Totals::default(),
-                    together: String::new(),
-                },
-                0,
-            ));
-            lines.len() - 1
+/// Sums by a key, in the order in which the keys are met.
+#[derive(Default)]
+struct Sums(Vec<(String, Totals, u64)>);
+
+impl Sums {
+    fn add(&mut self, key: &str, totals: &Totals) {
+        let known = self.0.iter().position(|(name, ..)| name == key);
+        let index = known.unwrap_or_else(|| {
+            self.0.push((key.to_owned(), Totals::default(), 0));
+            self.0.len() - 1
         });
-        let (line, leaves) = &mut lines[index];
-        line.totals = line.totals.plus(&row.totals).unwrap_or(line.totals);
-        *leaves += 1;
+        let (_, sum, times) = &mut self.0[index];
+        *sum = sum.plus(totals).unwrap_or(*sum);
+        *times += 1;
+    }
+
+    fn lines(self) -> Vec<Line> {
+        let lines = self.0.into_iter().map(|(name, totals, times)| Line {
+            name,
+            kind: format!("×{times}"),
+            output: String::new(),
+            totals,
+            together: String::new(),
+        });
+        lines.collect()
+    }
+}
+
+fn by_kind(model: &Model) -> Vec<Line> {
+    let mut sums = Sums::default();
+    model.rows(|row| {
+        sums.add(row.step.kind(), &row.totals);
         ControlFlow::Continue(())
     });
-    let shown =
-        lines.into_iter().map(|(line, leaves)| Line { kind: format!("×{leaves}"), ..line });
-    shown.collect()
+    sums.lines()
+}
+
+/// All uses of each block, with what is in it.
+fn by_block(model: &Model) -> Vec<Line> {
+    let mut sums = Sums::default();
+    model.steps(|visited| {
+        if let What::Part(part) = &visited.step.what {
+            sums.add(&part.name, &visited.totals());
+        }
+        ControlFlow::Continue(())
+    });
+    sums.lines()
+}
+
+/// What the figures hold, if that is not plain.
+fn inclusion(layout: &Layout) -> Option<&'static str> {
+    (layout.by == By::Block).then_some("figures of a block hold those of the blocks in it")
 }
 
 /// A bar of ten characters, in eighths.
@@ -325,6 +377,9 @@ fn footer(model: &Model) -> String {
     let at_least = if totals.is_complete() { "" } else { "≥ " };
     let counted =
         |value: u128, unit: &str| format!("{at_least}{} ({value})", UNITS.count_of(value, unit));
+    if let Some(left_out) = model.left_out() {
+        line("counted is", left_out);
+    }
     if model.gives(Unit::Macs) {
         line("MACs", counted(totals.macs, "MAC"));
     }
