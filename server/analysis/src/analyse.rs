@@ -239,15 +239,8 @@ fn analyse_file(workspace: &Workspace, file: FileId, options: &Options) -> Analy
 
 /// A mistake after which steps are missing, as none of a file or an expectation is.
 fn is_of_the_text(found: &Diagnostic) -> bool {
-    let elsewhere = [
-        Code::Expectation,
-        Code::WeightsFile,
-        Code::MissingTensor,
-        Code::StoredShape,
-        Code::Promise,
-        Code::SizedParameter,
-    ];
-    found.severity == Severity::Error && !elsewhere.contains(&found.code)
+    let is_of_sizes = matches!(found.code, Code::Promise | Code::SizedParameter);
+    found.severity == Severity::Error && !found.code.leaves_the_model() && !is_of_sizes
 }
 
 /// Runs a model at the sizes shown, and at others for its promise.

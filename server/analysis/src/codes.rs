@@ -215,6 +215,18 @@ impl Code {
         Code::ALL.iter().copied().find(|code| code.number().eq_ignore_ascii_case(number))
     }
 
+    /// Whether a model is there all the same: an expectation or a checkpoint says otherwise of it.
+    pub fn leaves_the_model(self) -> bool {
+        matches!(
+            self,
+            Code::Expectation
+                | Code::NotMeasured
+                | Code::WeightsFile
+                | Code::MissingTensor
+                | Code::StoredShape
+        )
+    }
+
     /// Whether it is about names alone, which can be told without knowing a size.
     pub(crate) fn is_about_names(self) -> bool {
         matches!(

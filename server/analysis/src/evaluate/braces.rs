@@ -3,7 +3,7 @@
 use std::{rc::Rc, sync::Arc};
 
 use rustc_hash::FxHashMap;
-use smol_str::{SmolStr, ToSmolStr};
+use smol_str::SmolStr;
 use syntax::ast;
 
 use crate::{
@@ -67,8 +67,7 @@ impl<'w> Run<'w> {
         let (container, number) = match own {
             Some(own) => (own, None),
             None => {
-                let number = frame.level.next_number.to_smolstr();
-                frame.level.next_number += 1;
+                let number = frame.next_number();
                 (frame.child_label(frame.container, &number), Some(number))
             }
         };

@@ -3,7 +3,7 @@
 use std::{rc::Rc, sync::Arc};
 
 use layers::{DType, TensorType};
-use smol_str::SmolStr;
+use smol_str::{SmolStr, ToSmolStr};
 use syntax::NodeId;
 
 use crate::{
@@ -119,6 +119,25 @@ impl Frame {
         parent.children.insert(segment, id);
         parent.order.push(id);
         id
+    }
+
+    /// The next number of the braces.
+    pub fn next_number(&mut self) -> SmolStr {
+        let number = self.level.next_number.to_smolstr();
+        self.level.next_number += 1;
+        number
+    }
+
+    /// The next number that is no label of the braces: to a reader two steps of one path are one. Where both
+    /// have parameters that is an error.
+    pub fn next_free_number(&mut self) -> SmolStr {
+        loop {
+            let number = self.next_number();
+            let label = self.label(self.container).children.get(&number);
+            if label.is_none_or(|label| self.label(*label).node.is_none()) {
+                return number;
+            }
+        }
     }
 
     /// Whether a name is the label of a step that is being made.

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use smallvec::{SmallVec, smallvec};
-use smol_str::{SmolStr, ToSmolStr};
+use smol_str::SmolStr;
 use syntax::{Kind, ast};
 
 use crate::{
@@ -229,8 +229,11 @@ impl<'w> Run<'w> {
         value: &Value,
         made: &mut Made,
     ) {
-        let number = frame.level.next_number.to_smolstr();
-        frame.level.next_number += 1;
+        let owns = frame
+            .pending
+            .get(first)
+            .is_some_and(|pending| self.has_parameters(&pending.step, frame.dtype));
+        let number = if owns { frame.next_number() } else { frame.next_free_number() };
         let label = frame.child_label(frame.container, &number);
         if let Some(pending) = frame.pending.get_mut(first) {
             pending.step.path.segments = smallvec![number];

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use analysis::Severity;
+use analysis::{Diagnostic, Severity};
 use clap::{Args, ValueEnum};
 
 use crate::{
@@ -36,7 +36,10 @@ pub fn run(arguments: &Arguments) -> super::Result {
     let analysis = analysis::analyse(&workspace, file, &options);
     let mistakes = mistakes(&analysis);
     report::print(&workspace, &mistakes);
-    if mistakes.iter().any(|mistake| mistake.severity == Severity::Error) {
+    let hinders = |mistake: &Diagnostic| {
+        mistake.severity == Severity::Error && !mistake.code.leaves_the_model()
+    };
+    if mistakes.iter().any(hinders) {
         return Ok(ExitCode::FAILURE);
     }
     let model = arguments.model.choose(&analysis)?;

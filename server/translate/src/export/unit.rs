@@ -52,6 +52,8 @@ pub(crate) enum Input {
 pub(crate) struct Child<'m> {
     /// Its path in the unit.
     pub path: String,
+    /// What wrote it: the label, if it has one.
+    pub node: NodeRef,
     pub what: ChildKind<'m>,
 }
 
@@ -198,6 +200,13 @@ impl<'m> Units<'m> {
         UnitId(self.all.len() - 1)
     }
 
+    /// The label of what a node wrote, or the node.
+    fn label(&self, node: NodeRef) -> NodeRef {
+        let step = self.workspace.node(node).ancestors().find_map(ast::Step::cast);
+        let label = step.and_then(|step| step.labels().next());
+        label.map_or(node, |label| NodeRef { node: label.id(), ..node })
+    }
+
     /// The names that the text gives the values of a step that a node wrote; none if it computes them.
     fn labels(&self, node: NodeRef, outputs: usize) -> Vec<String> {
         let node = self.workspace.node(node);
@@ -289,7 +298,7 @@ impl<'b, 'm> Builder<'b, 'm> {
         match &shown.what {
             What::Declared(tensor) => {
                 if !shown.reused {
-                    self.own(&path, ChildKind::Tensor(tensor));
+                    self.own(&path, shown, ChildKind::Tensor(tensor));
                 }
                 Ok(())
             }
@@ -316,9 +325,10 @@ impl<'b, 'm> Builder<'b, 'm> {
     }
 
     /// Adds what the unit owns, and gives its number.
-    fn own(&mut self, path: &str, what: ChildKind<'m>) -> usize {
+    fn own(&mut self, path: &str, step: &Step, what: ChildKind<'m>) -> usize {
         let path = self.inside(path).unwrap_or(path).to_owned();
-        self.unit.children.push(Child { path, what });
+        let node = self.units.label(step.node);
+        self.unit.children.push(Child { path, node, what });
         self.unit.children.len() - 1
     }
 
@@ -408,7 +418,7 @@ impl<'b, 'm> Builder<'b, 'm> {
         if self.stacked.is_some() && !used.parameters.is_empty() {
             // The tensors of all experts stand where the layer would; each expert takes its element.
             for tensor in used.parameters.iter().filter(|_| !shown.reused) {
-                self.own(&join_path(path, &tensor.name), ChildKind::Tensor(tensor));
+                self.own(&join_path(path, &tensor.name), shown, ChildKind::Tensor(tensor));
             }
             let given = used.parameters.iter().map(|tensor| {
                 (tensor.name.clone(), self.own_parameter(&join_path(path, &tensor.name)))
@@ -429,7 +439,7 @@ impl<'b, 'm> Builder<'b, 'm> {
             return Ok(());
         }
         let callee = match (shown.reused, self.inside(path).map(str::to_owned)) {
-            (false, _) => Callee::Child(self.own(path, ChildKind::Layer(step.clone()))),
+            (false, _) => Callee::Child(self.own(path, shown, ChildKind::Layer(step.clone()))),
             (true, Some(path)) => Callee::Attribute(path, Again::Layer(step.clone())),
             (true, None) => Callee::Input(self.attribute(path), Again::Layer(step.clone())),
         };
@@ -447,6 +457,8 @@ impl<'b, 'm> Builder<'b, 'm> {
     /// A parameter is one that this block or one around it owns.
     fn tie(&mut self, path: String, owner: &ParameterPath) {
         match owner.up {
+            // `param a.fc.weight` is the weight of `fc` in the block `a`.
+            0 if *owner.path == *path => {}
             0 => self.unit.ties.push((path, owner.path.to_string())),
             _ => self.unit.outer_ties.push((path, owner.clone())),
         }
@@ -491,7 +503,7 @@ impl<'b, 'm> Builder<'b, 'm> {
             return Err(Error::refused(path, reason).at(shown.node));
         }
         let callee = match (shown.reused, self.inside(path).map(str::to_owned)) {
-            (false, _) => Callee::Child(self.own(path, ChildKind::Unit(unit))),
+            (false, _) => Callee::Child(self.own(path, shown, ChildKind::Unit(unit))),
             (true, Some(path)) => Callee::Attribute(path, Again::Unit),
             (true, None) => Callee::Input(self.attribute(path), Again::Unit),
         };
@@ -557,7 +569,7 @@ impl<'b, 'm> Builder<'b, 'm> {
             })
             .collect();
         let unit = self.units.add(unit);
-        let child = self.own(&path, ChildKind::Unit(unit));
+        let child = self.own(&path, shown, ChildKind::Unit(unit));
         self.call(shown, Callee::Child(child), operands);
         if let Some(call) = self.unit.calls.last_mut() {
             call.outputs = outputs;

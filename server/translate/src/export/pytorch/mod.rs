@@ -102,11 +102,12 @@ impl<'m> Writer<'_, 'm> {
     fn note_forms(&mut self, root: UnitId) -> Result<(), Error> {
         for (index, unit) in self.units.iter().enumerate() {
             let is_root = index == root.0;
-            let paths = unit.children.iter().map(|child| &child.path);
-            if let Some(path) = paths.into_iter().find(|path| !names::can_be_owned(path)) {
+            let mut children = unit.children.iter();
+            if let Some(child) = children.find(|child| !names::can_be_owned(&child.path)) {
                 let reason =
                     "no PyTorch module can own something of that name; give it another label";
-                return Err(Error::refused(path, reason));
+                let name: String = child.path.escape_debug().collect();
+                return Err(Error::refused(&name, reason).at(child.node));
             }
             let keys: Vec<&str> = unit.children.iter().map(|child| child.path.as_str()).collect();
             let numbered = are_numbers(&keys);

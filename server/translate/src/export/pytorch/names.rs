@@ -50,56 +50,31 @@ const TAKEN: &[&str] = &[
     "expert",
 ];
 
-/// What every `nn.Module` has, so that no module or parameter can have the name.
-const OF_MODULES: &[&str] = &[
-    "forward",
-    "train",
-    "eval",
-    "training",
-    "half",
-    "float",
-    "double",
-    "bfloat16",
-    "type",
-    "to",
-    "cpu",
-    "cuda",
-    "xpu",
-    "apply",
-    "children",
-    "modules",
-    "parameters",
-    "buffers",
-    "state_dict",
-    "load_state_dict",
-    "add_module",
-    "register_buffer",
-    "register_parameter",
-    "register_module",
-    "extra_repr",
-    "zero_grad",
-    "requires_grad_",
-    "share_memory",
-    "compile",
-    "dump_patches",
-    "get_parameter",
-    "get_buffer",
-    "get_submodule",
-    "set_submodule",
-    "named_parameters",
-    "named_buffers",
-    "named_children",
-    "named_modules",
-    "append",
-    "insert",
-    "extend",
-    "pop",
-];
+/// What every `nn.Module` has, `dir(nn.Module())` of PyTorch 2.9, and the methods of its lists, so that no module or
+/// parameter can have the name.
+const OF_MODULES: &str = "
+    T_destination _apply _backward_hooks _backward_pre_hooks _buffers _call_impl _compiled_call_impl _forward_hooks
+    _forward_hooks_always_called _forward_hooks_with_kwargs _forward_pre_hooks _forward_pre_hooks_with_kwargs
+    _get_backward_hooks _get_backward_pre_hooks _get_name _is_full_backward_hook _load_from_state_dict
+    _load_state_dict_post_hooks _load_state_dict_pre_hooks _maybe_warn_non_full_backward_hook _modules _named_members
+    _non_persistent_buffers_set _parameters _register_load_state_dict_pre_hook _register_state_dict_hook
+    _replicate_for_data_parallel _save_to_state_dict _slow_forward _state_dict_hooks _state_dict_pre_hooks _version
+    _wrapped_call_impl add_module apply bfloat16 buffers call_super_init children compile cpu cuda double dump_patches eval
+    extra_repr float forward get_buffer get_extra_state get_parameter get_submodule half ipu load_state_dict modules mtia
+    named_buffers named_children named_modules named_parameters parameters register_backward_hook register_buffer
+    register_forward_hook register_forward_pre_hook register_full_backward_hook register_full_backward_pre_hook
+    register_load_state_dict_post_hook register_load_state_dict_pre_hook register_module register_parameter
+    register_state_dict_post_hook register_state_dict_pre_hook requires_grad_ set_extra_state set_submodule share_memory
+    state_dict to to_empty train training type xpu zero_grad
+    append insert extend pop keys values items
+";
 
 /// Whether a module can own what has this path.
 pub(crate) fn can_be_owned(path: &str) -> bool {
-    let is_free = |segment: &str| !OF_MODULES.contains(&segment) && !segment.starts_with("__");
-    path.split('.').all(is_free) && !path.contains(['"', '\\'])
+    let is_taken = |segment: &str| OF_MODULES.split_whitespace().any(|name| name == segment);
+    let is_free = |segment: &str| !is_taken(segment) && !segment.starts_with("__");
+    path.split('.').all(is_free)
+        && !path.contains(|letter: char| matches!(letter, '"' | '\\') || letter.is_control())
 }
 
 pub(crate) fn is_identifier(text: &str) -> bool {
