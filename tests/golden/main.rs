@@ -13,7 +13,7 @@ use std::{
     ops::ControlFlow,
 };
 
-use analysis::{Model, Totals, What};
+use analysis::{Model, Options, Totals, What, Workspace};
 use layers::Unit;
 use serde_json::Value;
 
@@ -484,4 +484,36 @@ model M { input x: f32[N = 4, 16]; first: Linear(16, bias=false); repeat 3 { B }
     let forward = analysis.models[0].totals().macs;
     assert_eq!(all.backward_macs, 2 * forward - 4 * 16 * 16);
     assert_eq!(again.backward_macs, all.backward_macs);
+}
+
+/// Modules on which the tools differ, against the tools: tests/counters/run.sh makes the table.
+#[test]
+fn counters() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/counters");
+    let read = |name: &str| std::fs::read_to_string(folder.join(name)).expect("a file");
+    let text = read("models.taper");
+    let figures: Value = serde_json::from_str(&read("figures.json")).expect("JSON");
+    let mut compared = 0;
+    for (tool, models) in figures.as_object().expect("tools") {
+        let convention = layers::conventions().find(|convention| convention.name == tool);
+        let mut workspace = Workspace::default();
+        let file = workspace.insert("models.taper", syntax::parse(&text));
+        let options = Options { count: convention, ..Options::default() };
+        let analysis = analysis::analyse(&workspace, file, &options);
+        for (name, theirs) in models.as_object().expect("models") {
+            let model = analysis.model(name).expect("a model");
+            let seen = analysis::Seen::of(model).params;
+            for (figure, their) in theirs.as_object().expect("figures") {
+                let our = match figure.as_str() {
+                    "macs" => model.totals().macs,
+                    "flops" => model.totals().flops,
+                    "params" => seen,
+                    other => panic!("{tool} {name}: {other} {their}"),
+                };
+                assert_eq!(Some(our), their.as_u64().map(u128::from), "{tool} {name} {figure}");
+                compared += 1;
+            }
+        }
+    }
+    assert!(compared > 150, "{compared}");
 }

@@ -28,7 +28,8 @@ impl Seen {
                 *seen.skipped.entry(row.step.kind().to_owned()).or_default() += 1;
             }
             if sums_parameters(parameters, &row) {
-                of_modules.push(row.totals.params);
+                let tied = if parameters == Parameters::All { 0 } else { tied(&row) };
+                of_modules.push(row.totals.params.saturating_add(tied));
             }
             ControlFlow::Continue(())
         });
@@ -52,6 +53,19 @@ fn is_some(flops: u128) -> bool {
     flops > 0
 }
 
+/// The elements of a module's parameters that are another's: one that asks each module counts them at each.
+fn tied(row: &Row<'_>) -> u128 {
+    let What::Layer(used) = &row.step.what else { return 0 };
+    if row.reused || !used.is_module() || used.given.is_empty() {
+        return 0;
+    }
+    let dtype = row.step.outputs.first().map_or(layers::DType::F32, |output| output.ty.dtype);
+    let all = layers::parameters(&*used.layer, dtype).unwrap_or_default();
+    let is_given = |name: &str| used.given.iter().any(|(given, _)| given == name);
+    let given = all.iter().filter(|tensor| is_given(&tensor.name));
+    given.filter_map(|tensor| tensor.shape.numel().ok()).fold(0, u128::saturating_add)
+}
+
 /// Whether the tool sums the parameters of a row. Those that a block declares are no leaf's.
 fn sums_parameters(parameters: Parameters, row: &Row<'_>) -> bool {
     let is_layer = matches!(row.step.what, What::Layer(_));
@@ -59,7 +73,7 @@ fn sums_parameters(parameters: Parameters, row: &Row<'_>) -> bool {
         Parameters::OfKnownModules => is_layer && row.step.is_seen() && !row.idle,
         Parameters::OfLeaves => is_layer,
         Parameters::OfCalledLeaves => is_layer && !row.idle,
-        Parameters::All => true,
+        Parameters::AllOfModules | Parameters::All => true,
     }
 }
 

@@ -4,6 +4,7 @@
 //! without a word; here that has no row, which is not a row that gives 0.
 
 mod calflops;
+mod einsum_path;
 mod fvcore;
 mod ptflops;
 mod rule;
@@ -61,6 +62,8 @@ pub enum Parameters {
     OfLeaves,
     /// Those of the same, if they are called.
     OfCalledLeaves,
+    /// All, and one that is another module's at each of them.
+    AllOfModules,
     /// All.
     All,
 }

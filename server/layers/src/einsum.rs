@@ -37,6 +37,20 @@ struct Einsum {
     names: Vec<String>,
 }
 
+/// The axes of each tensor and of the output, by their numbers.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Axes<'l> {
+    pub terms: &'l [Vec<Axis>],
+    pub output: &'l [Axis],
+}
+
+/// The axes of an einsum; `None` of another layer.
+pub(crate) fn axes_of(layer: &dyn Layer) -> Option<Axes<'_>> {
+    let layer: &dyn std::any::Any = layer;
+    let Einsum { terms, output, .. } = layer.downcast_ref()?;
+    Some(Axes { terms, output })
+}
+
 /// What a step of the evaluation does.
 enum Work {
     /// A product of two tensors: sizes of all axes, and whether some are summed.

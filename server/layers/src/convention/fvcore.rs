@@ -16,9 +16,11 @@ pub(super) static CONVENTION: Convention = Convention {
     rows: &[&[
         Row(All, CONVOLUTIONS, Rule::ProductsOfNumberedPadding),
         Row(All, TRANSPOSED, Rule::Products { bias: false }),
-        Row(All, &["Linear", "MatMul", "Einsum", "SelectiveScan"], Rule::Products { bias: false }),
+        Row(All, &["Linear", "MatMul", "SelectiveScan"], Rule::Products { bias: false }),
+        Row(All, &["Einsum"], Rule::HalfOfEinsumPath),
         Row(All, CELLS, Rule::Products { bias: false }),
         Row(All, &["MultiheadAttention"], Rule::Attention(Attention::Projections { bias: false })),
+        Row(All, &["MultiheadAttention"], Rule::Attention(Attention::Products)),
         Row(All, BATCH_NORMS, Rule::BatchNorm),
         Row(All, &["SyncBatchNorm"], Rule::BatchNorm),
         Row(All, INSTANCE_NORMS, NORM),

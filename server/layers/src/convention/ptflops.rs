@@ -44,6 +44,8 @@ const FUNCTIONS: &[Row] = &[
     Row(All, &["Interpolate"], Rule::Scaled),
     Row(All, &["LocalResponseNorm"], Rule::LocalResponse),
     Row(All, &["MatMul"], Rule::MatrixProduct),
+    Row(All, &["MultiheadAttention"], Rule::Attention(Attention::Products)),
+    Row(All, &["MultiheadAttention"], Rule::Attention(Attention::Softmax)),
     Row(All, &["SelectiveScan"], Rule::Products { bias: false }),
 ];
 
@@ -77,6 +79,7 @@ pub(super) static CONVENTIONS: [Convention; 3] = [
                 &["MultiheadAttention"],
                 Rule::Attention(Attention::Projections { bias: true }),
             ),
+            Row(All, &["MultiheadAttention"], Rule::Attention(Attention::Products)),
         ]],
         ..MACS
     },

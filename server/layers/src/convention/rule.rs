@@ -1,7 +1,7 @@
 //! What the tools count for a call, in multiply-accumulates or operations as each calls them.
 
-use super::{CELLS, Call, RECURRENT, TRANSPOSED};
-use crate::{Arg, Cost, Overflow, ParameterTensor, TensorType, Unit, cost::sizes};
+use super::{CELLS, Call, RECURRENT, TRANSPOSED, einsum_path};
+use crate::{Arg, Cost, Overflow, ParameterTensor, TensorType, Unit, cost::sizes, einsum};
 
 /// How a tool counts a kind of layer.
 #[derive(Debug, Clone, Copy)]
@@ -52,6 +52,10 @@ pub(super) enum Rule {
     Recurrent(Recurrent),
     /// The products of cells, and the biases that a fused kernel does not hide.
     RecurrentProducts { bias: bool },
+    /// What NumPy says of an einsum.
+    EinsumPath,
+    /// Half of it, rounded down; of a batch of products that with each other's rows or columns just these.
+    HalfOfEinsumPath,
     /// An attention of four projections.
     Attention(Attention),
     /// For each element of the left factor a row of the right one.
@@ -122,6 +126,10 @@ pub(super) enum Attention {
     FastPath,
     /// Projections by the squares of the inputs' features, scores, softmax, sums and biases.
     Ptflops,
+    /// The two products, where the weights are a value: else they are within a fused kernel.
+    Products,
+    /// One for each of the weights, where they are a value.
+    Softmax,
 }
 
 /// The terms of one formula of a call.
@@ -210,6 +218,11 @@ impl Rule {
             },
             Rule::Recurrent(recurrent) => call.recurrent(recurrent, input)?,
             Rule::RecurrentProducts { bias } => call.recurrent_products(bias, input)?,
+            Rule::EinsumPath => free.macs_of("einsum_path", &[("FLOPs", call.einsum_path()?)]),
+            Rule::HalfOfEinsumPath if call.is_batch_of_products() => call.products(false),
+            Rule::HalfOfEinsumPath => {
+                free.macs_of("einsum_path", &[("FLOPs // 2", call.einsum_path()? / 2)])
+            }
             Rule::Attention(attention) => call.attention(attention),
             Rule::MatrixProduct => {
                 let columns = call.inputs.get(1).and_then(|right| right.shape.last());
@@ -559,6 +572,27 @@ impl Call<'_> {
         Ok(cost.macs_of("bias", &[&positions[..], &rows, &[("hidden", hidden)]].concat()))
     }
 
+    fn einsum_path(&self) -> Result<u128, Overflow> {
+        match einsum::axes_of(self.layer) {
+            Some(axes) => einsum_path::flops(axes, self.inputs),
+            None => Ok(0),
+        }
+    }
+
+    /// `abc,abd->acd` or `abc,adc->adb`, whatever the letters.
+    fn is_batch_of_products(&self) -> bool {
+        let Some(axes) = einsum::axes_of(self.layer) else { return false };
+        let ([left, right], output) = (axes.terms, axes.output) else { return false };
+        match (left.as_slice(), right.as_slice(), output) {
+            ([a, b, c], [d, e, f], [x, y, z]) => {
+                let is_first = (d, e) == (a, b) && (x, y, z) == (a, c, f);
+                let is_second = (d, f) == (a, c) && (x, y, z) == (a, e, b);
+                is_first || is_second
+            }
+            _ => false,
+        }
+    }
+
     fn attention(&self, rule: Attention) -> Cost {
         let sources: Vec<&TensorType> = match self.inputs {
             [query] => vec![query; 3],
@@ -587,7 +621,15 @@ impl Call<'_> {
                 .macs_of("output projection", &[("N", n), ("L", l), ("E", e), ("E", e)])
         };
         let free = Cost::free();
+        let extra = u128::from(self.is_on("add_bias_kv")) + u128::from(self.is_on("add_zero_attn"));
+        let scores = [("N", n), ("heads", heads), ("L", l), ("S", s + extra)];
         match rule {
+            Attention::Products | Attention::Softmax if !self.is_on("need_weights") => free,
+            Attention::Products => free.macs_of(
+                "scores and sums",
+                &[&scores[..], &[("E / heads", e / heads), ("2", 2)]].concat(),
+            ),
+            Attention::Softmax => free.macs_of("softmax", &scores),
             Attention::Projections { bias } => {
                 let cost = projections(free);
                 if !bias || !biased {
@@ -598,14 +640,15 @@ impl Call<'_> {
                 cost.macs_of("biases", &[("N", n), ("lengths", inputs + l), ("E", e)])
             }
             Attention::FastPath => {
-                let is_plain =
-                    ["add_bias_kv", "add_zero_attn"].iter().all(|name| !self.is_on(name));
+                let is_plain = extra == 0;
                 let is_self = self.inputs.len() == 1 && query.shape.len() == 3;
                 if is_self && batch_first && biased && is_plain && heads % 2 == 0 {
-                    free
-                } else {
-                    projections(free)
+                    return free;
                 }
+                // Without it the products are those of a fused kernel, unless the weights are asked for.
+                let mut cost = projections(free);
+                cost.terms.extend(self.attention(Attention::Products).terms);
+                cost
             }
             Attention::Ptflops => {
                 let (of_queries, of_values) = (e / heads, vdim / heads);

@@ -1,8 +1,8 @@
 //! [torchinfo](https://github.com/TylerYep/torchinfo) 1.8.0: `layer_info.py`, `calculate_macs`.
 
 use super::{
-    BATCH_NORMS, CELLS, CONVOLUTIONS, Calls::Modules, Convention, INSTANCE_NORMS, MACS, RECURRENT,
-    Row, TRANSPOSED, rule::Rule,
+    BATCH_NORMS, CELLS, CONVOLUTIONS, Calls::Modules, Convention, INSTANCE_NORMS, MACS, Parameters,
+    RECURRENT, Row, TRANSPOSED, rule::Rule,
 };
 
 pub(super) static CONVENTION: Convention = Convention {
@@ -20,5 +20,6 @@ pub(super) static CONVENTION: Convention = Convention {
         Row(Modules, RECURRENT, Rule::Parameters),
         Row(Modules, CELLS, Rule::Parameters),
     ]],
+    parameters: Parameters::AllOfModules,
     ..MACS
 };
