@@ -11,6 +11,7 @@ mod files;
 mod pytorch;
 
 mod fixtures;
+mod integers;
 mod operations;
 mod sharing;
 

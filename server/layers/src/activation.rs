@@ -8,7 +8,7 @@ use crate::{
     arguments::{first_input, float_input, nearest},
     clamp::{clamp, hard_sigmoid, hard_swish},
     module::one_to_one,
-    pointwise::{NONE, Pointwise, Settings, pointwise},
+    pointwise::{NONE, Pointwise, Settings, Whole, pointwise},
 };
 
 const INPLACE: Param = Param::optional("inplace", Kind::Ignored, "false");
@@ -19,10 +19,18 @@ const SOFTMAX_DOC: &str = "`[*]` → `[*]`.\n\n\
     5 FLOPs per element: maximum, subtraction, exponential, sum, and a division or logarithm.";
 
 pub(crate) static ENTRIES: &[Entry] = &[
-    pointwise!("ReLU", "relu", &[INPLACE], "`max(x, 0)`", |_| Ok(NONE), |x, _| x.relu()),
-    pointwise!("ReLU6", "relu6", &[INPLACE], "`min(max(x, 0), 6)`", |_| Ok(NONE), |x, _| clamp(
-        x, 0.0, 6.0
+    pointwise!("ReLU", "relu", &[INPLACE], "`max(x, 0)`", |_| Ok(NONE), |x, _| x.relu(), |_| Ok(
+        Whole::Kept
     )),
+    pointwise!(
+        "ReLU6",
+        "relu6",
+        &[INPLACE],
+        "`min(max(x, 0), 6)`",
+        |_| Ok(NONE),
+        |x, _| clamp(x, 0.0, 6.0),
+        |_| Ok(Whole::Kept)
+    ),
     pointwise!(
         "LeakyReLU",
         "leaky_relu",
@@ -63,9 +71,18 @@ pub(crate) static ENTRIES: &[Entry] = &[
         &[],
         "`1 / (1 + exp(-x))`",
         |_| Ok(NONE),
-        |x, _| ops::sigmoid(x)
+        |x, _| ops::sigmoid(x),
+        |_| Ok(Whole::ToFloats)
     ),
-    pointwise!("Tanh", "tanh", &[], "The hyperbolic tangent", |_| Ok(NONE), |x, _| x.tanh()),
+    pointwise!(
+        "Tanh",
+        "tanh",
+        &[],
+        "The hyperbolic tangent",
+        |_| Ok(NONE),
+        |x, _| x.tanh(),
+        |_| Ok(Whole::ToFloats)
+    ),
     pointwise!("Mish", "mish", &[INPLACE], "`x * tanh(softplus(x))`", |_| Ok(NONE), |x, _| x
         * softplus(x)?.tanh()?),
     pointwise!(
@@ -125,13 +142,27 @@ pub(crate) static ENTRIES: &[Entry] = &[
         },
         |x, [min, max]| clamp(x, min, max)
     ),
-    pointwise!("Softsign", "softsign", &[], "`x / (1 + |x|)`", |_| Ok(NONE), |x, _| x
-        / (x.abs()? + 1.0)?),
+    pointwise!(
+        "Softsign",
+        "softsign",
+        &[],
+        "`x / (1 + |x|)`",
+        |_| Ok(NONE),
+        |x, _| x / (x.abs()? + 1.0)?,
+        |_| Ok(Whole::ToFloats)
+    ),
     pointwise!("LogSigmoid", "logsigmoid", &[], "`log(sigmoid(x))`", |_| Ok(NONE), |x, _| {
         softplus(&x.neg()?)?.neg()
     }),
-    pointwise!("Tanhshrink", "tanhshrink", &[], "`x - tanh(x)`", |_| Ok(NONE), |x, _| x - x
-        .tanh()?),
+    pointwise!(
+        "Tanhshrink",
+        "tanhshrink",
+        &[],
+        "`x - tanh(x)`",
+        |_| Ok(NONE),
+        |x, _| x - x.tanh()?,
+        |_| Ok(Whole::ToFloats)
+    ),
     pointwise!(
         "Hardshrink",
         "hardshrink",
@@ -296,7 +327,7 @@ const fn named(
     name: &'static str,
     apply: fn(&Tensor, Settings) -> CandleResult<Tensor>,
 ) -> Pointwise {
-    Pointwise { name, settings: NONE, apply }
+    Pointwise { name, settings: NONE, apply, whole: Whole::Refused }
 }
 
 fn find_named(name: &str) -> Result<Pointwise, Refusal> {

@@ -3,19 +3,21 @@
 
 use std::fmt;
 
-use candle_core::{Result as CandleResult, Tensor};
+use candle_core::{DType as CandleDType, Result as CandleResult, Tensor};
 use candle_nn::VarBuilder;
 
 use crate::{
-    Cost, Entry, Kind, Layer, Module, Param, Refusal, TensorType, arguments::first_input,
-    clamp::clamp, module::one_to_one,
+    Arg, Arguments, Cost, DType, Entry, Kind, Layer, Module, Param, Refusal, TensorType,
+    arguments::{first_input, float_input},
+    clamp::clamp,
+    module::one_to_one,
 };
 
 /// An entry for a function of each element: its name in `torch.nn` and `torch.nn.functional`, its
-/// arguments, what it computes, the settings that it reads from the arguments, and how Candle
-/// computes it with them.
+/// arguments, what it computes, the settings that it reads from the arguments, how Candle computes
+/// it with them, and what it makes of whole numbers, which it refuses unless that is said.
 macro_rules! pointwise {
-    ($name:literal, $function:literal, $params:expr, $summary:literal, $settings:expr, $apply:expr) => {
+    ($name:literal, $function:literal, $params:expr, $summary:literal, $settings:expr, $apply:expr $(, $whole:expr)?) => {
         $crate::pointwise::pointwise!(
             $name,
             Some($function),
@@ -24,9 +26,22 @@ macro_rules! pointwise {
             $summary,
             $settings,
             $apply
+            $(, $whole)?
         )
     };
     ($name:literal, $function:expr, $source:expr, $params:expr, $summary:literal, $settings:expr, $apply:expr) => {
+        $crate::pointwise::pointwise!(
+            $name,
+            $function,
+            $source,
+            $params,
+            $summary,
+            $settings,
+            $apply,
+            |_| Ok($crate::pointwise::Whole::Refused)
+        )
+    };
+    ($name:literal, $function:expr, $source:expr, $params:expr, $summary:literal, $settings:expr, $apply:expr, $whole:expr) => {
         $crate::Entry {
             name: $name,
             function: $function,
@@ -36,15 +51,13 @@ macro_rules! pointwise {
             doc: "`[*]` → `[*]`.\n\n1 FLOP per element, whatever the function.",
             source: $source,
             bind: |arguments, inputs| {
-                $crate::arguments::float_input(arguments.entry().name, inputs)?;
-                let read: fn(
-                    &$crate::Arguments,
-                ) -> Result<$crate::pointwise::Settings, $crate::Refusal> = $settings;
-                Ok(Box::new($crate::pointwise::Pointwise {
-                    name: $name,
-                    settings: read(arguments)?,
-                    apply: $apply,
-                }))
+                use $crate::{Arguments, Refusal, pointwise};
+                let read: fn(&Arguments) -> Result<pointwise::Settings, Refusal> = $settings;
+                let whole: fn(&Arguments) -> Result<pointwise::Whole, Refusal> = $whole;
+                let whole = whole(arguments)?;
+                whole.check($name, inputs)?;
+                let settings = read(arguments)?;
+                Ok(Box::new(pointwise::Pointwise { name: $name, settings, apply: $apply, whole }))
             },
             ..Entry::PLAIN
         }
@@ -58,8 +71,44 @@ pub(crate) type Settings = [f64; 2];
 /// Of a function that has none.
 pub(crate) const NONE: Settings = [0.0; 2];
 
+/// What a function of each element makes of whole numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Whole {
+    /// It takes floating-point numbers alone.
+    Refused,
+    /// Whole numbers of the same type.
+    Kept,
+    /// PyTorch's default floating-point numbers.
+    ToFloats,
+}
+
+impl Whole {
+    /// That every number of the arguments is whole keeps whole numbers; one that is not makes
+    /// floating-point ones of them.
+    fn with(arguments: &Arguments, names: &[&str]) -> Whole {
+        let is_float = |name: &&str| matches!(arguments.get(name), Arg::Float(_));
+        if names.iter().any(is_float) { Whole::ToFloats } else { Whole::Kept }
+    }
+
+    pub(crate) fn check(self, name: &str, inputs: &[TensorType]) -> Result<(), Refusal> {
+        let dtype = first_input(inputs)?.dtype;
+        match self {
+            Whole::Refused => float_input(name, inputs).map(|_| ()),
+            Whole::Kept if dtype == DType::Bool => {
+                Err(Refusal::dtype(0, format!("`{name}` takes numbers, not bool")))
+            }
+            Whole::Kept | Whole::ToFloats => Ok(()),
+        }
+    }
+
+    /// The type of what comes of elements of `input`.
+    fn dtype(self, input: DType) -> DType {
+        if self == Whole::ToFloats && !input.is_float() { DType::F32 } else { input }
+    }
+}
+
 macro_rules! maths {
-    ($name:literal, $page:literal, $params:expr, $summary:literal, $settings:expr, $apply:expr) => {
+    ($name:literal, $page:literal, $params:expr, $summary:literal, $settings:expr, $apply:expr, $whole:expr) => {
         pointwise!(
             $name,
             None,
@@ -67,26 +116,42 @@ macro_rules! maths {
             $params,
             $summary,
             $settings,
-            $apply
+            $apply,
+            $whole
         )
     };
 }
 
 pub(crate) static ENTRIES: &[Entry] = &[
-    maths!("Exp", "exp", &[], "`e ** x`", |_| Ok(NONE), |x, _| x.exp()),
-    maths!("Log", "log", &[], "The natural logarithm", |_| Ok(NONE), |x, _| x.log()),
-    maths!("Sqrt", "sqrt", &[], "The square root", |_| Ok(NONE), |x, _| x.sqrt()),
-    maths!("Rsqrt", "rsqrt", &[], "`1 / sqrt(x)`", |_| Ok(NONE), |x, _| x.sqrt()?.recip()),
-    maths!("Abs", "abs", &[], "The absolute value", |_| Ok(NONE), |x, _| x.abs()),
-    maths!("Sin", "sin", &[], "The sine", |_| Ok(NONE), |x, _| x.sin()),
-    maths!("Cos", "cos", &[], "The cosine", |_| Ok(NONE), |x, _| x.cos()),
+    maths!("Exp", "exp", &[], "`e ** x`", |_| Ok(NONE), |x, _| x.exp(), |_| Ok(Whole::ToFloats)),
+    maths!("Log", "log", &[], "The natural logarithm", |_| Ok(NONE), |x, _| x.log(), |_| Ok(
+        Whole::ToFloats
+    )),
+    maths!("Sqrt", "sqrt", &[], "The square root", |_| Ok(NONE), |x, _| x.sqrt(), |_| Ok(
+        Whole::ToFloats
+    )),
+    maths!("Rsqrt", "rsqrt", &[], "`1 / sqrt(x)`", |_| Ok(NONE), |x, _| x.sqrt()?.recip(), |_| Ok(
+        Whole::ToFloats
+    )),
+    maths!("Abs", "abs", &[], "The absolute value", |_| Ok(NONE), |x, _| x.abs(), |_| Ok(
+        Whole::Kept
+    )),
+    maths!("Sin", "sin", &[], "The sine", |_| Ok(NONE), |x, _| x.sin(), |_| Ok(Whole::ToFloats)),
+    maths!("Cos", "cos", &[], "The cosine", |_| Ok(NONE), |x, _| x.cos(), |_| Ok(Whole::ToFloats)),
     maths!(
         "Pow",
         "pow",
         &[Param::required("exponent", Kind::Float)],
         "`x ** exponent`",
         |arguments| Ok([arguments.float("exponent")?, 0.0]),
-        |x, [exponent, _]| power(x, exponent)
+        |x, [exponent, _]| power(x, exponent),
+        // A negative power of a whole number is no whole number.
+        |arguments| {
+            Ok(match arguments.get("exponent") {
+                Arg::Int(..0) => Whole::Refused,
+                _ => Whole::with(arguments, &["exponent"]),
+            })
+        }
     ),
     maths!(
         "Clamp",
@@ -100,7 +165,8 @@ pub(crate) static ENTRIES: &[Entry] = &[
             }
             Ok([min.unwrap_or(f64::NEG_INFINITY), max.unwrap_or(f64::INFINITY)])
         },
-        |x, [min, max]| clamp(x, min, max)
+        |x, [min, max]| clamp(x, min, max),
+        |arguments| Ok(Whole::with(arguments, &["min", "max"]))
     ),
 ];
 
@@ -117,18 +183,30 @@ fn power(x: &Tensor, exponent: f64) -> CandleResult<Tensor> {
     if exponent < 0.0 { product.recip() } else { Ok(product) }
 }
 
+/// The function of whole numbers, by way of f64: few of Candle's know whole numbers. It is exact up
+/// to 2^53.
+fn of_whole(
+    input: &Tensor,
+    whole: Whole,
+    apply: impl Fn(&Tensor) -> CandleResult<Tensor>,
+) -> CandleResult<Tensor> {
+    let kept = if whole == Whole::ToFloats { CandleDType::F32 } else { input.dtype() };
+    apply(&input.to_dtype(CandleDType::F64)?)?.to_dtype(kept)
+}
+
 /// A function of each element.
 #[derive(Clone)]
 pub(crate) struct Pointwise {
     pub name: &'static str,
     pub settings: Settings,
     pub apply: fn(&Tensor, Settings) -> CandleResult<Tensor>,
+    pub whole: Whole,
 }
 
 /// Where the function lies in memory says nothing.
 impl fmt::Debug for Pointwise {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Pointwise { name, settings, apply: _ } = self;
+        let Pointwise { name, settings, apply: _, whole: _ } = self;
         f.debug_struct("Pointwise").field("name", name).field("settings", settings).finish()
     }
 }
@@ -142,7 +220,8 @@ impl PartialEq for Pointwise {
 
 impl Layer for Pointwise {
     fn outputs(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, Refusal> {
-        Ok(vec![first_input(inputs)?.clone()])
+        let input = first_input(inputs)?.clone();
+        Ok(vec![TensorType { dtype: self.whole.dtype(input.dtype), ..input }])
     }
 
     fn cost(&self, _: &[TensorType], outputs: &[TensorType]) -> Cost {
@@ -150,7 +229,10 @@ impl Layer for Pointwise {
     }
 
     fn build(&self, _: VarBuilder<'_>) -> CandleResult<Box<dyn Module>> {
-        let Pointwise { settings, apply, .. } = *self;
-        one_to_one(move |input| apply(input, settings))
+        let Pointwise { settings, apply, whole, .. } = *self;
+        one_to_one(move |input| match input.dtype().is_float() {
+            true => apply(input, settings),
+            false => of_whole(input, whole, |input| apply(input, settings)),
+        })
     }
 }

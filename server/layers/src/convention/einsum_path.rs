@@ -20,7 +20,7 @@ pub(super) fn flops(axes: Axes<'_>, inputs: &[TensorType]) -> Result<u128, Overf
     let cost = match terms.len() {
         0..=2 => path.contraction(&terms, &[])?.cost,
         3..=MOST_TENSORS => path.best(terms)?,
-        _ => path.from_the_left(terms)?,
+        _ => path.in_written_order(terms)?,
     };
     let exact = cost.checked_add(1).ok_or(Overflow)?;
     // "%.3e" of a float, read again.
@@ -105,7 +105,7 @@ impl Path {
         open.into_iter().map(|(cost, _)| cost).min().ok_or(Overflow)
     }
 
-    fn from_the_left(&self, terms: Vec<Term>) -> Result<u128, Overflow> {
+    fn in_written_order(&self, terms: Vec<Term>) -> Result<u128, Overflow> {
         let mut sum = 0u128;
         let mut held = terms[0].clone();
         for (index, term) in terms.iter().enumerate().skip(1) {
