@@ -56,9 +56,8 @@ impl Sample {
         Sample { types, inputs: other.inputs.len() as u32, same_layer }
     }
 
-    /// What it is in all uses of its part: a size that is another one in another use follows no symbol, so it is
-    /// that of the shown run.
-    /// Gives whether it is another one.
+    /// Makes it what it is in all uses of its part: a size that is another one in another use follows no symbol, so
+    /// it is that of the shown run. Whether there was such a size.
     fn merge(&mut self, shown: &Step, other: &Step) -> bool {
         let there = Sample::new(shown, other);
         if self.types == there.types {

@@ -166,7 +166,7 @@ pub(crate) fn visit<'m>(part: &'m Part, visitor: &mut dyn FnMut(Row<'m>) -> Cont
             path: visited.path.to_owned(),
             call,
             step: visited.step,
-            totals: visited.totals(),
+            totals: visited.step.totals.in_place(reused, idle),
             idle,
             reused,
             blocks: visited.around.iter().filter_map(|step| block(step)).cloned().collect(),

@@ -1,8 +1,9 @@
-//! What nothing uses: steps whose values nobody takes, inputs, parameters and `let`s that nobody reads.
+//! What nothing uses: steps whose values nobody takes, inputs and parameters that nobody reads.
 //!
-//! A line with a `##` comment is meant so, such as a parameter that a checkpoint has. A block is written out many times; what one use of it needs is used. Values are followed through the written-out
-//! model, so that a computed label counts, and names by what they were found to mean, so that one that is read for
-//! its shape or its weight counts too.
+//! A line with a `##` comment is meant so, such as a parameter that a checkpoint has. A block is written out many
+//! times; what one use of it needs is used. Values are followed through the written-out model, so that a computed
+//! label counts, and names by what they were found to mean, so that one that is read for its shape or its weight
+//! counts too.
 
 use std::{iter::successors, sync::Arc};
 
@@ -110,13 +111,11 @@ impl Usage {
             hint(line, format!("nothing reads the parameter `{name}`, which counts all the same"));
         }
         for node in unused(self.values) {
-            let parents = successors(Some(workspace.node(node)), |node| node.parent());
-            let Some(step) = parents.into_iter().find_map(ast::Step::cast) else { continue };
+            let mut around = successors(Some(workspace.node(node)), |node| node.parent());
+            let Some(step) = around.find_map(ast::Step::cast) else { continue };
             let labels: Vec<_> = step.labels().collect();
-            let label_nodes = labels.iter().map(|label| NodeRef { node: label.id(), ..node });
-            if is_explained(step.syntax())
-                || label_nodes.into_iter().any(|label| read.contains(&label))
-            {
+            let mut label_nodes = labels.iter().map(|label| NodeRef { node: label.id(), ..node });
+            if is_explained(step.syntax()) || label_nodes.any(|label| read.contains(&label)) {
                 continue;
             }
             match labels.first() {

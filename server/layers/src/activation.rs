@@ -19,9 +19,9 @@ const SOFTMAX_DOC: &str = "`[*]` → `[*]`.\n\n\
     5 FLOPs per element: maximum, subtraction, exponential, sum, and a division or logarithm.";
 
 pub(crate) static ENTRIES: &[Entry] = &[
-    pointwise!("ReLU", "relu", &[INPLACE], "`max(x, 0)`", |_| Ok(NONE), |x, _| x.relu(), |_| Ok(
+    pointwise!("ReLU", "relu", &[INPLACE], "`max(x, 0)`", |_| Ok(NONE), |x, _| x.relu(), |_| {
         Whole::Kept
-    )),
+    }),
     pointwise!(
         "ReLU6",
         "relu6",
@@ -29,7 +29,7 @@ pub(crate) static ENTRIES: &[Entry] = &[
         "`min(max(x, 0), 6)`",
         |_| Ok(NONE),
         |x, _| clamp(x, 0.0, 6.0),
-        |_| Ok(Whole::Kept)
+        |_| Whole::Kept
     ),
     pointwise!(
         "LeakyReLU",
@@ -72,7 +72,7 @@ pub(crate) static ENTRIES: &[Entry] = &[
         "`1 / (1 + exp(-x))`",
         |_| Ok(NONE),
         |x, _| ops::sigmoid(x),
-        |_| Ok(Whole::ToFloats)
+        |_| Whole::ToFloats
     ),
     pointwise!(
         "Tanh",
@@ -81,7 +81,7 @@ pub(crate) static ENTRIES: &[Entry] = &[
         "The hyperbolic tangent",
         |_| Ok(NONE),
         |x, _| x.tanh(),
-        |_| Ok(Whole::ToFloats)
+        |_| Whole::ToFloats
     ),
     pointwise!("Mish", "mish", &[INPLACE], "`x * tanh(softplus(x))`", |_| Ok(NONE), |x, _| x
         * softplus(x)?.tanh()?),
@@ -149,7 +149,7 @@ pub(crate) static ENTRIES: &[Entry] = &[
         "`x / (1 + |x|)`",
         |_| Ok(NONE),
         |x, _| x / (x.abs()? + 1.0)?,
-        |_| Ok(Whole::ToFloats)
+        |_| Whole::ToFloats
     ),
     pointwise!("LogSigmoid", "logsigmoid", &[], "`log(sigmoid(x))`", |_| Ok(NONE), |x, _| {
         softplus(&x.neg()?)?.neg()
@@ -161,7 +161,7 @@ pub(crate) static ENTRIES: &[Entry] = &[
         "`x - tanh(x)`",
         |_| Ok(NONE),
         |x, _| x - x.tanh()?,
-        |_| Ok(Whole::ToFloats)
+        |_| Whole::ToFloats
     ),
     pointwise!(
         "Hardshrink",

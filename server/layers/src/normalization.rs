@@ -277,10 +277,6 @@ impl BatchNorm {
         let name = arguments.entry().name;
         let num_features = norm_channels(name, inputs, ranks)?;
         let eps = arguments.eps()?;
-        if eps < 0.0 {
-            let message = format!("`eps` of `{name}` is not negative, as {eps} is");
-            return Err(Refusal::argument("eps", message));
-        }
         let tracks = arguments.bool("track_running_stats")?;
         let statistics = if tracks { Statistics::Running } else { Statistics::Own };
         let affine = arguments.bool("affine")?;

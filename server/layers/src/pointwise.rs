@@ -38,7 +38,7 @@ macro_rules! pointwise {
             $summary,
             $settings,
             $apply,
-            |_| Ok($crate::pointwise::Whole::Refused)
+            |_| $crate::pointwise::Whole::Refused
         )
     };
     ($name:literal, $function:expr, $source:expr, $params:expr, $summary:literal, $settings:expr, $apply:expr, $whole:expr) => {
@@ -53,8 +53,8 @@ macro_rules! pointwise {
             bind: |arguments, inputs| {
                 use $crate::{Arguments, Refusal, pointwise};
                 let read: fn(&Arguments) -> Result<pointwise::Settings, Refusal> = $settings;
-                let whole: fn(&Arguments) -> Result<pointwise::Whole, Refusal> = $whole;
-                let whole = whole(arguments)?;
+                let whole: fn(&Arguments) -> pointwise::Whole = $whole;
+                let whole = whole(arguments);
                 whole.check($name, inputs)?;
                 let settings = read(arguments)?;
                 Ok(Box::new(pointwise::Pointwise { name: $name, settings, apply: $apply, whole }))
@@ -123,21 +123,19 @@ macro_rules! maths {
 }
 
 pub(crate) static ENTRIES: &[Entry] = &[
-    maths!("Exp", "exp", &[], "`e ** x`", |_| Ok(NONE), |x, _| x.exp(), |_| Ok(Whole::ToFloats)),
-    maths!("Log", "log", &[], "The natural logarithm", |_| Ok(NONE), |x, _| x.log(), |_| Ok(
+    maths!("Exp", "exp", &[], "`e ** x`", |_| Ok(NONE), |x, _| x.exp(), |_| Whole::ToFloats),
+    maths!("Log", "log", &[], "The natural logarithm", |_| Ok(NONE), |x, _| x.log(), |_| {
         Whole::ToFloats
-    )),
-    maths!("Sqrt", "sqrt", &[], "The square root", |_| Ok(NONE), |x, _| x.sqrt(), |_| Ok(
+    }),
+    maths!("Sqrt", "sqrt", &[], "The square root", |_| Ok(NONE), |x, _| x.sqrt(), |_| {
         Whole::ToFloats
-    )),
-    maths!("Rsqrt", "rsqrt", &[], "`1 / sqrt(x)`", |_| Ok(NONE), |x, _| x.sqrt()?.recip(), |_| Ok(
+    }),
+    maths!("Rsqrt", "rsqrt", &[], "`1 / sqrt(x)`", |_| Ok(NONE), |x, _| x.sqrt()?.recip(), |_| {
         Whole::ToFloats
-    )),
-    maths!("Abs", "abs", &[], "The absolute value", |_| Ok(NONE), |x, _| x.abs(), |_| Ok(
-        Whole::Kept
-    )),
-    maths!("Sin", "sin", &[], "The sine", |_| Ok(NONE), |x, _| x.sin(), |_| Ok(Whole::ToFloats)),
-    maths!("Cos", "cos", &[], "The cosine", |_| Ok(NONE), |x, _| x.cos(), |_| Ok(Whole::ToFloats)),
+    }),
+    maths!("Abs", "abs", &[], "The absolute value", |_| Ok(NONE), |x, _| x.abs(), |_| Whole::Kept),
+    maths!("Sin", "sin", &[], "The sine", |_| Ok(NONE), |x, _| x.sin(), |_| Whole::ToFloats),
+    maths!("Cos", "cos", &[], "The cosine", |_| Ok(NONE), |x, _| x.cos(), |_| Whole::ToFloats),
     maths!(
         "Pow",
         "pow",
@@ -146,11 +144,9 @@ pub(crate) static ENTRIES: &[Entry] = &[
         |arguments| Ok([arguments.float("exponent")?, 0.0]),
         |x, [exponent, _]| power(x, exponent),
         // A negative power of a whole number is no whole number.
-        |arguments| {
-            Ok(match arguments.get("exponent") {
-                Arg::Int(..0) => Whole::Refused,
-                _ => Whole::with(arguments, &["exponent"]),
-            })
+        |arguments| match arguments.get("exponent") {
+            Arg::Int(..0) => Whole::Refused,
+            _ => Whole::with(arguments, &["exponent"]),
         }
     ),
     maths!(
@@ -166,7 +162,7 @@ pub(crate) static ENTRIES: &[Entry] = &[
             Ok([min.unwrap_or(f64::NEG_INFINITY), max.unwrap_or(f64::INFINITY)])
         },
         |x, [min, max]| clamp(x, min, max),
-        |arguments| Ok(Whole::with(arguments, &["min", "max"]))
+        |arguments| Whole::with(arguments, &["min", "max"])
     ),
 ];
 
@@ -206,15 +202,16 @@ pub(crate) struct Pointwise {
 /// Where the function lies in memory says nothing.
 impl fmt::Debug for Pointwise {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Pointwise { name, settings, apply: _, whole: _ } = self;
-        f.debug_struct("Pointwise").field("name", name).field("settings", settings).finish()
+        let Pointwise { name, settings, apply: _, whole } = self;
+        let mut fields = f.debug_struct("Pointwise");
+        fields.field("name", name).field("settings", settings).field("whole", whole).finish()
     }
 }
 
-/// The name and the settings say which function it is.
+/// The name and the settings say which function it is, and `1` is another bound than `1.0`.
 impl PartialEq for Pointwise {
     fn eq(&self, other: &Pointwise) -> bool {
-        (self.name, self.settings) == (other.name, other.settings)
+        (self.name, self.settings, self.whole) == (other.name, other.settings, other.whole)
     }
 }
 

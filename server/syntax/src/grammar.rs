@@ -235,8 +235,16 @@ const PYTHON_STATEMENTS: [&str; 11] = [
 fn at_statement(p: &Parser<'_>) -> bool {
     matches!(
         p.next_on_line(),
-        Kind::Name | Kind::Int | Kind::Float | Kind::String | Kind::ItKw | Kind::NotKw
-    ) || matches!(p.next_on_line(), Kind::TrueKw | Kind::FalseKw | Kind::NoneKw)
+        Kind::Name
+            | Kind::Int
+            | Kind::Float
+            | Kind::String
+            | Kind::ItKw
+            | Kind::NotKw
+            | Kind::TrueKw
+            | Kind::FalseKw
+            | Kind::NoneKw
+    )
 }
 
 /// A line of Python, which is no step.

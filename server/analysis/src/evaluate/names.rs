@@ -126,16 +126,16 @@ impl Run<'_> {
         None
     }
 
-    /// Whether a name is bound here to a tensor; `None` if it is not bound.
-    pub(crate) fn tensor_called(&self, frame: &Frame, name: &str) -> Option<bool> {
-        let Some(Found::Seen(binding)) = frame.scope.find(name) else { return None };
-        Some(match binding.what {
+    /// Whether a name is bound here to a tensor.
+    pub(crate) fn is_tensor(&self, frame: &Frame, name: &str) -> bool {
+        let Some(Found::Seen(binding)) = frame.scope.find(name) else { return false };
+        match binding.what {
             Named::Input(value) => value.as_tensors().is_some(),
             Named::Label(label) => {
                 frame.label(label).value.as_ref().is_some_and(|value| value.as_tensors().is_some())
             }
             Named::Parameter(_) | Named::Scalar { .. } => false,
-        })
+        }
     }
 
     /// Whether a name is bound here, to whatever.

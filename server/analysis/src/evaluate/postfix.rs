@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use heck::ToUpperCamelCase;
 use smol_str::SmolStr;
-use syntax::{Kind, SyntaxToken, ast};
+use syntax::{Kind, SyntaxNode, SyntaxToken, ast};
 
 use crate::{
     Code, Diagnostic, NodeRef, Step, What,
@@ -74,9 +74,7 @@ impl<'w> Run<'w> {
                     let value = self.label_value(frame, &label, frame.node(primary));
                     match suffix {
                         ast::Suffix::Index(index) if self.picks_a_value(frame, &label, *index) => {
-                            let before =
-                                index.syntax().range().start() - expr.syntax().range().start();
-                            let written = expr.text()[..usize::from(before)].trim_end();
+                            let written = text_before(expr, index.syntax());
                             Resolved::Value(
                                 self.value_picked(frame, &label, written, value, *index),
                             )
@@ -124,8 +122,7 @@ impl<'w> Run<'w> {
             Some(ast::Suffix::Call(call)) => Some(*call),
             _ => None,
         };
-        let before = field.syntax().range().start() - expr.syntax().range().start();
-        let written = expr.text()[..usize::from(before)].trim_end();
+        let written = text_before(expr, field.syntax());
         self.report_method(frame, expr, written, name.text(), call)
     }
 
@@ -550,6 +547,12 @@ impl<'w> Run<'w> {
         let [start, stop, step] = parts;
         Some((start, stop, step))
     }
+}
+
+/// What an expression has before one of its suffixes.
+fn text_before<'t>(expr: ast::Expr<'t>, suffix: SyntaxNode<'t>) -> &'t str {
+    let before = suffix.range().start() - expr.syntax().range().start();
+    expr.text()[..usize::from(before)].trim_end()
 }
 
 /// Whether the first dimension of a step's value is that of its input.

@@ -271,9 +271,9 @@ impl<'w> Run<'w> {
         pattern: ast::Pattern<'w>,
     ) -> bool {
         let holds_tensor = pattern.dims().any(|dim| match dim {
-            ast::Dim::Expr(expr) => expr
-                .as_name()
-                .is_some_and(|name| matches!(self.tensor_called(frame, name.text()), Some(true))),
+            ast::Dim::Expr(expr) => {
+                expr.as_name().is_some_and(|name| self.is_tensor(frame, name.text()))
+            }
             _ => false,
         });
         if !holds_tensor {

@@ -151,15 +151,7 @@ impl Value {
 
     /// Whether a tensor in it flows: it means something only in the body whose step makes it.
     pub fn flows(&self) -> bool {
-        match self {
-            Value::List(items) => items.iter().any(Value::flows),
-            Value::Layer(recipe) => recipe.arguments.iter().any(|one| one.value.flows()),
-            other => other
-                .as_tensors()
-                .unwrap_or_default()
-                .iter()
-                .any(|tensor| matches!(tensor.origin, Origin::Step(_))),
-        }
+        self.has_origin(|origin| matches!(origin, Origin::Step(_)))
     }
 
     /// The value with its parameters as `seen` says that another body sees them.
@@ -180,14 +172,15 @@ impl Value {
     }
 
     pub fn has_parameters(&self) -> bool {
+        self.has_origin(|origin| matches!(origin, Origin::Parameter(_)))
+    }
+
+    /// Whether a tensor in it has such an origin.
+    fn has_origin(&self, is: fn(&Origin) -> bool) -> bool {
         match self {
-            Value::List(items) => items.iter().any(Value::has_parameters),
-            Value::Layer(recipe) => recipe.arguments.iter().any(|one| one.value.has_parameters()),
-            other => other
-                .as_tensors()
-                .unwrap_or_default()
-                .iter()
-                .any(|tensor| matches!(tensor.origin, Origin::Parameter(_))),
+            Value::List(items) => items.iter().any(|item| item.has_origin(is)),
+            Value::Layer(recipe) => recipe.arguments.iter().any(|one| one.value.has_origin(is)),
+            other => other.as_tensors().unwrap_or_default().iter().any(|tensor| is(&tensor.origin)),
         }
     }
 

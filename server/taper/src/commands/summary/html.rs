@@ -141,11 +141,11 @@ fn devices(model: &Model) -> Vec<Device> {
 
 fn footer(model: &Model) -> String {
     let left_out = model.left_out().map_or(String::new(), |left_out| format!(" · {left_out}"));
-    let version = format!("{}{left_out}", env!("CARGO_PKG_VERSION"));
+    let taper = format!("taper {}{left_out}", env!("CARGO_PKG_VERSION"));
     let Some(Counted { convention, .. }) = model.counted else {
-        return format!("taper {version}");
+        return taper;
     };
     let skipped =
         Seen::of(model).skipped().map_or(String::new(), |kinds| format!(" · skips {kinds}"));
-    format!("taper {version} · counted as by {}{skipped}", convention.summary)
+    format!("{taper} · counted as by {}{skipped}", convention.summary)
 }
