@@ -57,3 +57,20 @@ fn functions_of_whole_numbers() {
         assert!(difference < 1e-6, "{step} of {dtype:?}: {difference}");
     }
 }
+
+#[test]
+fn a_bound_with_a_point_makes_another_layer() {
+    let text = "model M { input x: i64[N = 3]\n a: x -> Clamp(0, 1)\n b: x -> Clamp(0.0, 1.0)\n a, b -> Cat }";
+    let analysis = analyse(text, Vec::new());
+    let layers: Vec<_> = analysis.models[0]
+        .part
+        .steps
+        .iter()
+        .filter_map(|step| match &step.what {
+            analysis::What::Layer(used) => Some(&used.layer),
+            _ => None,
+        })
+        .collect();
+    assert!(layers[0].same(&**layers[0]));
+    assert!(!layers[0].same(&**layers[1]));
+}
