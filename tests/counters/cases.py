@@ -1,9 +1,15 @@
-"""Modules on which the tools differ, and their inputs; models.taper has the same in Taper's words, by the same names."""
+"""What the tools are asked for, as functions that make a module and its inputs: CASES are modules on which they differ, and
+models.taper has the same in Taper's words, by the same names."""
 import inspect
+import json
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import nn
+
+
+ROOT = Path(__file__).parent.parent.parent
 
 
 class Attention(nn.Module):
@@ -25,6 +31,18 @@ class Einsum(nn.Module):
 
     def forward(self, a, b):
         return torch.einsum(self.equation, a, b)
+
+
+class Single(nn.Module):
+    """A module as part of a model, as some tools do not count a model that is one itself."""
+
+    def __init__(self, module):
+        super().__init__()
+        self.m = module
+        self.unused = nn.Parameter(torch.zeros(1))
+
+    def forward(self, a, b=None, c=None):
+        return self.m(*(one for one in (a, b, c) if one is not None))
 
 
 class Tied(nn.Module):
@@ -63,3 +81,38 @@ CASES = {
     "EinsumLarge": einsum("bhid,bhjd->bhij", (2, 12, 197, 64), (2, 12, 197, 64)),
     "TiedEmbedding": lambda: (Tied(), (torch.zeros(2, 5, dtype=torch.long),)),
 }
+
+
+def models():
+    """torchvision's models that examples/ has, by their names there and the sizes of their input."""
+    import torchvision
+    names = [path.stem for path in (ROOT / "examples").glob("*.taper") if hasattr(torchvision.models, path.stem)]
+    return {
+        f"{name} {batch}x3x{size}x{size}": image_model(getattr(torchvision.models, name), batch, size)
+        for name in sorted(names)
+        for size in [299 if name == "inception_v3" else 224]
+        for batch in [1, 2]
+    }
+
+
+def image_model(make, batch, size):
+    options = {"init_weights": False, "aux_logits": False} if make.__name__ in ("googlenet", "inception_v3") else {}
+    return lambda: (make(weights=None, **options), (torch.rand(batch, 3, size, size),))
+
+
+def modules():
+    """The single modules of tests/modules."""
+    table = json.loads((ROOT / "tests/modules/modules.json").read_text())
+    return {f"{case['expr']} of {case['inputs']}": single(case) for case in table["cases"]}
+
+
+def single(case):
+    def make():
+        import torchvision
+        scope = {"nn": nn, "torch": torch, "torchvision": torchvision, "tvo": torchvision.ops}
+        return Single(eval(case["expr"], scope)), tuple(map(tensor, case["inputs"], case["input_dtypes"]))
+    return make
+
+
+def tensor(shape, dtype):
+    return torch.zeros(shape, dtype=torch.long) if dtype == "int64" else torch.rand(shape)

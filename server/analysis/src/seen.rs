@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, ops::ControlFlow};
 
 use layers::{Convention, Parameters, Sum};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::{Model, Row, Totals, What};
 
@@ -23,14 +23,23 @@ impl Seen {
         let parameters = convention.map_or(Parameters::All, |convention| convention.parameters);
         let mut seen = Seen::default();
         let mut of_modules = Vec::new();
+        let containers = match parameters {
+            Parameters::OfLeaves | Parameters::OfCalledLeaves => containers(model),
+            _ => FxHashSet::default(),
+        };
         model.rows(|row| {
             if !row.idle && !row.step.is_seen() && row.step.own_cost().flops().is_ok_and(is_some) {
                 *seen.skipped.entry(row.step.kind().to_owned()).or_default() += 1;
             }
-            if sums_parameters(parameters, &row) {
-                let tied = if parameters == Parameters::All { 0 } else { tied(&row) };
-                of_modules.push(row.totals.params.saturating_add(tied));
-            }
+            let own = match parameters {
+                Parameters::All => row.totals.params,
+                Parameters::AllOfModules => row.totals.params.saturating_add(tied(&row)),
+                Parameters::OfKnownModules => of_known_module(&row),
+                Parameters::OfLeaves | Parameters::OfCalledLeaves => {
+                    of_leaves(&row, &containers, parameters == Parameters::OfCalledLeaves)
+                }
+            };
+            of_modules.push(own);
             ControlFlow::Continue(())
         });
         seen.params = match convention.map(|convention| convention.sum) {
@@ -66,15 +75,48 @@ fn tied(row: &Row<'_>) -> u128 {
     given.filter_map(|tensor| tensor.shape.numel().ok()).fold(0, u128::saturating_add)
 }
 
-/// Whether the tool sums the parameters of a row. Those that a block declares are no leaf's.
-fn sums_parameters(parameters: Parameters, row: &Row<'_>) -> bool {
-    let is_layer = matches!(row.step.what, What::Layer(_));
-    match parameters {
-        Parameters::OfKnownModules => is_layer && row.step.is_seen() && !row.idle,
-        Parameters::OfLeaves => is_layer,
-        Parameters::OfCalledLeaves => is_layer && !row.idle,
-        Parameters::AllOfModules | Parameters::All => true,
-    }
+/// Those of a layer that the tool knows and sees called.
+fn of_known_module(row: &Row<'_>) -> u128 {
+    let is_known = matches!(row.step.what, What::Layer(_)) && row.step.is_seen() && !row.idle;
+    if is_known { row.totals.params.saturating_add(tied(row)) } else { 0 }
+}
+
+/// Those of modules that have none inside. What a layer or a block names with a dot, `out_proj.weight`, is that
+/// of a module inside it, which is not called.
+fn of_leaves(row: &Row<'_>, containers: &FxHashSet<String>, only_called: bool) -> u128 {
+    let is_counted = |owner: &str| {
+        !containers.contains(owner) && (!only_called || owner == row.path && !row.idle)
+    };
+    let tensors = row.tensors();
+    let own = tensors.iter().filter(|(path, tensor)| !tensor.is_buffer && is_counted(owner(path)));
+    let own = own.filter_map(|(_, tensor)| tensor.shape.numel().ok()).fold(0, u128::saturating_add);
+    if is_counted(&row.path) { own.saturating_add(tied(row)) } else { own }
+}
+
+/// The path of the module that a parameter belongs to.
+fn owner(parameter: &str) -> &str {
+    parameter.rsplit_once('.').map_or("", |(owner, _)| owner)
+}
+
+/// The paths of modules that have others inside.
+fn containers(model: &Model) -> FxHashSet<String> {
+    let mut found = FxHashSet::default();
+    model.rows(|row| {
+        let tensors = row.tensors();
+        let owners = tensors.iter().map(|(path, _)| owner(path));
+        // What it does not know and owns nothing is likely a function there, as `Permute` is.
+        let is_known = row.step.is_seen() || row.step.totals.params > 0;
+        let is_module = matches!(&row.step.what, What::Layer(used) if used.is_module()) && is_known;
+        for mut inner in
+            owners.chain(is_module.then_some(&*row.path)).filter(|path| !path.is_empty())
+        {
+            while !inner.is_empty() && found.insert(owner(inner).to_owned()) {
+                inner = owner(inner);
+            }
+        }
+        ControlFlow::Continue(())
+    });
+    found
 }
 
 /// The model's totals as the tool sums them whose rules count it.

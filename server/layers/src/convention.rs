@@ -3,15 +3,19 @@
 //! A tool sees the calls that it hooks or patches and nothing else. What it does not see it skips
 //! without a word; here that has no row, which is not a row that gives 0.
 
+mod attention;
 mod calflops;
+mod deepspeed;
 mod einsum_path;
 mod fvcore;
 mod ptflops;
+mod recurrent;
 mod rule;
 mod thop;
 mod torch;
 mod torchinfo;
 mod torchstat;
+mod windows;
 
 use crate::{Arguments, Cost, Layer, Overflow, ParameterTensor, TensorType, Unit};
 use rule::Rule;
@@ -110,7 +114,7 @@ pub fn conventions() -> impl Iterator<Item = &'static Convention> {
         .chain(&ptflops::CONVENTIONS)
         .chain([&fvcore::CONVENTION])
         .chain(&torch::CONVENTIONS)
-        .chain([&torchinfo::CONVENTION, &calflops::CONVENTION])
+        .chain([&torchinfo::CONVENTION, &calflops::CONVENTION, &deepspeed::CONVENTION])
         .chain(&torchstat::CONVENTIONS)
 }
 
@@ -207,6 +211,24 @@ const MAX_POOLS: &[&str] = &["MaxPool1d", "MaxPool2d", "MaxPool3d"];
 const AVERAGE_POOLS: &[&str] = &["AvgPool1d", "AvgPool2d", "AvgPool3d"];
 const ADAPTIVE_AVERAGES: &[&str] = &["AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveAvgPool3d"];
 const ADAPTIVE_MAXIMA: &[&str] = &["AdaptiveMaxPool1d", "AdaptiveMaxPool2d", "AdaptiveMaxPool3d"];
+const PADS: &[&str] = &[
+    "ZeroPad1d",
+    "ZeroPad2d",
+    "ZeroPad3d",
+    "ConstantPad1d",
+    "ConstantPad2d",
+    "ConstantPad3d",
+    "ReflectionPad1d",
+    "ReflectionPad2d",
+    "ReflectionPad3d",
+    "ReplicationPad1d",
+    "ReplicationPad2d",
+    "ReplicationPad3d",
+    "CircularPad1d",
+    "CircularPad2d",
+    "CircularPad3d",
+];
+const DROPOUTS: &[&str] = &["Dropout", "Dropout1d", "Dropout2d", "AlphaDropout"];
 const UPSAMPLES: &[&str] = &["Upsample", "UpsamplingBilinear2d", "UpsamplingNearest2d"];
 const RECURRENT: &[&str] = &["RNN", "GRU", "LSTM"];
 const CELLS: &[&str] = &["RNNCell", "GRUCell", "LSTMCell"];

@@ -2,10 +2,8 @@
 //! operators, and what it prints as FLOPs is counted here as MACs.
 
 use super::{
-    BATCH_NORMS, CELLS, CONVOLUTIONS,
-    Calls::All,
-    Convention, INSTANCE_NORMS, MACS, Row, TRANSPOSED, UPSAMPLES,
-    rule::{Attention, Rule},
+    BATCH_NORMS, CELLS, CONVOLUTIONS, Calls::All, Convention, INSTANCE_NORMS, MACS, Row,
+    TRANSPOSED, UPSAMPLES, attention::Attention, rule::Rule,
 };
 
 const NORM: Rule = Rule::Normalization { plain: 4, weighted: 5 };

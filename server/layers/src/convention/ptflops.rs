@@ -5,7 +5,10 @@ use super::{
     ADAPTIVE_AVERAGES, ADAPTIVE_MAXIMA, AVERAGE_POOLS, BATCH_NORMS, CELLS, CONVOLUTIONS,
     Calls::{All, Functions, Modules},
     Convention, INSTANCE_NORMS, MACS, MAX_POOLS, RECURRENT, Row, TRANSPOSED, UPSAMPLES,
-    rule::{Attention, Convolution, Recurrent, Rule},
+    attention::Attention,
+    recurrent::Recurrent,
+    rule::Rule,
+    windows::Convolution,
 };
 
 const NORM: Rule = Rule::Normalization { plain: 1, weighted: 2 };

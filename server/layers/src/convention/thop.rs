@@ -1,18 +1,22 @@
-//! [thop](https://github.com/ultralytics/thop) (pytorch-OpCounter): `calc_func.py`, `vision/basic_hooks.py`,
-//! `rnn_hooks.py`. What it prints as FLOPs or MACs is counted here as MACs.
+//! [thop](https://github.com/Lyken17/pytorch-OpCounter) (pytorch-OpCounter) and
+//! [that of Ultralytics](https://github.com/ultralytics/thop): `calc_func.py`, `vision/basic_hooks.py`, `rnn_hooks.py`. What it prints as FLOPs or MACs is counted here as MACs.
 
 use super::{
     ADAPTIVE_AVERAGES, ADAPTIVE_MAXIMA, AVERAGE_POOLS, BATCH_NORMS, CELLS, CONVOLUTIONS,
-    Calls::Modules,
-    Convention, INSTANCE_NORMS, MACS, MAX_POOLS, Parameters, RECURRENT, Row, Sum, TRANSPOSED,
-    UPSAMPLES,
-    rule::{Convolution, Division, Recurrent, Rule, Window},
+    Calls::{All, Functions, Modules},
+    Convention, DROPOUTS, INSTANCE_NORMS, MACS, MAX_POOLS, PADS, Parameters, RECURRENT, Row, Sum,
+    TRANSPOSED, UPSAMPLES,
+    attention::Attention,
+    recurrent::Recurrent,
+    rule::Rule,
+    windows::{Convolution, Division, Window},
 };
 
 /// Two for an element, and twice that with weights.
 const NORM: Rule = Rule::Normalization { plain: 2, weighted: 4 };
+const PRODUCTS: Rule = Rule::Products { bias: false };
 
-pub(super) static CONVENTIONS: [Convention; 3] = [
+pub(super) static CONVENTIONS: [Convention; 4] = [
     Convention {
         name: "thop",
         summary: "thop 0.1.1.post2209072238: MACs of modules; no bias of a convolution, 4 for an element of a norm",
@@ -24,11 +28,11 @@ pub(super) static CONVENTIONS: [Convention; 3] = [
             Row(Modules, &["SyncBatchNorm", "LayerNorm"], NORM),
             Row(Modules, INSTANCE_NORMS, NORM),
             Row(Modules, &["PReLU"], Rule::Inputs(1)),
-            Row(Modules, &["Softmax"], Rule::SoftmaxRows),
+            Row(Modules, &["Softmax"], Rule::SoftmaxRows { more: 0 }),
             Row(Modules, AVERAGE_POOLS, Rule::Outputs(1)),
             Row(Modules, ADAPTIVE_AVERAGES, Rule::AdaptiveAverage(Division::Double)),
             Row(Modules, &["Linear"], Rule::Linear { sums: 0, bias: false }),
-            Row(Modules, UPSAMPLES, Rule::Upsample { nearest: 1 }),
+            Row(Modules, UPSAMPLES, Rule::Upsample { nearest: 1, trilinear: 0 }),
             Row(Modules, RECURRENT, Rule::Recurrent(Recurrent::Thop)),
             Row(Modules, CELLS, Rule::Recurrent(Recurrent::Thop)),
             Row(Modules, MAX_POOLS, Rule::Zero),
@@ -54,7 +58,7 @@ pub(super) static CONVENTIONS: [Convention; 3] = [
             Row(Modules, AVERAGE_POOLS, Rule::Outputs(1)),
             Row(Modules, ADAPTIVE_AVERAGES, Rule::AdaptiveAverage(Division::Floor)),
             Row(Modules, &["Linear"], Rule::Linear { sums: 0, bias: false }),
-            Row(Modules, UPSAMPLES, Rule::Upsample { nearest: 0 }),
+            Row(Modules, UPSAMPLES, Rule::Upsample { nearest: 0, trilinear: 0 }),
             Row(Modules, RECURRENT, Rule::Recurrent(Recurrent::Thop)),
             Row(Modules, CELLS, Rule::Recurrent(Recurrent::Thop)),
             Row(Modules, MAX_POOLS, Rule::Zero),
@@ -79,6 +83,52 @@ pub(super) static CONVENTIONS: [Convention; 3] = [
             Row(Modules, ADAPTIVE_AVERAGES, Rule::AdaptiveAverage(Division::Floor)),
             Row(Modules, &["Linear"], Rule::Linear { sums: 1, bias: false }),
             Row(Modules, &["Dropout"], Rule::Zero),
+        ]],
+        ..MACS
+    },
+    Convention {
+        name: "ultralytics-thop",
+        summary: "ultralytics-thop 2.2.3: MACs of modules, and of the products of functions; no bias, 4 for an element of a norm, attention",
+        rows: &[&[
+            Row(Modules, CONVOLUTIONS, PRODUCTS),
+            Row(Modules, TRANSPOSED, PRODUCTS),
+            Row(Modules, BATCH_NORMS, NORM),
+            Row(Modules, INSTANCE_NORMS, NORM),
+            Row(Modules, &["SyncBatchNorm", "LayerNorm", "GroupNorm", "RMSNorm"], NORM),
+            Row(Modules, &["PReLU"], Rule::Inputs(1)),
+            Row(Modules, &["Softmax", "Softmax2d", "Softmin"], Rule::SoftmaxRows { more: 0 }),
+            Row(Modules, &["Softmin"], Rule::Inputs(1)),
+            Row(Modules, &["LogSoftmax"], Rule::SoftmaxRows { more: 1 }),
+            Row(Modules, AVERAGE_POOLS, Rule::AveragePool),
+            Row(Modules, ADAPTIVE_AVERAGES, Rule::AdaptiveAverageOfWindows),
+            Row(Modules, &["Linear", "Bilinear"], PRODUCTS),
+            Row(Modules, UPSAMPLES, Rule::Upsample { nearest: 0, trilinear: 31 }),
+            Row(Modules, RECURRENT, Rule::Recurrent(Recurrent::ThopProjected)),
+            Row(Modules, CELLS, Rule::Recurrent(Recurrent::ThopProjected)),
+            Row(Modules, &["MultiheadAttention"], PRODUCTS),
+            Row(Modules, &["MultiheadAttention"], Rule::Attention(Attention::SoftmaxRows)),
+            Row(Functions, &["Linear"], PRODUCTS),
+            Row(All, &["MatMul", "ScaledDotProductAttention", "SelectiveScan"], PRODUCTS),
+            Row(All, &["Einsum"], Rule::EinsumOfTwo),
+            Row(Modules, MAX_POOLS, Rule::Zero),
+            Row(Modules, ADAPTIVE_MAXIMA, Rule::Zero),
+            Row(Modules, PADS, Rule::Zero),
+            Row(Modules, DROPOUTS, Rule::Zero),
+            Row(
+                Modules,
+                &[
+                    "ReLU",
+                    "ReLU6",
+                    "LeakyReLU",
+                    "Identity",
+                    "Flatten",
+                    "Unflatten",
+                    "Unfold",
+                    "Embedding",
+                ],
+                Rule::Zero,
+            ),
+            Row(Modules, &["PixelShuffle", "PixelUnshuffle", "ChannelShuffle"], Rule::Zero),
         ]],
         ..MACS
     },

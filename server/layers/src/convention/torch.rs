@@ -1,11 +1,9 @@
-//! [`torch.utils.flop_counter.FlopCounterMode`](https://docs.pytorch.org/docs/stable/index.html), torch 2.9.1:
+//! [`torch.utils.flop_counter.FlopCounterMode`](https://docs.pytorch.org/docs/stable/index.html), torch 2.9.1 and 2.15.0:
 //! 2 FLOPs for each product of a convolution or of matrices.
 
 use super::{
-    CELLS, CONVOLUTIONS,
-    Calls::All,
-    Convention, MACS, RECURRENT, Row, TRANSPOSED,
-    rule::{Attention, Rule},
+    CELLS, CONVOLUTIONS, Calls::All, Convention, MACS, RECURRENT, Row, TRANSPOSED,
+    attention::Attention, rule::Rule,
 };
 use crate::Unit;
 
@@ -20,7 +18,7 @@ const OTHERS: &[Row] = &[
     Row(All, CELLS, PRODUCTS),
 ];
 
-pub(super) static CONVENTIONS: [Convention; 2] = [
+pub(super) static CONVENTIONS: [Convention; 3] = [
     Convention {
         name: "torch",
         summary: "torch 2.9.1 FlopCounterMode with attention by plain products: FLOPs of convolutions and matrix products",
@@ -35,7 +33,31 @@ pub(super) static CONVENTIONS: [Convention; 2] = [
         name: "torch-default",
         summary: "torch 2.9.1 FlopCounterMode as it prints at inference on a CPU: fused attention is not seen",
         gives: &[Unit::Flops],
-        rows: &[OTHERS, &[Row(All, &["MultiheadAttention"], Rule::Attention(Attention::FastPath))]],
+        rows: &[
+            OTHERS,
+            &[Row(
+                All,
+                &["MultiheadAttention"],
+                Rule::Attention(Attention::FastPath { fused: false }),
+            )],
+        ],
+        ..MACS
+    },
+    Convention {
+        name: "torch-2.15",
+        summary: "torch 2.15.0 FlopCounterMode as it prints at inference on a CPU: fused attention is seen, but no fast path",
+        gives: &[Unit::Flops],
+        rows: &[
+            OTHERS,
+            &[
+                Row(
+                    All,
+                    &["MultiheadAttention"],
+                    Rule::Attention(Attention::FastPath { fused: true }),
+                ),
+                Row(All, &["ScaledDotProductAttention"], PRODUCTS),
+            ],
+        ],
         ..MACS
     },
 ];

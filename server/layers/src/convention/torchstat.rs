@@ -3,8 +3,9 @@
 
 use super::{
     Calls::Modules,
-    Convention, MACS, Parameters, Row, Sum,
-    rule::{Convolution, Rule, Window},
+    Convention, MACS, Parameters, Row, Sum, UPSAMPLES,
+    rule::Rule,
+    windows::{Convolution, Window},
 };
 use crate::Unit;
 
@@ -20,7 +21,7 @@ pub(super) static CONVENTIONS: [Convention; 2] = [
             Row(Modules, &["BatchNorm2d"], Rule::Normalization { plain: 1, weighted: 2 }),
             Row(Modules, &["AvgPool2d", "MaxPool2d"], Rule::Inputs(1)),
             Row(Modules, &["ReLU", "ReLU6", "PReLU", "ELU", "LeakyReLU"], Rule::Inputs(1)),
-            Row(Modules, &["Upsample"], Rule::OutputsOfOneChannel),
+            Row(Modules, UPSAMPLES, Rule::OutputsOfOneChannel),
             Row(Modules, &["Linear"], Rule::Linear { sums: 0, bias: false }),
         ]],
         ..MACS
