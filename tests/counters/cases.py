@@ -56,12 +56,46 @@ class Tied(nn.Module):
         return self.lm_head(self.embed(ids))
 
 
+class Function(nn.Module):
+    """A function of tensors, with a parameter that some tools ask for."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+        self.weight = nn.Parameter(torch.rand(6, 8))
+
+    def forward(self, a, b=None, c=None):
+        return self.function(self.weight, *(one for one in (a, b, c) if one is not None))
+
+
+def by_operators(weight, x):
+    q, k, v = F.linear(x, weight).chunk(3, dim=-1)
+    return (q @ k.transpose(-2, -1)).softmax(-1) @ v
+
+
+def by_functions(weight, x):
+    q, k, v = F.linear(x, weight).chunk(3, dim=-1)
+    return torch.matmul(F.softmax(torch.matmul(q, k.transpose(-2, -1)), dim=-1), v)
+
+
+def activations_of_torch(weight, x):
+    return torch.layer_norm(torch.relu(x).sigmoid(), (8,))
+
+
+def activations_of_functional(weight, x):
+    return F.layer_norm(F.sigmoid(F.relu(x)), (8,))
+
+
 def argument_names(model):
     return list(inspect.signature(model.forward).parameters)
 
 
 def einsum(equation, *shapes):
     return lambda: (Einsum(equation), tuple(torch.rand(shape) for shape in shapes))
+
+
+def function(function, *shapes):
+    return lambda: (Function(function), tuple(torch.rand(shape) for shape in shapes))
 
 
 def attention(batch, length, features, heads, need_weights, **options):
@@ -79,6 +113,15 @@ CASES = {
     "EinsumOuter": einsum("ab,cd->abcd", (3, 5), (7, 11)),
     "EinsumSum": einsum("abc,abc->a", (6, 30, 50), (6, 30, 50)),
     "EinsumLarge": einsum("bhid,bhjd->bhij", (2, 12, 197, 64), (2, 12, 197, 64)),
+    "Operators": function(by_operators, (3, 5, 8)),
+    "Functions": function(by_functions, (3, 5, 8)),
+    "ProductOfBatches": function(lambda _, a, b: torch.bmm(a, b), (3, 5, 8), (3, 8, 2)),
+    "ProductOfMatrices": function(lambda _, a, b: torch.mm(a, b), (5, 8), (8, 2)),
+    "ProductThatBroadcasts": function(lambda _, a, b: torch.matmul(a, b), (5, 8), (3, 8, 2)),
+    "FusedAttention": function(
+        lambda _, q, k, v: F.scaled_dot_product_attention(q, k, v), (2, 4, 5, 8), (2, 4, 7, 8), (2, 4, 7, 6)),
+    "ActivationsOfTorch": function(activations_of_torch, (3, 5, 8)),
+    "ActivationsOfFunctional": function(activations_of_functional, (3, 5, 8)),
     "TiedEmbedding": lambda: (Tied(), (torch.zeros(2, 5, dtype=torch.long),)),
 }
 

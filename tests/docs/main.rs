@@ -128,7 +128,9 @@ fn the_page_of_layers_is_current() {
         writeln!(page, "\n## {}\n\n`{}`\n\n{}", entry.name, entry.signature(), entry.summary)
             .expect("to write");
         if let Some(function) = entry.function {
-            writeln!(page, "\nAlso as a function: `F.{function}`.").expect("to write");
+            let of_torch = layers::find_called(layers::Called::Torch, function);
+            let also = of_torch.map_or(String::new(), |_| format!(", `torch.{function}`"));
+            writeln!(page, "\nAlso as a function: `F.{function}`{also}.").expect("to write");
         }
         let ignored = entry.params.iter().filter(|param| param.kind == layers::Kind::Ignored);
         for param in ignored {
@@ -136,6 +138,15 @@ fn the_page_of_layers_is_current() {
                 .expect("to write");
         }
         writeln!(page, "\n{}\n\nSource: <{}>", entry.doc, entry.source).expect("to write");
+    }
+    page.push_str("\n# Functions of torch\n\nThey take two tensors, `x, y -> torch.matmul`.\n");
+    let of_torch = layers::functions(layers::Called::Torch);
+    let of_torch = of_torch.filter(|name| layers::find_function(name).is_none());
+    for name in of_torch {
+        let entry = layers::find_called(layers::Called::Torch, name).expect("a function");
+        let (summary, doc, source) = (entry.summary, entry.doc, entry.source);
+        writeln!(page, "\n## torch.{name}\n\n{summary}\n\n{doc}\n\nSource: <{source}>")
+            .expect("to write");
     }
     expect_file!["../../docs/layers.md"].assert_eq(&page);
 }

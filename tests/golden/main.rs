@@ -128,7 +128,7 @@ fn check_outputs(model: &Model, table: &Value, path: &str) -> usize {
     let mut ours = Vec::new();
     model.rows(|row| {
         if let What::Layer(layer) = &row.step.what {
-            let is_module = layer.entry.is_some() && !layer.functional;
+            let is_module = layer.is_module();
             if is_module && classes.contains(layer.kind) {
                 ours.push((layer.kind.to_owned(), row.step.outputs[0].ty.shape.to_vec()));
             }

@@ -558,9 +558,7 @@ impl Walk<'_> {
                     self.steps(shown.children(), other.children(), parts);
                 }
                 (What::Layer(used), What::Layer(there))
-                    if !used.layer.same(&*there.layer)
-                        && !used.functional
-                        && used.entry.is_some() =>
+                    if !used.layer.same(&*there.layer) && used.is_module() =>
                 {
                     let dtype =
                         shown.outputs.first().map_or(layers::DType::F32, |output| output.ty.dtype);
@@ -621,9 +619,7 @@ impl Walk<'_> {
                     list.push((format!("{}.{name}", row.path), row.step.node, shape))
                 };
                 match &row.step.what {
-                    What::Layer(used)
-                        if used.entry.is_some() && !used.functional && !row.step.reused =>
-                    {
+                    What::Layer(used) if used.is_module() && !row.step.reused => {
                         for tensor in
                             layers::parameters(&*used.layer, layers::DType::F32).unwrap_or_default()
                         {

@@ -7,8 +7,8 @@
 use std::sync::Arc;
 
 use layers::{
-    Arguments, Call, Convention, Cost, DType, Entry, Layer, Overflow, ParameterTensor, TensorType,
-    Unit,
+    Arguments, Call, Called, Convention, Cost, DType, Entry, Layer, Overflow, ParameterTensor,
+    TensorType, Unit,
 };
 use smallvec::SmallVec;
 use smol_str::SmolStr;
@@ -235,8 +235,8 @@ pub struct LayerUse {
     pub layer: Box<dyn Layer>,
     /// The arguments that were given; an operation of an expression has none.
     pub arguments: Option<Arc<Arguments>>,
-    /// It is called as a function, `F.relu`: no module.
-    pub functional: bool,
+    /// As what it is called.
+    pub called: Called,
     /// Its work counts.
     pub is_counted: bool,
     /// Its parameters and buffers, without those given.
@@ -261,7 +261,7 @@ pub struct Counted {
 impl LayerUse {
     /// It is a module to PyTorch: not called as a function, and no operation of an expression.
     pub fn is_module(&self) -> bool {
-        self.entry.is_some() && !self.functional
+        self.called == Called::Module
     }
 }
 
@@ -436,7 +436,7 @@ impl Step {
             kind: used.kind,
             layer: &*used.layer,
             arguments: used.arguments.as_deref(),
-            is_module: used.is_module(),
+            called: used.called,
             inputs: &inputs,
             outputs: &outputs,
             batch: counted.batch,
@@ -466,7 +466,7 @@ impl Step {
     pub fn is_seen(&self) -> bool {
         let What::Layer(used) = &self.what else { return false };
         let arguments = used.arguments.as_deref();
-        used.counted.is_none_or(|one| one.convention.sees(used.kind, arguments, used.is_module()))
+        used.counted.is_none_or(|one| one.convention.sees(used.kind, arguments, used.called))
     }
 
     /// Bytes that a layer reads and writes: inputs, outputs and parameters, each once. A view does

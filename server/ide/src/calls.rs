@@ -1,7 +1,7 @@
 //! The call around a cursor, half-typed as it may be.
 
 use analysis::NodeRef;
-use layers::{Entry, Param};
+use layers::{Called, Entry, Param};
 use syntax::{Kind, SyntaxToken, TextSize, Tree, ast};
 
 use crate::{Snapshot, scope::items_in_scope};
@@ -10,8 +10,8 @@ use crate::{Snapshot, scope::items_in_scope};
 pub(crate) struct OpenCall<'t> {
     /// What is called.
     pub callee: SyntaxToken<'t>,
-    /// It is a function of `F`.
-    pub functional: bool,
+    /// As what it is called; none behind a dot that no function stands behind.
+    pub called: Option<Called>,
     /// How many arguments stand before the cursor's.
     pub index: usize,
     /// The names of arguments that are given, the cursor's own not.
@@ -45,10 +45,15 @@ pub(crate) fn open_call(tree: &Tree, offset: TextSize) -> Option<OpenCall<'_>> {
                     continue;
                 }
                 let dot = callee.previous().and_then(|token| before(token).next());
-                let functional = dot.is_some_and(|dot| dot.kind() == Kind::Dot);
+                let dot = dot.filter(|dot| dot.kind() == Kind::Dot);
+                let prefix = dot.and_then(|dot| before(dot.previous()?).next());
+                let called = match dot {
+                    Some(_) => prefix.and_then(|prefix| Called::behind(prefix.text())),
+                    None => Some(Called::Module),
+                };
                 let after = following_names(tree, offset);
                 given.extend(after);
-                return Some(OpenCall { callee, functional, index, given, name: own });
+                return Some(OpenCall { callee, called, index, given, name: own });
             }
             Kind::LeftBracket => {
                 (index, own) = (0, None);
@@ -113,8 +118,9 @@ impl Callee {
     /// What a name in a call stands for.
     pub fn of<'s>(snapshot: &'s Snapshot, call: &OpenCall<'s>) -> Option<Callee> {
         let name = call.callee.text();
-        if call.functional {
-            return layers::find_function(name).map(Callee::Layer);
+        let called = call.called?;
+        if called != Called::Module {
+            return layers::find_called(called, name).map(Callee::Layer);
         }
         let at = call.callee.range().start();
         let item = items_in_scope(snapshot, at).into_iter().find(|(known, _)| *known == name);

@@ -1,7 +1,7 @@
 //! What can be typed at a place.
 
 use analysis::{DefinitionKind, NodeRef, What};
-use layers::{DType, Entry};
+use layers::{Called, DType, Entry};
 use syntax::{Kind, SyntaxNode, SyntaxToken, TextRange, TextSize, ast};
 
 use crate::{
@@ -285,7 +285,9 @@ impl Context<'_> {
             });
         }
         items.extend(layers::all().map(|entry| self.layer(entry)));
-        items.push(plain("F", CompletionKind::Function, 3));
+        let prefixes = [Called::Functional, Called::Torch];
+        let prefixes = prefixes.into_iter().filter_map(Called::prefix);
+        items.extend(prefixes.map(|prefix| plain(prefix, CompletionKind::Function, 3)));
         items
     }
 
@@ -342,9 +344,11 @@ impl Context<'_> {
     /// What stands in a label, behind a dot.
     fn fields(&self, dot: SyntaxToken<'_>) -> Vec<Completion> {
         let Some(path) = path_before(dot) else { return Vec::new() };
-        if path == ["F"] {
-            let functions = layers::all().filter_map(|entry| Some((entry.function?, entry)));
-            return functions
+        if let [prefix] = path[..]
+            && let Some(called) = Called::behind(prefix)
+        {
+            return layers::functions(called)
+                .filter_map(|name| Some((name, layers::find_called(called, name)?)))
                 .map(|(name, entry)| Completion {
                     detail: Some(entry.summary.to_owned()),
                     ..plain(name, CompletionKind::Function, 0)
@@ -499,7 +503,9 @@ pub fn completion_documentation(
 ) -> Option<String> {
     match kind {
         CompletionKind::Layer => layers::find(label).map(crate::hover::entry_markdown),
-        CompletionKind::Function => layers::find_function(label).map(crate::hover::entry_markdown),
+        CompletionKind::Function => layers::find_function(label)
+            .or_else(|| layers::find_called(Called::Torch, label))
+            .map(crate::hover::entry_markdown),
         CompletionKind::Block => {
             let items = items_in_scope(snapshot, offset);
             let (_, item) = items.into_iter().find(|(name, _)| *name == label)?;
@@ -590,6 +596,8 @@ mod tests {
         }
         assert!(labels("block A { x -> Con$0 }", Some(Layer)).contains(&"Conv2d".to_owned()));
         assert!(labels("block A { F.$0 }", Some(Function)).contains(&"relu".to_owned()));
+        let of_torch = labels("block A { torch.$0 }", Some(Function));
+        assert!(of_torch.contains(&"matmul".to_owned()) && !of_torch.contains(&"gelu".to_owned()));
         assert!(labels("model M($0) { }", Some(Parameter)).contains(&"hidden_size".to_owned()));
     }
 

@@ -4,7 +4,7 @@ use analysis::{
     DataSheet, DefinitionKind, Differences, LayerUse, Model, NodeRef, PartUse, Recomputation, Seen,
     Source, Step, Totals, Training, Use, What, grouped,
 };
-use layers::{Cost, Entry, Overflow, Unit};
+use layers::{Called, Cost, Entry, Overflow, Unit};
 use syntax::{Kind, SyntaxNode, TextRange, TextSize, ast};
 
 use crate::{Snapshot, Units, config, dims, duration, lines::outputs, percent, timings::Timing};
@@ -127,7 +127,10 @@ fn hover_argument(snapshot: &Snapshot, node: SyntaxNode<'_>, name: &str) -> Opti
     let call = node.parent()?.parent()?;
     let callee = call.children().next()?;
     let entry = match callee.text() {
-        "F" => layers::find_function(call.children().nth(1)?.text().trim_start_matches('.'))?,
+        prefix if let Some(called) = Called::behind(prefix) => {
+            let function = call.children().nth(1)?.text().trim_start_matches('.');
+            layers::find_called(called, function)?
+        }
         callee => match layers::find(callee) {
             Some(entry) => entry,
             None => {

@@ -90,6 +90,7 @@ mod tests {
             ("block A { Pad(1, 2, mode=$0", "Pad(*pad, <mode=\"constant\">, value=none)"),
             ("block B(heads, width = 3) { ReLU }\nblock A { B(1, $0", "B(heads, <width=3>)"),
             ("block A { F.relu($0) }", "relu()"),
+            ("block A { torch.softmax($0) }", "softmax(<dim=none>)"),
             ("block A { Linear(3) $0}", ""),
             ("block A { Linear([1, $0", "Linear(<out_features>, bias=true)"),
         ] {

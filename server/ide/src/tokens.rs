@@ -143,7 +143,12 @@ fn expression(
         (Kind::NameExpr, _) if layers::find(token.text()).is_some() => {
             (TokenKind::Class, false, true)
         }
-        (Kind::Field, _) if around.children().next().is_some_and(|first| first.text() == "F") => {
+        (Kind::Field, _)
+            if around
+                .children()
+                .next()
+                .is_some_and(|first| is_function(first.text(), token.text())) =>
+        {
             (TokenKind::Function, false, true)
         }
         (Kind::Field, _) => (TokenKind::Label, false, false),
@@ -153,6 +158,14 @@ fn expression(
             (TokenKind::Function, false, true)
         }
         _ => (TokenKind::Variable, false, false),
+    })
+}
+
+/// Whether a name behind a prefix is a function: of `F` all are, as one may still be written.
+fn is_function(prefix: &str, name: &str) -> bool {
+    let called = layers::Called::behind(prefix);
+    called.is_some_and(|called| {
+        called == layers::Called::Functional || layers::find_called(called, name).is_some()
     })
 }
 

@@ -5,8 +5,10 @@ use std::sync::LazyLock;
 use rustc_hash::FxHashMap;
 
 use crate::{
-    Arguments, Layer, Reason, Refusal, TensorType, given_by_input::GivenByInput,
-    operators::Operator, refusal::At,
+    Arguments, Layer, Reason, Refusal, TensorType,
+    given_by_input::GivenByInput,
+    operators::{MATRIX_PRODUCTS, Operator, PRODUCTS},
+    refusal::At,
 };
 
 /// Makes a layer from its arguments and the types of its inputs.
@@ -197,7 +199,90 @@ pub fn find(name: &str) -> Option<&'static Entry> {
 
 /// Whether a layer or an operation of expressions is called so in tables.
 pub fn is_kind(name: &str) -> bool {
-    find(name).is_some() || Operator::ALL.iter().any(|operator| operator.name() == name)
+    let operator = || Operator::ALL.iter().any(|operator| operator.name() == name);
+    find(name).is_some() || operator() || MATRIX_PRODUCTS.contains(&name)
+}
+
+/// How a layer is called, which is what counters tell apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Called {
+    /// As a module, `ReLU`.
+    Module,
+    /// As a function of `torch.nn.functional`, `F.relu`.
+    Functional,
+    /// As a function of `torch` or a method of tensors, `torch.relu`: PyTorch's `torch.relu(x)` and `x.relu()`.
+    Torch,
+    /// As an operation of an expression, `x @ y`.
+    Operator,
+}
+
+impl Called {
+    /// What stands before the functions that are called so.
+    pub fn prefix(self) -> Option<&'static str> {
+        match self {
+            Called::Functional => Some("F"),
+            Called::Torch => Some("torch"),
+            Called::Module | Called::Operator => None,
+        }
+    }
+
+    /// How functions behind a prefix are called.
+    pub fn behind(prefix: &str) -> Option<Called> {
+        [Called::Functional, Called::Torch]
+            .into_iter()
+            .find(|called| called.prefix() == Some(prefix))
+    }
+}
+
+/// The functions of `torch.nn.functional` that are functions of `torch` too, with the same arguments
+/// (<https://pytorch.org/docs/stable/torch.html>).
+const IN_TORCH: &[&str] = &[
+    "conv1d",
+    "conv2d",
+    "conv3d",
+    "conv_transpose1d",
+    "conv_transpose2d",
+    "conv_transpose3d",
+    "bilinear",
+    "layer_norm",
+    "rms_norm",
+    "group_norm",
+    "relu",
+    "celu",
+    "sigmoid",
+    "tanh",
+    "selu",
+    "hardshrink",
+    "threshold",
+    "prelu",
+    "softmax",
+    "log_softmax",
+    "max_pool1d",
+    "max_pool2d",
+    "max_pool3d",
+    "avg_pool1d",
+    "adaptive_avg_pool1d",
+    "adaptive_max_pool1d",
+    "pixel_shuffle",
+    "pixel_unshuffle",
+    "channel_shuffle",
+];
+
+/// What is called so: a layer as a function, or a product of matrices.
+pub fn find_called(called: Called, name: &str) -> Option<&'static Entry> {
+    match called {
+        Called::Module => find(name),
+        Called::Functional => find_function(name),
+        Called::Torch if IN_TORCH.contains(&name) => find_function(name),
+        Called::Torch => PRODUCTS.iter().find(|entry| entry.function == Some(name)),
+        Called::Operator => None,
+    }
+}
+
+/// The names of all functions that are called so.
+pub fn functions(called: Called) -> impl Iterator<Item = &'static str> {
+    let all = all().chain(&PRODUCTS).filter_map(|entry| entry.function);
+    all.filter(move |name| called != Called::Module && find_called(called, name).is_some())
 }
 
 /// The layer that is called so in `torch.nn.functional`.
@@ -211,6 +296,13 @@ pub fn find_function(name: &str) -> Option<&'static Entry> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn functions_of_torch_are_known() {
+        let known: Vec<&str> = functions(Called::Torch).collect();
+        assert!(IN_TORCH.iter().all(|name| known.contains(name)));
+        assert!(known.contains(&"matmul"));
+    }
 
     #[test]
     fn names_are_unique_and_documented() {

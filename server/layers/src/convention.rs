@@ -17,7 +17,8 @@ mod torchinfo;
 mod torchstat;
 mod windows;
 
-use crate::{Arguments, Cost, Layer, Overflow, ParameterTensor, TensorType, Unit};
+use crate::operators::MATRIX_PRODUCTS;
+use crate::{Arguments, Called, Cost, Layer, Overflow, ParameterTensor, TensorType, Unit};
 use rule::Rule;
 
 /// Whose rules count the work.
@@ -51,9 +52,13 @@ struct Row(Calls, &'static [&'static str], Rule);
 enum Calls {
     /// Those of modules.
     Modules,
-    /// Those of functions, `F.relu`, and the operations of expressions.
-    Functions,
-    /// Both: it looks below modules.
+    /// Those of functions of `torch.nn.functional`.
+    Functional,
+    /// Both: it patches these functions, which modules call.
+    Patched,
+    /// All but Python's own operators: it patches functions of `torch` and methods of tensors too.
+    Named,
+    /// All: it looks below.
     All,
 }
 
@@ -91,8 +96,8 @@ pub struct Call<'a> {
     pub layer: &'a dyn Layer,
     /// Its arguments; an operation of an expression has none.
     pub arguments: Option<&'a Arguments>,
-    /// It is a module, and not called as a function.
-    pub is_module: bool,
+    /// As what it is called.
+    pub called: Called,
     /// The tensors that go in.
     pub inputs: &'a [TensorType],
     /// The tensors that come out.
@@ -125,8 +130,8 @@ impl Convention {
     }
 
     /// Whether the tool sees calls of a kind.
-    pub fn sees(&self, kind: &str, arguments: Option<&Arguments>, is_module: bool) -> bool {
-        self.rows_of(class_of(kind, arguments), is_module).next().is_some()
+    pub fn sees(&self, kind: &str, arguments: Option<&Arguments>, called: Called) -> bool {
+        self.rows_of(class_of(kind, arguments), called).next().is_some()
     }
 
     /// The work of a call as the tool counts it; none of what it does not see.
@@ -135,8 +140,7 @@ impl Convention {
     /// If the count does not fit in 128 bits.
     pub fn cost(&self, call: &Call<'_>) -> Result<Cost, Overflow> {
         let mut sum = Cost::free();
-        for Row(calls, _, rule) in self.rows_of(class_of(call.kind, call.arguments), call.is_module)
-        {
+        for Row(calls, _, rule) in self.rows_of(class_of(call.kind, call.arguments), call.called) {
             let mut cost = rule.cost(call)?;
             if self.per_item && *calls == Calls::Modules && call.batch > 1 {
                 cost = cost.divided(call.batch.into())?;
@@ -162,10 +166,12 @@ impl Convention {
         }
     }
 
-    fn rows_of(&self, kind: &str, is_module: bool) -> impl Iterator<Item = &'static Row> {
+    fn rows_of(&self, kind: &str, called: Called) -> impl Iterator<Item = &'static Row> {
         let seen = move |calls: Calls| match calls {
-            Calls::Modules => is_module,
-            Calls::Functions => !is_module,
+            Calls::Modules => called == Called::Module,
+            Calls::Functional => called == Called::Functional,
+            Calls::Patched => matches!(called, Called::Module | Called::Functional),
+            Calls::Named => called != Called::Operator,
             Calls::All => true,
         };
         self.rows

@@ -69,7 +69,10 @@ mod resampling;
 mod scan;
 
 pub use arguments::{Arg, Arguments, is_one_edit_away, nearest};
-pub use catalogue::{Bind, Entry, Inputs, Kind, Param, all, find, find_function, is_kind};
+pub use catalogue::{
+    Bind, Called, Entry, Inputs, Kind, Param, all, find, find_called, find_function, functions,
+    is_kind,
+};
 pub use convention::{Call, Convention, Parameters, Sum, conventions};
 pub use cost::{Cost, Term, Unit};
 #[cfg(feature = "cuda")]

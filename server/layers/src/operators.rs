@@ -6,7 +6,7 @@ use candle_core::{DType as CandleDType, Result as CandleResult, Tensor};
 use candle_nn::VarBuilder;
 
 use crate::{
-    Cost, DType, Layer, Module, Refusal, Shape, TensorType,
+    Cost, DType, Entry, Inputs, Layer, Module, Refusal, Shape, TensorType,
     arguments::first_input,
     broadcast,
     cost::sizes,
@@ -91,6 +91,62 @@ pub struct Arithmetic {
     pub operator: Operator,
     /// The number in the place of a tensor.
     pub number: Option<Number>,
+}
+
+/// The kinds of products of matrices: `x @ y` and `torch.matmul`, `torch.bmm`, `torch.mm`.
+pub(crate) const MATRIX_PRODUCTS: &[&str] = &["MatMul", "BatchMatMul", "MatrixMul"];
+
+/// Products of matrices called as functions: each counter sees others of these and of `x @ y`.
+pub(crate) static PRODUCTS: [Entry; 3] = [
+    Entry {
+        name: "MatMul",
+        function: Some("matmul"),
+        inputs: Inputs::Named(&["left", "right"]),
+        summary: "The product of two matrices, or of batches of them.",
+        doc: "`[*, N, K]`, `[*, K, M]` → `[*, N, M]`; in an expression it is written `left @ right`.\n\n\
+              MACs: `K` per output element.",
+        source: "https://pytorch.org/docs/stable/generated/torch.matmul.html",
+        bind: |_, inputs| product_of_rank(inputs, None),
+        ..Entry::PLAIN
+    },
+    Entry {
+        name: "BatchMatMul",
+        function: Some("bmm"),
+        inputs: Inputs::Named(&["left", "right"]),
+        summary: "The products of two batches of matrices.",
+        doc: "`[B, N, K]`, `[B, K, M]` → `[B, N, M]`.\n\nMACs: `K` per output element.",
+        source: "https://pytorch.org/docs/stable/generated/torch.bmm.html",
+        bind: |_, inputs| product_of_rank(inputs, Some(3)),
+        ..Entry::PLAIN
+    },
+    Entry {
+        name: "MatrixMul",
+        function: Some("mm"),
+        inputs: Inputs::Named(&["left", "right"]),
+        summary: "The product of two matrices.",
+        doc: "`[N, K]`, `[K, M]` → `[N, M]`.\n\nMACs: `K` per output element.",
+        source: "https://pytorch.org/docs/stable/generated/torch.mm.html",
+        bind: |_, inputs| product_of_rank(inputs, Some(2)),
+        ..Entry::PLAIN
+    },
+];
+
+/// A product of two tensors that have so many dimensions, and no batches that are broadcast.
+fn product_of_rank(inputs: &[TensorType], rank: Option<usize>) -> Result<Box<dyn Layer>, Refusal> {
+    if let (Some(rank), [left, right]) = (rank, inputs) {
+        for (index, input) in inputs.iter().enumerate() {
+            if input.shape.len() != rank {
+                let message =
+                    format!("it takes {rank} dimensions, not {}; `@` takes any", input.shape);
+                return Err(Refusal::shape(index, message));
+            }
+        }
+        if rank == 3 && left.shape[0] != right.shape[0] {
+            let message = format!("{} and {} are batches of two sizes", left.shape, right.shape);
+            return Err(Refusal::shape(1, message));
+        }
+    }
+    Ok(Box::new(Arithmetic { operator: Operator::MatMul, number: None }))
 }
 
 /// A number beside a tensor.

@@ -90,7 +90,9 @@ pub fn kept(
         {
             Ok(Kept::default())
         }
-        "Mul" | "MatMul" | "Einsum" => Ok(Kept { inputs: Inputs::Factors, ..Kept::default() }),
+        "Mul" | "MatMul" | "BatchMatMul" | "MatrixMul" | "Einsum" => {
+            Ok(Kept { inputs: Inputs::Factors, ..Kept::default() })
+        }
         "Div" => Ok(Kept { inputs: Inputs::All, ..Kept::default() }),
         "RNN" | "GRU" | "LSTM" | "RNNCell" | "GRUCell" | "LSTMCell" => {
             // Of each step the gates, and the cell of an LSTM.
@@ -146,7 +148,9 @@ pub fn backward(
         return Ok(Backward::default());
     }
     let times = match kind {
-        "MatMul" | "Einsum" => needs.iter().filter(|needs| **needs).count() as u128,
+        "MatMul" | "BatchMatMul" | "MatrixMul" | "Einsum" => {
+            needs.iter().filter(|needs| **needs).count() as u128
+        }
         "ScaledDotProductAttention" => 2,
         _ => u128::from(has_parameters) + u128::from(any),
     };

@@ -48,9 +48,12 @@ class ShiftedWindowAttention(nn.Module):
         qkv = x.permute(2, 0, 3, 1, 4)
         x = qkv[1]
         key = x.transpose(-2, -1)
-        x = ((qkv[0] * 0.1767766952966369) @ key) + bias
+        x = qkv[0] * 0.1767766952966369
+        x = torch.matmul(x, key)
+        x = x + bias
         weights = F.softmax(x, dim=-1)
-        x = weights @ qkv[2]
+        x = qkv[2]
+        x = torch.matmul(weights, x)
         x = x.transpose(1, 2)
         x = x.reshape(-1, 49, 96)
         x = F.linear(x, self.proj.weight, self.proj.bias)
@@ -139,9 +142,12 @@ class ShiftedWindowAttention2(nn.Module):
         qkv = x.permute(2, 0, 3, 1, 4)
         x = qkv[1]
         key = x.transpose(-2, -1)
-        x = ((qkv[0] * 0.1767766952966369) @ key) + bias
+        x = qkv[0] * 0.1767766952966369
+        x = torch.matmul(x, key)
+        x = x + bias
         weights = F.softmax(x, dim=-1)
-        x = weights @ qkv[2]
+        x = qkv[2]
+        x = torch.matmul(weights, x)
         x = x.transpose(1, 2)
         x = x.reshape(-1, 49, 192)
         x = F.linear(x, self.proj.weight, self.proj.bias)
@@ -176,9 +182,12 @@ class ShiftedWindowAttention3(nn.Module):
         qkv = x.permute(2, 0, 3, 1, 4)
         x = qkv[1]
         key = x.transpose(-2, -1)
-        x = ((qkv[0] * 0.1767766952966369) @ key) + bias
+        x = qkv[0] * 0.1767766952966369
+        x = torch.matmul(x, key)
+        x = x + bias
         weights = F.softmax(x, dim=-1)
-        x = weights @ qkv[2]
+        x = qkv[2]
+        x = torch.matmul(weights, x)
         x = x.transpose(1, 2)
         x = x.reshape(-1, 49, 384)
         x = F.linear(x, self.proj.weight, self.proj.bias)
@@ -213,9 +222,12 @@ class ShiftedWindowAttention4(nn.Module):
         qkv = x.permute(2, 0, 3, 1, 4)
         x = qkv[1]
         key = x.transpose(-2, -1)
-        x = ((qkv[0] * 0.1767766952966369) @ key) + bias
+        x = qkv[0] * 0.1767766952966369
+        x = torch.matmul(x, key)
+        x = x + bias
         weights = F.softmax(x, dim=-1)
-        x = weights @ qkv[2]
+        x = qkv[2]
+        x = torch.matmul(weights, x)
         x = x.transpose(1, 2)
         x = x.reshape(-1, 49, 768)
         x = F.linear(x, self.proj.weight, self.proj.bias)
@@ -275,13 +287,16 @@ class ShiftedWindowAttention5(nn.Module):
         qkv = x.permute(2, 0, 3, 1, 4)
         x = qkv[1]
         key = x.transpose(-2, -1)
-        scores = ((qkv[0] * 0.1767766952966369) @ key) + bias
+        x = qkv[0] * 0.1767766952966369
+        x = torch.matmul(x, key)
+        scores = x + bias
         mask = self.mask(padded)
         x = scores.reshape(scores.size(0) // 64, -1, 3, 49, 49)
         x = x + mask
         x = x.reshape(-1, 3, 49, 49)
         weights = F.softmax(x, dim=-1)
-        x = weights @ qkv[2]
+        x = qkv[2]
+        x = torch.matmul(weights, x)
         x = x.transpose(1, 2)
         x = x.reshape(-1, 49, 96)
         x = F.linear(x, self.proj.weight, self.proj.bias)
@@ -342,13 +357,16 @@ class ShiftedWindowAttention6(nn.Module):
         qkv = x.permute(2, 0, 3, 1, 4)
         x = qkv[1]
         key = x.transpose(-2, -1)
-        scores = ((qkv[0] * 0.1767766952966369) @ key) + bias
+        x = qkv[0] * 0.1767766952966369
+        x = torch.matmul(x, key)
+        scores = x + bias
         mask = self.mask(padded)
         x = scores.reshape(scores.size(0) // 16, -1, 6, 49, 49)
         x = x + mask
         x = x.reshape(-1, 6, 49, 49)
         weights = F.softmax(x, dim=-1)
-        x = weights @ qkv[2]
+        x = qkv[2]
+        x = torch.matmul(weights, x)
         x = x.transpose(1, 2)
         x = x.reshape(-1, 49, 192)
         x = F.linear(x, self.proj.weight, self.proj.bias)
@@ -409,13 +427,16 @@ class ShiftedWindowAttention7(nn.Module):
         qkv = x.permute(2, 0, 3, 1, 4)
         x = qkv[1]
         key = x.transpose(-2, -1)
-        scores = ((qkv[0] * 0.1767766952966369) @ key) + bias
+        x = qkv[0] * 0.1767766952966369
+        x = torch.matmul(x, key)
+        scores = x + bias
         mask = self.mask(padded)
         x = scores.reshape(scores.size(0) // 4, -1, 12, 49, 49)
         x = x + mask
         x = x.reshape(-1, 12, 49, 49)
         weights = F.softmax(x, dim=-1)
-        x = weights @ qkv[2]
+        x = qkv[2]
+        x = torch.matmul(weights, x)
         x = x.transpose(1, 2)
         x = x.reshape(-1, 49, 384)
         x = F.linear(x, self.proj.weight, self.proj.bias)

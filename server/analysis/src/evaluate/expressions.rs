@@ -416,7 +416,7 @@ fn names_it(expr: ast::Expr<'_>, callee: &Callee) -> bool {
     let name = expr.as_name().or_else(|| expr.operand()?.as_name()).map(|name| name.text());
     match callee {
         Callee::Layer(entry) => name == Some(entry.name),
-        Callee::Function(_) => name == Some("F"),
+        Callee::Function(_, called) => name == called.prefix(),
         Callee::Item { .. } => false,
     }
 }

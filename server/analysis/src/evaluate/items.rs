@@ -2,7 +2,7 @@
 
 use std::{rc::Rc, sync::Arc};
 
-use layers::{Convention, Overflow, TensorType};
+use layers::{Called, Convention, Overflow, TensorType};
 use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 use syntax::ast;
@@ -359,12 +359,14 @@ impl<'w> Run<'w> {
         if !tensors.iter().any(is_parameter) {
             return;
         }
-        let recipe = Recipe::new(Callee::Function(identity), Vec::new(), item);
+        let recipe = Recipe::new(Callee::Function(identity, Called::Functional), Vec::new(), item);
         let mut given = Vec::new();
         for tensor in tensors {
             let value = Value::Tensor(tensor.clone());
             given.push(match is_parameter(tensor) {
-                true => self.apply_entry(frame, item, identity, &recipe, &value, true),
+                true => {
+                    self.apply_entry(frame, item, identity, &recipe, &value, Called::Functional)
+                }
                 false => value,
             });
         }

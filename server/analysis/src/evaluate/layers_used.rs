@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use layers::{
-    Arguments, At, Call, Cost, DType, Entry, Kind, Layer, ParameterTensor, Reason, Refusal,
+    Arguments, At, Call, Called, Cost, DType, Entry, Kind, Layer, ParameterTensor, Reason, Refusal,
     TensorType, WayOut,
 };
 use syntax::ast;
@@ -28,7 +28,7 @@ pub(crate) struct Use {
     pub layer: Box<dyn Layer>,
     pub arguments: Option<Arc<Arguments>>,
     pub given: Vec<(String, Source)>,
-    pub functional: bool,
+    pub called: Called,
 }
 
 impl<'w> Run<'w> {
@@ -40,7 +40,7 @@ impl<'w> Run<'w> {
         entry: &'static Entry,
         recipe: &Recipe,
         input: &Value,
-        functional: bool,
+        called: Called,
     ) -> Value {
         let types: Vec<TensorType> = match input.as_tensors() {
             Some(tensors) if entry.check_inputs(tensors.len()).is_ok() => {
@@ -91,7 +91,7 @@ impl<'w> Run<'w> {
                 return Value::Unknown;
             }
         };
-        if !self.check_given(frame, node, &*layer, entry, &given, functional) {
+        if !self.check_given(frame, node, &*layer, entry, &given, called) {
             return Value::Unknown;
         }
         let used = Use {
@@ -100,7 +100,7 @@ impl<'w> Run<'w> {
             layer,
             arguments: Some(arguments),
             given: given.into_iter().map(|(name, tensor)| (name, tensor.source())).collect(),
-            functional,
+            called,
         };
         self.use_layer(frame, node, used, tensors, &types, outputs)
     }
@@ -200,9 +200,9 @@ impl<'w> Run<'w> {
         layer: &dyn Layer,
         entry: &Entry,
         given: &[(String, Tensor)],
-        functional: bool,
+        called: Called,
     ) -> bool {
-        let takes_all = functional && self.setting.builds;
+        let takes_all = called != Called::Module && self.setting.builds;
         if given.is_empty() && !takes_all {
             return true;
         }
@@ -291,15 +291,15 @@ impl<'w> Run<'w> {
         let view_of = if used.layer.is_view() { tensors.first() } else { None };
         let made: Vec<Tensor> =
             outputs.into_iter().map(|output| frame.new_tensor(output, node, view_of)).collect();
-        let is_module = used.entry.is_some() && !used.functional;
-        let Use { kind, entry, layer, arguments, given, functional } = used;
+        let is_module = used.called == Called::Module;
+        let Use { kind, entry, layer, arguments, given, called } = used;
         let is_counted = self.counts(kind);
         let layer = LayerUse {
             kind,
             entry,
             layer,
             arguments,
-            functional,
+            called,
             is_counted,
             parameters,
             given,
@@ -347,7 +347,7 @@ impl<'w> Run<'w> {
                     kind: used.kind,
                     layer: &*used.layer,
                     arguments: used.arguments.as_deref(),
-                    is_module: used.entry.is_some() && !used.functional,
+                    called: used.called,
                     inputs: types,
                     outputs,
                     batch: self.batch,
@@ -367,7 +367,7 @@ impl<'w> Run<'w> {
             totals.cache_bytes = cost.cache.checked_mul(width).ok_or(layers::Overflow)?;
         }
         let mut parameters = Vec::new();
-        if self.setting.builds && used.entry.is_some() && !used.functional {
+        if self.setting.builds && used.called == Called::Module {
             parameters = layers::parameters(&*used.layer, frame.dtype)?;
             parameters.retain(|tensor| used.given.iter().all(|(name, _)| *name != tensor.name));
             if let Some(stack) = self.stack {
@@ -402,8 +402,7 @@ impl<'w> Run<'w> {
         if self.setting.builds || step.has_parameters() {
             return step.has_parameters();
         }
-        let builds =
-            matches!(&step.what, What::Layer(layer) if layer.entry.is_some() && !layer.functional);
+        let builds = matches!(&step.what, What::Layer(layer) if layer.called == Called::Module);
         (builds && !self.parameters_of(step, dtype).is_empty())
             || step.children().iter().any(|child| self.has_parameters(child, dtype))
     }
@@ -517,9 +516,8 @@ fn argument_at<'r>(recipe: &'r Recipe, at: &At) -> Option<&'r Argument> {
                 recipe.arguments.iter().find(|argument| argument.name.as_deref() == Some(name));
             named.or_else(|| {
                 let entry = match &recipe.callee {
-                    super::value::Callee::Layer(entry) | super::value::Callee::Function(entry) => {
-                        entry
-                    }
+                    super::value::Callee::Layer(entry)
+                    | super::value::Callee::Function(entry, _) => entry,
                     super::value::Callee::Item { .. } => return None,
                 };
                 let index = entry.params.iter().position(|param| param.name == name)?;

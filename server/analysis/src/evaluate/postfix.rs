@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use heck::ToUpperCamelCase;
+use layers::Called;
 use smol_str::SmolStr;
 use syntax::{Kind, SyntaxNode, SyntaxToken, ast};
 
@@ -26,10 +27,12 @@ impl<'w> Run<'w> {
         let Some(primary) = expr.operand() else { return Value::Unknown };
         let suffixes: Vec<ast::Suffix<'w>> = expr.suffixes().collect();
         let mut at = 0;
+        let called =
+            primary.as_name().and_then(|name| self.called(frame, name.text(), suffixes.first()));
         let mut found = match primary.as_name() {
-            Some(name) if name.text() == "F" && !self.is_bound(frame, "F") => {
+            Some(_) if let Some(called) = called => {
                 at = 1;
-                Resolved::Value(self.functional(frame, primary, suffixes.first()))
+                Resolved::Value(self.function(frame, primary, called, suffixes.first()))
             }
             Some(name) if self.is_function_call(frame, name, &suffixes) => {
                 at = 1;
@@ -316,11 +319,30 @@ impl<'w> Run<'w> {
         }
     }
 
-    /// `F.relu`
-    fn functional(
+    /// How what stands behind a name is called, if that is the prefix of functions. Of `torch` only what
+    /// is a function here: others are spelled otherwise.
+    fn called(
+        &self,
+        frame: &Frame,
+        name: &str,
+        suffix: Option<&ast::Suffix<'w>>,
+    ) -> Option<Called> {
+        let called = Called::behind(name).filter(|_| !self.is_bound(frame, name))?;
+        let function = match suffix {
+            Some(ast::Suffix::Field(field)) => field.name(),
+            _ => None,
+        };
+        let is_known =
+            function.is_some_and(|name| layers::find_called(called, name.text()).is_some());
+        (called == Called::Functional || is_known).then_some(called)
+    }
+
+    /// `F.relu`, `torch.softmax`
+    fn function(
         &mut self,
         frame: &mut Frame,
         primary: ast::Expr<'w>,
+        called: Called,
         suffix: Option<&ast::Suffix<'w>>,
     ) -> Value {
         let Some(ast::Suffix::Field(field)) = suffix else {
@@ -333,8 +355,9 @@ impl<'w> Run<'w> {
         };
         let Some(name) = field.name() else { return Value::Unknown };
         let node = NodeRef { file: frame.file, node: field.id() };
-        if let Some(entry) = layers::find_function(name.text()) {
-            return Value::Layer(Rc::new(Recipe::new(Callee::Function(entry), Vec::new(), node)));
+        if let Some(entry) = layers::find_called(called, name.text()) {
+            let callee = Callee::Function(entry, called);
+            return Value::Layer(Rc::new(Recipe::new(callee, Vec::new(), node)));
         }
         let functions = layers::all().filter_map(|entry| entry.function);
         let layer = name.text().to_upper_camel_case();

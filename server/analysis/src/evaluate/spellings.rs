@@ -14,6 +14,7 @@ use crate::{
         value::{Argument, Callee, Recipe},
     },
 };
+use layers::Called;
 
 /// A word of others.
 enum Spelling {
@@ -77,7 +78,7 @@ fn of_method(name: &str) -> Option<Spelling> {
         "size" => Way("a size is `x.shape[0]`, all of them `x.shape`"),
         "dim" | "ndim" => Way("the number of dimensions is `x.rank`"),
         "t" | "T" | "mT" => Way("a transposed tensor is `x -> Transpose(-2, -1)`"),
-        "matmul" | "mm" | "bmm" => Way("a matrix product is `x @ y`"),
+        "matmul" | "mm" | "bmm" => Way("a matrix product is `x @ y`, or `x, y -> torch.matmul`"),
         "add" | "sub" | "mul" | "div" => Way("arithmetic is written `x + y`"),
         "contiguous" | "clone" | "detach" | "cuda" | "cpu" | "float" | "half" | "to" | "type" => {
             Way("it changes no shape and costs nothing: leave it out")
@@ -170,7 +171,7 @@ impl<'w> Run<'w> {
             (format!("layers are written without `{prefix_text}`: `{word}`"), Some(String::new()))
         } else if layers::find_function(word).is_some() {
             let message = format!(
-                "functions are written with `F.` alone, and tensors flow into them: `x -> F.{word}`"
+                "functions of `torch.nn.functional` begin with `F.`, and tensors flow into them: `x -> F.{word}`"
             );
             (message, None)
         } else if layers::find(&word.to_upper_camel_case()).is_some() {
@@ -213,6 +214,8 @@ impl<'w> Run<'w> {
             }
             Some(Word(word)) => word.to_owned(),
             None if call.is_none() => return false,
+            // `x.softmax(-1)` is `torch.softmax(x, -1)`, which some counters tell from the function of `F`.
+            None if layers::find_called(Called::Torch, name).is_some() => format!("torch.{name}"),
             None if layers::find_function(name).is_some() => format!("F.{name}"),
             None if layers::find(&layer).is_some() => layer,
             None => return false,
@@ -244,7 +247,10 @@ impl<'w> Run<'w> {
             .collect();
         let others: Vec<&str> = others.into_iter().map(text_of).collect();
         let callee = match &recipe.callee {
-            Callee::Function(entry) => format!("F.{}", entry.function.unwrap_or(entry.name)),
+            Callee::Function(entry, called) => {
+                let prefix = called.prefix().unwrap_or_default();
+                format!("{prefix}.{}", entry.function.unwrap_or(entry.name))
+            }
             callee => callee.name().to_owned(),
         };
         let mut step = format!("{} -> {callee}", tensors.join(", "));

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use layers::Called;
 use smallvec::{SmallVec, smallvec};
 use smol_str::SmolStr;
 use syntax::{Kind, ast};
@@ -190,7 +191,7 @@ impl<'w> Run<'w> {
         let node = frame.node(expr);
         let first = frame.pending.len();
         let value = self.apply(frame, node, recipe, &input, made);
-        let is_module = !matches!(recipe.callee, Callee::Function(_));
+        let is_module = !matches!(recipe.callee, Callee::Function(..));
         if is_module {
             made.is_module = true;
             made.stages.push(Stage::Layer(recipe.clone()));
@@ -210,8 +211,12 @@ impl<'w> Run<'w> {
         made: &mut Made,
     ) -> Value {
         match &recipe.callee {
-            Callee::Layer(entry) => self.apply_entry(frame, node, entry, recipe, input, false),
-            Callee::Function(entry) => self.apply_entry(frame, node, entry, recipe, input, true),
+            Callee::Layer(entry) => {
+                self.apply_entry(frame, node, entry, recipe, input, Called::Module)
+            }
+            Callee::Function(entry, called) => {
+                self.apply_entry(frame, node, entry, recipe, input, *called)
+            }
             callee => {
                 let (value, part) = self.apply_item(frame, node, callee, &recipe.arguments, input);
                 made.part = part;

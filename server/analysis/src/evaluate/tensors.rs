@@ -1,7 +1,7 @@
 //! Tensor expressions: each operation is a step.
 
 use layers::{
-    DType, Layer, TensorType,
+    Called, DType, Layer, TensorType,
     operators::{Arithmetic, Index, IndexItem, Number, Operator},
 };
 use syntax::{Kind, SyntaxToken, ast};
@@ -173,8 +173,8 @@ impl<'w> Run<'w> {
                 return Value::Unknown;
             }
         };
-        let used =
-            Use { kind, entry: None, layer, arguments: None, given: Vec::new(), functional: false };
+        let (entry, given, called) = (None, Vec::new(), Called::Operator);
+        let used = Use { kind, entry, layer, arguments: None, given, called };
         self.use_layer(frame, node, used, tensors, &types, outputs)
     }
 

@@ -2,7 +2,7 @@
 
 use std::{cell::OnceCell, fmt, hash::Hash, rc::Rc, sync::Arc};
 
-use layers::{Arg, Arguments, Entry, TensorType};
+use layers::{Arg, Arguments, Called, Entry, TensorType};
 use smol_str::SmolStr;
 
 use crate::{
@@ -70,8 +70,8 @@ impl Recipe {
 #[derive(Debug, Clone)]
 pub(crate) enum Callee {
     Layer(&'static Entry),
-    /// `F.relu`
-    Function(&'static Entry),
+    /// `F.relu`, and where it stands in Python.
+    Function(&'static Entry, Called),
     Item {
         item: NodeRef,
         name: SmolStr,
@@ -83,7 +83,7 @@ pub(crate) enum Callee {
 impl Callee {
     pub fn name(&self) -> &str {
         match self {
-            Callee::Layer(entry) | Callee::Function(entry) => entry.name,
+            Callee::Layer(entry) | Callee::Function(entry, _) => entry.name,
             Callee::Item { name, .. } => name,
         }
     }
@@ -93,7 +93,9 @@ impl PartialEq for Callee {
     fn eq(&self, other: &Callee) -> bool {
         match (self, other) {
             (Callee::Layer(left), Callee::Layer(right)) => std::ptr::eq(*left, *right),
-            (Callee::Function(left), Callee::Function(right)) => std::ptr::eq(*left, *right),
+            (Callee::Function(left, a), Callee::Function(right, b)) => {
+                std::ptr::eq(*left, *right) && a == b
+            }
             (
                 Callee::Item { item: left, scope: a, .. },
                 Callee::Item { item: right, scope: b, .. },

@@ -23,6 +23,19 @@ pub(super) enum Attention {
 }
 
 impl Call<'_> {
+    /// Whether PyTorch's fused kernel for CPUs takes this `ScaledDotProductAttention`: four dimensions, as many
+    /// features in values as in keys, and nothing that is broadcast.
+    pub(super) fn is_fused(&self) -> bool {
+        let [query, key, value, ..] = self.inputs else { return false };
+        let ([n, heads, _, e], [n_key, heads_key, _, _], [n_value, heads_value, _, v]) =
+            (&query.shape[..], &key.shape[..], &value.shape[..])
+        else {
+            return false;
+        };
+        let heads_fit = self.is_on("enable_gqa") || heads == heads_key && heads == heads_value;
+        e == v && n == n_key && n == n_value && heads_fit
+    }
+
     pub(super) fn attention(&self, rule: Attention) -> Cost {
         let sources: Vec<&TensorType> = match self.inputs {
             [query] => vec![query; 3],

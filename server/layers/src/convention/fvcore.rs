@@ -2,8 +2,8 @@
 //! operators, and what it prints as FLOPs is counted here as MACs.
 
 use super::{
-    BATCH_NORMS, CELLS, CONVOLUTIONS, Calls::All, Convention, INSTANCE_NORMS, MACS, Row,
-    TRANSPOSED, UPSAMPLES, attention::Attention, rule::Rule,
+    BATCH_NORMS, CELLS, CONVOLUTIONS, Calls::All, Convention, INSTANCE_NORMS, MACS,
+    MATRIX_PRODUCTS, Row, TRANSPOSED, UPSAMPLES, attention::Attention, rule::Rule,
 };
 
 const NORM: Rule = Rule::Normalization { plain: 4, weighted: 5 };
@@ -14,7 +14,8 @@ pub(super) static CONVENTION: Convention = Convention {
     rows: &[&[
         Row(All, CONVOLUTIONS, Rule::ProductsOfNumberedPadding),
         Row(All, TRANSPOSED, Rule::Products { bias: false }),
-        Row(All, &["Linear", "MatMul", "SelectiveScan"], Rule::Products { bias: false }),
+        Row(All, &["Linear", "SelectiveScan"], Rule::Products { bias: false }),
+        Row(All, MATRIX_PRODUCTS, Rule::MatrixProduct),
         Row(All, &["Einsum"], Rule::HalfOfEinsumPath),
         Row(All, CELLS, Rule::Products { bias: false }),
         Row(All, &["MultiheadAttention"], Rule::Attention(Attention::Projections { bias: false })),

@@ -3,8 +3,9 @@
 
 use super::{
     ADAPTIVE_AVERAGES, ADAPTIVE_MAXIMA, AVERAGE_POOLS, BATCH_NORMS, CELLS, CONVOLUTIONS,
-    Calls::{All, Functions, Modules},
-    Convention, INSTANCE_NORMS, MACS, MAX_POOLS, RECURRENT, Row, TRANSPOSED, UPSAMPLES,
+    Calls::{All, Functional, Modules, Named, Patched},
+    Convention, INSTANCE_NORMS, MACS, MATRIX_PRODUCTS, MAX_POOLS, RECURRENT, Row, TRANSPOSED,
+    UPSAMPLES,
     attention::Attention,
     recurrent::Recurrent,
     rule::Rule,
@@ -36,19 +37,19 @@ const MODULES: &[Row] = &[
 
 /// The functions that it patches; a module calls the one of its name, but for ReLU6.
 const FUNCTIONS: &[Row] = &[
-    Row(All, &["ReLU", "PReLU", "ELU", "GELU", "SiLU", "Softmax"], Rule::Inputs(1)),
-    Row(All, &["Softmax2d"], Rule::Inputs(1)),
-    Row(Functions, &["ReLU6"], Rule::Inputs(1)),
-    Row(All, MAX_POOLS, Rule::Inputs(1)),
-    Row(All, AVERAGE_POOLS, Rule::Inputs(1)),
-    Row(All, ADAPTIVE_AVERAGES, Rule::Inputs(1)),
-    Row(All, ADAPTIVE_MAXIMA, Rule::Inputs(1)),
-    Row(All, UPSAMPLES, Rule::Scaled),
-    Row(All, &["Interpolate"], Rule::Scaled),
-    Row(All, &["LocalResponseNorm"], Rule::LocalResponse),
-    Row(All, &["MatMul"], Rule::MatrixProduct),
-    Row(All, &["MultiheadAttention"], Rule::Attention(Attention::Products)),
-    Row(All, &["MultiheadAttention"], Rule::Attention(Attention::Softmax)),
+    Row(Patched, &["ReLU", "PReLU", "ELU", "GELU", "SiLU", "Softmax"], Rule::Inputs(1)),
+    Row(Patched, &["Softmax2d"], Rule::Inputs(1)),
+    Row(Functional, &["ReLU6"], Rule::Inputs(1)),
+    Row(Patched, MAX_POOLS, Rule::Inputs(1)),
+    Row(Patched, AVERAGE_POOLS, Rule::Inputs(1)),
+    Row(Patched, ADAPTIVE_AVERAGES, Rule::Inputs(1)),
+    Row(Patched, ADAPTIVE_MAXIMA, Rule::Inputs(1)),
+    Row(Patched, UPSAMPLES, Rule::Scaled),
+    Row(Patched, &["Interpolate"], Rule::Scaled),
+    Row(Patched, &["LocalResponseNorm"], Rule::LocalResponse),
+    Row(Named, MATRIX_PRODUCTS, Rule::MatrixProduct),
+    Row(Patched, &["MultiheadAttention"], Rule::Attention(Attention::Products)),
+    Row(Patched, &["MultiheadAttention"], Rule::Attention(Attention::Softmax)),
     Row(All, &["SelectiveScan"], Rule::Products { bias: false }),
 ];
 
@@ -74,7 +75,9 @@ pub(super) static CONVENTIONS: [Convention; 3] = [
             Row(All, CONVOLUTIONS, Rule::Products { bias: true }),
             Row(All, TRANSPOSED, Rule::Products { bias: true }),
             Row(All, &["Linear"], Rule::Products { bias: true }),
-            Row(All, &["MatMul", "Einsum", "SelectiveScan"], Rule::Products { bias: false }),
+            Row(All, MATRIX_PRODUCTS, Rule::Products { bias: false }),
+            Row(All, &["Einsum", "SelectiveScan"], Rule::Products { bias: false }),
+            Row(All, &["ScaledDotProductAttention"], Rule::UnfusedAttention),
             Row(All, RECURRENT, Rule::RecurrentProducts { bias: true }),
             Row(All, CELLS, Rule::RecurrentProducts { bias: true }),
             Row(

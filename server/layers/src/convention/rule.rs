@@ -74,6 +74,8 @@ pub(super) enum Rule {
     HalfOfEinsumPath,
     /// An einsum of two: a product for each element of all axes but those that one of both sums alone.
     EinsumOfTwo,
+    /// The products of an attention that no fused kernel of a CPU takes.
+    UnfusedAttention,
     /// An attention of four projections.
     Attention(Attention),
     /// For each element of the left factor a row of the right one.
@@ -198,6 +200,8 @@ impl Rule {
                 free.macs_of("einsum_path", &[("FLOPs // 2", call.einsum_path()? / 2)])
             }
             Rule::EinsumOfTwo => free.macs_of("products", &[("products", call.einsum_of_two()?)]),
+            Rule::UnfusedAttention if call.is_fused() => free,
+            Rule::UnfusedAttention => call.products(false),
             Rule::Attention(attention) => call.attention(attention),
             Rule::MatrixProduct => {
                 let columns = call.inputs.get(1).and_then(|right| right.shape.last());

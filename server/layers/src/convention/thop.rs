@@ -3,7 +3,7 @@
 
 use super::{
     ADAPTIVE_AVERAGES, ADAPTIVE_MAXIMA, AVERAGE_POOLS, BATCH_NORMS, CELLS, CONVOLUTIONS,
-    Calls::{All, Functions, Modules},
+    Calls::{All, Functional, Modules},
     Convention, DROPOUTS, INSTANCE_NORMS, MACS, MAX_POOLS, PADS, Parameters, RECURRENT, Row, Sum,
     TRANSPOSED, UPSAMPLES,
     attention::Attention,
@@ -107,8 +107,9 @@ pub(super) static CONVENTIONS: [Convention; 4] = [
             Row(Modules, CELLS, Rule::Recurrent(Recurrent::ThopProjected)),
             Row(Modules, &["MultiheadAttention"], PRODUCTS),
             Row(Modules, &["MultiheadAttention"], Rule::Attention(Attention::SoftmaxRows)),
-            Row(Functions, &["Linear"], PRODUCTS),
-            Row(All, &["MatMul", "ScaledDotProductAttention", "SelectiveScan"], PRODUCTS),
+            Row(Functional, &["Linear"], PRODUCTS),
+            Row(All, &["MatMul", "BatchMatMul"], PRODUCTS),
+            Row(All, &["ScaledDotProductAttention", "SelectiveScan"], PRODUCTS),
             Row(All, &["Einsum"], Rule::EinsumOfTwo),
             Row(Modules, MAX_POOLS, Rule::Zero),
             Row(Modules, ADAPTIVE_MAXIMA, Rule::Zero),

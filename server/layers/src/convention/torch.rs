@@ -2,7 +2,7 @@
 //! 2 FLOPs for each product of a convolution or of matrices.
 
 use super::{
-    CELLS, CONVOLUTIONS, Calls::All, Convention, MACS, RECURRENT, Row, TRANSPOSED,
+    CELLS, CONVOLUTIONS, Calls::All, Convention, MACS, MATRIX_PRODUCTS, RECURRENT, Row, TRANSPOSED,
     attention::Attention, rule::Rule,
 };
 use crate::Unit;
@@ -13,7 +13,8 @@ const PRODUCTS: Rule = Rule::Products { bias: false };
 const OTHERS: &[Row] = &[
     Row(All, CONVOLUTIONS, PRODUCTS),
     Row(All, TRANSPOSED, PRODUCTS),
-    Row(All, &["Linear", "MatMul", "Einsum", "SelectiveScan"], PRODUCTS),
+    Row(All, MATRIX_PRODUCTS, PRODUCTS),
+    Row(All, &["Linear", "Einsum", "SelectiveScan"], PRODUCTS),
     Row(All, RECURRENT, Rule::RecurrentProducts { bias: false }),
     Row(All, CELLS, PRODUCTS),
 ];
@@ -35,11 +36,14 @@ pub(super) static CONVENTIONS: [Convention; 3] = [
         gives: &[Unit::Flops],
         rows: &[
             OTHERS,
-            &[Row(
-                All,
-                &["MultiheadAttention"],
-                Rule::Attention(Attention::FastPath { fused: false }),
-            )],
+            &[
+                Row(
+                    All,
+                    &["MultiheadAttention"],
+                    Rule::Attention(Attention::FastPath { fused: false }),
+                ),
+                Row(All, &["ScaledDotProductAttention"], Rule::UnfusedAttention),
+            ],
         ],
         ..MACS
     },

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
+use layers::Called;
 use syntax::{CONTEXTUAL_WORDS, RESERVED_WORDS};
 
 use super::{
@@ -275,7 +276,7 @@ impl<'w, 't> Writer<'w, 't> {
         };
         let parts = self.parts(at);
         self.it = if parts.len() == 1 { parts.first().cloned() } else { None };
-        let is_module = !is_expression && !stage.plain().starts_with("F.");
+        let is_module = !is_expression && !is_function(&stage.plain());
         let is_named = parts.iter().any(|part| self.asked.contains(part));
         if owns && self.is_called_before(at) {
             let stage = Template::text(label.as_deref().map_or_else(String::new, readable));
@@ -501,6 +502,11 @@ impl<'w, 't> Writer<'w, 't> {
         };
         Some(format!("{}{text}", self.name_or_it(&tensor)))
     }
+}
+
+/// Whether a stage begins with where functions are called.
+fn is_function(stage: &str) -> bool {
+    stage.split_once('.').is_some_and(|(prefix, _)| Called::behind(prefix).is_some())
 }
 
 /// Whole numbers of a shape.

@@ -1,6 +1,6 @@
 //! Layers and functions in Taper's words.
 
-use layers::{Entry, Kind, find, find_function};
+use layers::{Called, Entry, Kind, find, find_called, find_function};
 use serde_json::{Map, Value};
 
 use super::{
@@ -63,13 +63,43 @@ const OPERATORS: &[(&str, &str)] = &[
     ("mod", "%"),
     ("pow", "**"),
     ("matmul", "@"),
-    ("bmm", "@"),
-    ("mm", "@"),
+    ("__matmul__", "@"),
     ("mv", "@"),
 ];
 
 pub(crate) fn operator(name: &str) -> Option<&'static str> {
     OPERATORS.iter().find(|(known, _)| *known == name).map(|(_, operator)| *operator)
+}
+
+/// Functions that are one object in `torch` and `torch.nn.functional`, so that no trace tells where they were called.
+const IN_BOTH: &[&str] = &[
+    "conv1d",
+    "conv2d",
+    "conv3d",
+    "conv_transpose1d",
+    "conv_transpose2d",
+    "conv_transpose3d",
+    "bilinear",
+    "hardshrink",
+    "prelu",
+    "avg_pool1d",
+    "adaptive_avg_pool1d",
+    "pixel_shuffle",
+    "pixel_unshuffle",
+    "channel_shuffle",
+];
+
+/// A layer that is called as a function, as Taper writes that: `F.softmax`; `torch.softmax` also for `x.softmax()`.
+fn function_called(node: &Node, entry: &Entry, name: &str) -> Option<String> {
+    let is_of_torch = node.op == Op::CallMethod
+        || node.target == format!("torch.{name}") && !IN_BOTH.contains(&name);
+    let function = entry.function?;
+    if is_of_torch && find_called(Called::Torch, function).is_some() {
+        return Some(format!("torch.{function}"));
+    }
+    let is_functional = ["torch.nn.functional.", "torch._C._nn."];
+    let is_functional = is_functional.iter().any(|start| node.target.starts_with(start));
+    (is_functional || function == name).then(|| format!("F.{function}"))
 }
 
 impl Writer<'_, '_> {
@@ -129,7 +159,10 @@ impl Writer<'_, '_> {
         if let Some(operator @ ("//" | "%")) = operator(name) {
             return Err(format!("Taper has no `{operator}` of tensors"));
         }
-        if let Some(operator) = operator(name) {
+        // `torch.matmul(x, y)` and `x.matmul(y)` are no operators, which counters tell apart.
+        let is_named =
+            name == "matmul" && (node.op == Op::CallMethod || node.target == "torch.matmul");
+        if let Some(operator) = operator(name).filter(|_| !is_named) {
             return self.operation(node, operator).map(Step::Expression);
         }
         match name {
@@ -199,12 +232,9 @@ impl Writer<'_, '_> {
         }
         let mut arguments = self.arguments(entry, &positional, &named)?;
         arguments.extend(given.into_iter().map(Template::text));
-        let is_function = node.target.starts_with("torch.nn.functional.")
-            || node.target.starts_with("torch._C._nn.")
-            || entry.function == Some(name);
         let sources = self.tensors_taken(node);
-        match entry.function.filter(|_| is_function) {
-            Some(function) => Ok(Step::Layer(sources, call(&format!("F.{function}"), arguments))),
+        match function_called(node, entry, name) {
+            Some(function) => Ok(Step::Layer(sources, call(&function, arguments))),
             None => Ok(Step::Layer(sources, call(entry.name, arguments))),
         }
     }
@@ -274,7 +304,8 @@ impl Writer<'_, '_> {
             return Some(entry);
         }
         let camel = heck::ToUpperCamelCase::to_upper_camel_case(name);
-        find(&camel).or_else(|| find_function(name))
+        let function = || find_function(name).or_else(|| find_called(Called::Torch, name));
+        find(&camel).or_else(function)
     }
 
     /// Parameters that a function is given as tensors: `weight=weight`; with the sizes that they tell.

@@ -21,6 +21,8 @@ except ImportError:
     sys.exit()
 from torch import fx, nn
 from torch.fx.node import _get_qualified_name
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 
 # Modules of PyTorch that are made of others, and modules elsewhere that are one layer.
 COMPOSITE = (nn.Sequential, nn.Transformer, nn.TransformerEncoder, nn.TransformerDecoder,
@@ -87,9 +89,17 @@ def nodes_of(value):
     return []
 
 
+def computes_weights(module):
+    """Its weights are computed when it is called: weight norm, spectral norm, and other parametrisations."""
+    hooks = [type(hook).__name__ for hook in module._forward_pre_hooks.values()]
+    return torch.nn.utils.parametrize.is_parametrized(module) or "WeightNorm" in hooks or "SpectralNorm" in hooks
+
+
 def layer_class(module):
     """The class of PyTorch that a module is; a subclass that runs as it does is the same. None if it is no layer."""
     own = type(module)
+    if computes_weights(module):
+        return None
     base = next(cls for cls in own.__mro__ if cls.__module__.startswith("torch.nn"))
     if own.__name__ in LEAVES:
         return own
@@ -100,7 +110,27 @@ def layer_class(module):
 # What a tensor is whatever flows in.
 SETTLED = ("dtype", "device", "layout", "ndim", "is_nested", "is_sparse", "is_cuda", "requires_grad", "training")
 # Functions that make tensors of sizes; they do not see that a size is traced.
-CREATORS = ("arange", "empty", "full", "ones", "rand", "randn", "zeros")
+CREATORS = ("arange", "empty", "eye", "full", "linspace", "ones", "rand", "randn", "zeros")
+
+
+def weight_norm(v, g, dim=0):
+    """What PyTorch computes in one kernel."""
+    others = [one for one in range(v.dim()) if one != dim % v.dim()]
+    return v * (g / (v ** 2).sum(others, keepdim=True).sqrt())
+
+
+@contextlib.contextmanager
+def written_out():
+    """Has weight norm done by functions that have names elsewhere."""
+    holders = [torch, *(module for name, module in sys.modules.items() if name == "torch.nn.utils.weight_norm")]
+    own = [holder._weight_norm for holder in holders]
+    try:
+        for holder in holders:
+            holder._weight_norm = weight_norm
+        yield
+    finally:
+        for holder, function in zip(holders, own):
+            holder._weight_norm = function
 
 
 @contextlib.contextmanager
@@ -140,10 +170,21 @@ class Value(fx.Proxy):
             raise fx.proxy.TraceError("a tensor's numbers are not known while it is traced")
         return value
 
+    @property
+    def __class__(self):
+        # `isinstance(x, torch.Tensor)` holds while it is traced too.
+        return torch.Tensor if isinstance(self.node.meta.get("known"), torch.Tensor) else type(self)
+
     def __getattr__(self, name):
         known = self.node.meta.get("known")
-        if isinstance(known, torch.Tensor) and name in SETTLED:
-            return getattr(known, name)
+        if isinstance(known, torch.Tensor):
+            if name in SETTLED:
+                return getattr(known, name)
+            if name in ("_is_param", "_is_buffer"):
+                # What `isinstance(x, nn.Parameter)` asks.
+                return False
+            if not callable(getattr(known, name, len)):
+                return self.tracer.create_proxy("call_function", getattr, (self, name), {})
         return super().__getattr__(name)
 
     def __len__(self):
@@ -173,13 +214,30 @@ class Value(fx.Proxy):
         self.tracer.create_proxy("call_function", operator.setitem, (self, index, value), {})
 
 
+def run(root, node, args, kwargs):
+    """What a node gives, without numbers: all is on the meta device, and what a device is does not matter."""
+    def on_meta(value):
+        return value.to("meta") if isinstance(value, torch.Tensor) else value
+
+    args, kwargs = fx.node.map_aggregate(args, on_meta), fx.node.map_aggregate(kwargs, on_meta)
+    if node.op == "call_module":
+        return root.get_submodule(node.target)(*args, **kwargs)
+    if node.op == "call_method":
+        if node.target in ("to", "cpu", "cuda") and isinstance(args[0], torch.Tensor):
+            dtypes = [one for one in (*args[1:], *kwargs.values()) if isinstance(one, torch.dtype)]
+            others = [one.dtype for one in args[1:] if isinstance(one, torch.Tensor)]
+            return args[0].to([*dtypes, *others, args[0].dtype][0])
+        return getattr(args[0], node.target)(*args[1:], **kwargs)
+    return node.target(*args, **kwargs)
+
+
 class Tracer(fx.Tracer):
     """Remembers in which call of which module each node was made, and computes shapes as it goes."""
 
-    def __init__(self, values, proxies_buffers):
+    def __init__(self, given, values, proxies_buffers):
         super().__init__()
-        # Those of the arguments of `forward`, in order.
-        self.values = list(values)
+        # The arguments of `forward` that are given, and their values.
+        self.given, self.values = given, list(values)
         self.proxy_buffer_attributes = proxies_buffers
         self.calls = []
         self.stack = []
@@ -190,6 +248,10 @@ class Tracer(fx.Tracer):
 
     def proxy(self, node):
         return Value(node, self)
+
+    def create_arg(self, value):
+        # It says that it is a tensor.
+        return value.node if issubclass(type(value), fx.Proxy) else super().create_arg(value)
 
     def to_bool(self, value):
         return bool(value.known())
@@ -209,18 +271,22 @@ class Tracer(fx.Tracer):
     def compute(self, node):
         """What a node gives: on the meta device, so without numbers."""
         if node.op == "placeholder":
-            # `*args` and `**kwargs` are empty.
-            return self.values.pop(0) if self.values else {}
+            return self.values.pop(0)
         if node.op == "output":
             return None
         if node.op == "get_attr":
             return operator.attrgetter(node.target)(self.root)
         args, kwargs = (fx.node.map_arg(value, self.known) for value in (node.args, node.kwargs))
-        if node.op == "call_module":
-            return self.root.get_submodule(node.target)(*args, **kwargs)
-        if node.op == "call_method":
-            return getattr(args[0], node.target)(*args[1:], **kwargs)
-        return node.target(*args, **kwargs)
+        return run(self.root, node, args, kwargs)
+
+    def create_args_for_root(self, root_fn, is_module, concrete_args=None):
+        """What is given alone; other arguments of `forward` keep their defaults."""
+        given = [self.create_proxy("placeholder", name, (), {}) for name in self.given]
+        names = inspect.signature(self.root.forward).parameters
+        is_named = [names[name].kind is inspect.Parameter.KEYWORD_ONLY if name in names else False for name in self.given]
+        by_place = [one for one, named in zip(given, is_named) if not named]
+        by_name = {name: one for name, one, named in zip(self.given, given, is_named) if named}
+        return lambda root, *args: root_fn(root, *args, **by_name), [self.root, *by_place]
 
     def known(self, node):
         # Constants become attributes on the way.
@@ -269,7 +335,10 @@ class Values(fx.Interpreter):
     """Runs the graph, and notes what each node gives."""
 
     def run_node(self, node):
-        value = super().run_node(node)
+        if node.op in ("call_module", "call_method", "call_function"):
+            value = run(self.module, node, *self.fetch_args_kwargs_from_env(node))
+        else:
+            value = super().run_node(node)
         node.meta["value"] = described(value)
         return value
 
@@ -418,6 +487,28 @@ def index_parts(traced):
         node.replace_all_uses_with(index)
 
 
+def name_extremes(traced):
+    """`max` and `min` along a dimension are two functions: the values, and their places."""
+    functions = {"max": ("amax", "argmax"), "min": ("amin", "argmin")}
+    for node in list(traced.graph.nodes):
+        name = node.target if node.op == "call_method" else getattr(node.target, "__name__", "")
+        if node.op not in ("call_method", "call_function") or name not in functions:
+            continue
+        arguments = list(zip(("dim", "keepdim"), node.args[1:])) + list(node.kwargs.items())
+        arguments = dict(arguments)
+        if not isinstance(arguments.get("dim"), int) or not set(arguments) <= {"dim", "keepdim"}:
+            continue
+        for user in list(node.users):
+            place = user.args[1] if user.target in (operator.getitem, getattr) and len(user.args) > 1 else None
+            place = {"values": 0, "indices": 1}.get(place, place)
+            if place not in (0, 1):
+                continue
+            with traced.graph.inserting_before(user):
+                one = traced.graph.call_method(functions[name][place], (node.args[0],), arguments)
+            one.meta["call"] = user.meta["call"]
+            user.replace_all_uses_with(one)
+
+
 def read_where_it_lies(traced, calls):
     """A parameter is read in each call of the module that has it, not in the first one alone."""
     for node in [node for node in traced.graph.nodes if node.op == "get_attr"]:
@@ -474,39 +565,67 @@ def made_input(shape, dtype):
     return torch.empty(shape, dtype=known[dtype], device="meta")
 
 
-def forward_arguments(module, inputs):
-    """The names of the arguments of `forward` that are given, and the defaults of the others."""
+def given_arguments(module, inputs):
+    """The names of the arguments of `forward` that are given: by their places, then by their names."""
     parameters = list(inspect.signature(module.forward).parameters.values())
-    takes_any = any(one.kind is one.VAR_POSITIONAL for one in parameters)
-    names = [one.name for one in parameters]
-    if len(inputs) > len(parameters) and not takes_any:
-        raise Refused(f"`forward` takes {', '.join(names)}: {len(inputs)} inputs are too many")
-    rest = {one.name: one.default for one in parameters[len(inputs):] if one.kind is one.POSITIONAL_OR_KEYWORD}
-    missing = [name for name, default in rest.items() if default is inspect.Parameter.empty]
+    lists = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    named = [one for one in parameters if one.kind not in lists]
+    named.sort(key=lambda one: one.kind is one.KEYWORD_ONLY)
+    names = [one.name for one in named]
+    if len(inputs) > len(named):
+        if not any(one.kind is one.VAR_POSITIONAL for one in parameters):
+            raise Refused(f"`forward` takes {', '.join(names)}: {len(inputs)} inputs are too many")
+        names += [f"args_{index}" for index in range(len(named), len(inputs))]
+    missing = [one.name for one in named[len(inputs):] if one.default is one.empty]
     if missing:
         raise Refused(f"`forward` takes {', '.join(names)}: `--input` is missing for {', '.join(missing)}")
-    return names[:len(inputs)], rest
+    return names[:len(inputs)]
 
 
 def trace(module, inputs, proxies_buffers):
     """The tracer, and the traced module with the values of its nodes."""
-    given, rest = forward_arguments(module, inputs)
-    tracer = Tracer([*inputs, *rest.values()], proxies_buffers)
+    given = given_arguments(module, inputs)
+    tracer = Tracer(given, inputs, proxies_buffers)
     tracer.enter(module, "", given)
     # Tensors that are made on the way are no numbers either.
-    with traced_creators(), torch.device("meta"):
-        traced = fx.GraphModule(module, tracer.trace(module, concrete_args=rest or None))
+    with traced_creators(), written_out(), torch.device("meta"):
+        traced = fx.GraphModule(module, tracer.trace(module))
     follow_changes(traced)
     index_unbound(traced)
     index_parts(traced)
+    name_extremes(traced)
     read_where_it_lies(traced, tracer.calls)
     traced.graph.eliminate_dead_code()
     with torch.device("meta"):
-        Values(traced).run(*inputs, *rest.values())
-    # An argument that keeps its default is no input.
-    for node in [node for node in traced.graph.nodes if node.op == "placeholder"][len(given):]:
-        node.meta["is_default"] = True
+        Values(traced).run(*inputs)
     return tracer, traced
+
+
+def compare_with_run(module, given, inputs, traced):
+    """A condition may ask what a trace answers otherwise than a run: both must do the same work and give the same.
+    What a run decides by numbers has none here, so it says no more."""
+    by_place = [one for name, one in zip(given, inputs) if not is_keyword_only(module, name)]
+    by_name = {name: one for name, one in zip(given, inputs) if is_keyword_only(module, name)}
+
+    def work(function):
+        with torch.device("meta"), FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
+            outputs = function()
+        return counter.get_total_flops(), described(outputs)
+
+    try:
+        run_work = work(lambda: module(*by_place, **by_name))
+    except Exception:
+        return
+    traced_work = work(lambda: Values(traced).run(*inputs))
+    if run_work != traced_work:
+        raise Refused(
+            f"run, it does {run_work[0]} FLOPs and gives {run_work[1]}; traced, {traced_work[0]} and {traced_work[1]}: a "
+            "condition in `forward` asks for what only a run has, such as `type(x)`")
+
+
+def is_keyword_only(module, name):
+    found = inspect.signature(module.forward).parameters.get(name)
+    return found is not None and found.kind is found.KEYWORD_ONLY
 
 
 def first_that_works(module, inputs):
@@ -519,7 +638,9 @@ def first_that_works(module, inputs):
         if not is_whole:
             fx._symbolic_trace._wrapped_fns_to_patch.update(wrapped)
         try:
-            return trace(module, inputs, proxies_buffers)
+            tracer, traced = trace(module, inputs, proxies_buffers)
+            compare_with_run(module, tracer.given, inputs, traced)
+            return tracer, traced
         except Refused:
             raise
         except Exception as error:
@@ -560,8 +681,7 @@ def main():
             attributes[node.target] = found[0] if found else None
     return json.dumps({
         "torch": torch.__version__, "calls": tracer.calls, "settled": list(tracer.settled),
-        "nodes": [record(node) for node in traced.graph.nodes
-                  if "_assert" not in str(node.target) and "is_default" not in node.meta],
+        "nodes": [record(node) for node in traced.graph.nodes if "_assert" not in str(node.target)],
         "leaves": leaves, "attributes": attributes,
         "state": {name: described(tensor) for name, tensor in module.state_dict().items()},
     })

@@ -1,7 +1,7 @@
 //! What each layer is as a function of PyTorch.
 
 use layers::{
-    Arg,
+    Arg, Called,
     operators::{Arithmetic, Index, IndexItem, Operator},
 };
 
@@ -44,7 +44,12 @@ pub(crate) fn function(
     let mut used = Used::of(step).ok_or_else(nothing)?;
     used.leave_defaults_out();
     let layer: &dyn std::any::Any = &*used.used.layer;
+    let is_of_torch = used.used.called == Called::Torch;
     if let Some(arithmetic) = layer.downcast_ref::<Arithmetic>() {
+        if is_of_torch && arithmetic.operator == Operator::MatMul {
+            return plain(called("torch.matmul", operands, Vec::new()))
+                .unwrap_or_else(|| Err(varies()));
+        }
         return arithmetic_text(step, arithmetic, operands, size_of).ok_or_else(varies);
     }
     if let Some(index) = layer.downcast_ref::<Index>() {
@@ -59,7 +64,15 @@ pub(crate) fn function(
     } else {
         call_with_parameters(&used, operands, given, size_of)
     };
-    call.unwrap_or_else(|| Err(varies()))
+    let function = call.unwrap_or_else(|| Err(varies()))?;
+    match function.text.after("F.").filter(|_| is_of_torch) {
+        Some(rest) => {
+            let mut text = Template::text("torch.");
+            text.append(rest);
+            Ok(Function { text, ..function })
+        }
+        None => Ok(function),
+    }
 }
 
 fn varies() -> String {
