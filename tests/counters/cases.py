@@ -118,6 +118,9 @@ CASES = {
     "ProductOfBatches": function(lambda _, a, b: torch.bmm(a, b), (3, 5, 8), (3, 8, 2)),
     "ProductOfMatrices": function(lambda _, a, b: torch.mm(a, b), (5, 8), (8, 2)),
     "ProductThatBroadcasts": function(lambda _, a, b: torch.matmul(a, b), (5, 8), (3, 8, 2)),
+    "ProductWithVector": function(lambda _, a, b: a @ b, (3, 5, 8), (8,)),
+    "ProductOfVector": function(lambda _, a, b: a @ b, (8,), (8, 5)),
+    "ProductOfVectors": function(lambda _, a, b: torch.matmul(a, b), (8,), (8,)),
     "FusedAttention": function(
         lambda _, q, k, v: F.scaled_dot_product_attention(q, k, v), (2, 4, 5, 8), (2, 4, 7, 8), (2, 4, 7, 6)),
     "ActivationsOfTorch": function(activations_of_torch, (3, 5, 8)),

@@ -32,6 +32,17 @@ const CASES: &[(&str, &str, &str)] = &[
         "k: K\n l: Linear(8, bias=false, weight=k.b.fc.weight)\n x @ k.b.fc.weight",
         "k.b.fc: Linear(8, bias=false)\n x @ k.b.fc.weight",
     ),
+    // Weights of layers that are given theirs.
+    (
+        "block G(w) { fc: Linear(8, bias=false, weight=w) }",
+        "first: Linear(8, bias=false)\n g: G(first.weight)\n h: G(g.fc.weight)\n Linear(8, bias=false, weight=h.fc.weight)",
+        "first: Linear(8, bias=false)\n for i in range(3) { Linear(8, bias=false, weight=first.weight) }",
+    ),
+    (
+        "block G { a: Linear(8, bias=false)\n b: Linear(8, bias=false, weight=a.weight) }",
+        "g: G\n Linear(8, bias=false, weight=g.b.weight)",
+        "g.a: Linear(8, bias=false)\n for i in range(2) { Linear(8, bias=false, weight=g.a.weight) }",
+    ),
 ];
 
 #[test]

@@ -88,12 +88,50 @@ fn an_imported_module() {
         serde_json::from_str(include_str!("import/net.json")).expect("a trace");
     let imported = import::pytorch(&trace, "net.py:Net(8)", &["i64[N = 2, T = 10]".to_owned()]);
     expect_file!["../../tests/translate/import/net.taper"].assert_eq(&imported.text);
-    let lost =
-        "`flip`: Taper has no such function; a block of its shapes stands for it, without its work";
+    let lost = "`flip`: Taper has no such function; a block of its shapes stands for it";
     assert_eq!(imported.lost, [lost]);
     let mut workspace = Workspace::default();
     let file = workspace.insert("net.taper", syntax::parse(&imported.text));
     let analysis = analysis::analyse(&workspace, file, &Options::default());
     assert_eq!(analysis.diagnostics, []);
     assert_eq!(analysis.models[0].part.outputs.len(), 2);
+}
+
+/// Idioms that were traced: the file checks, and has PyTorch's FLOPs, parameters and shapes. What Taper lacks makes
+/// totals lower bounds unless it moves numbers only.
+#[test]
+fn imported_idioms() {
+    let cases: Vec<serde_json::Value> =
+        serde_json::from_str(include_str!("import/traces.json")).expect("cases");
+    let torch = layers::conventions().find(|one| one.name == "torch");
+    let mut wrong = Vec::new();
+    for case in &cases {
+        let name = case["name"].as_str().expect("a name");
+        let trace: import::Trace = serde_json::from_value(case["trace"].clone()).expect("a trace");
+        let inputs: Vec<String> = serde_json::from_value(case["inputs"].clone()).expect("inputs");
+        let imported = import::pytorch(&trace, name, &inputs);
+        let mut workspace = Workspace::default();
+        let file = workspace.insert("idiom.taper", syntax::parse(&imported.text));
+        let options = Options { count: torch, ..Options::default() };
+        let analysis = analysis::analyse(&workspace, file, &options);
+        if analysis.has_errors() {
+            wrong.push(format!("{name}: {:?}\n{}", analysis.diagnostics, imported.text));
+            continue;
+        }
+        let model = analysis.model(&imported.model).expect("the model");
+        let totals = model.totals();
+        let shapes: Vec<Vec<u64>> =
+            model.part.outputs.iter().map(|output| output.ty.shape.to_vec()).collect();
+        let ours = serde_json::json!([totals.flops, totals.params, shapes]);
+        let theirs = serde_json::json!([case["flops"], case["params"], case["outputs"]]);
+        let is_unknown = imported.lost.iter().any(|lost| lost.contains("unknown (≥)"));
+        if ours != theirs || (totals.uncounted > 0) != is_unknown {
+            wrong.push(format!(
+                "{name}: {ours}, not {theirs}; {:?}\n{}",
+                imported.lost, imported.text
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
+    assert!(cases.len() >= 30, "{}", cases.len());
 }

@@ -172,9 +172,12 @@ fn step_label(snapshot: &Snapshot, line: &StepLine<'_>) -> String {
     let unit = shown.work.map(|unit| if line.model.gives(unit) { unit } else { line.model.unit() });
     let work_of =
         |figures: Figures| unit.map(|unit| (figures.work(unit), totals.work(unit), unit.name()));
-    if let Some((work, _, unit)) = work_of(once).filter(|(work, ..)| *work > 0) {
-        parts.push(units.count_of(work, unit));
-    }
+    parts.extend(work_of(once).and_then(|(work, _, unit)| match (work, once.uncounted) {
+        (0, 0) => None,
+        (0, _) => Some(format!("unknown {unit}")),
+        (_, 0) => Some(units.count_of(work, unit)),
+        _ => Some(format!("≥ {}", units.count_of(work, unit))),
+    }));
     if shown.memory && once.activation_bytes > 0 {
         let label = units.bytes(once.activation_bytes);
         parts.push(mark(own.activation_bytes, totals.activation_bytes) + &label);
@@ -402,6 +405,20 @@ mod tests {
                 "B(w) ‹36 params · 32 MAC · 16 B · 66.7 %›",
                 "B(w) -> ReLU ‹20 params · 16 MAC · ● 32 B · 33.3 %›",
             ]
+        );
+    }
+
+    #[test]
+    fn work_that_nobody_knows() {
+        let text = "block Own { input x: [N, C]; output y: [x.shape[0], 4] }\nmodel M {\n    input x: f32[N = 1, 8]\n    Own\n    { Own; Linear(8) }\n}\n";
+        let snapshot = snapshot(text);
+        let labels: Vec<String> =
+            hints(&snapshot, None).into_iter().map(|hint| hint.label).collect();
+        assert!(labels.contains(&"40 params · ≥ 72 FLOP".to_owned()), "{labels:?}");
+        assert!(labels.iter().any(|label| label.ends_with("[N, 4] · unknown FLOP")), "{labels:?}");
+        assert!(
+            labels.iter().any(|label| label.contains("40 params · ≥ 72 FLOP · ")),
+            "{labels:?}"
         );
     }
 

@@ -72,6 +72,8 @@ pub(crate) struct Figures {
     pub macs: u128,
     pub flops: u128,
     pub activation_bytes: u128,
+    /// Blocks whose work is unknown, so that the others' is a least.
+    pub uncounted: u128,
 }
 
 impl Figures {
@@ -90,6 +92,7 @@ impl Figures {
             active_params: add(self.active_params, totals.active_params),
             macs: add(self.macs, totals.macs),
             flops: add(self.flops, totals.flops),
+            uncounted: add(self.uncounted, totals.uncounted),
             activation_bytes: add(self.activation_bytes, totals.activation_bytes),
         }
     }

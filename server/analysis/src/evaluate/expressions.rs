@@ -249,7 +249,7 @@ impl<'w> Run<'w> {
         // Or a parameter: `"layer{i}.weight"`.
         let parameter = path.rsplit_once('.').and_then(|(path, name)| {
             let label = self.label_text(frame, path)?;
-            self.label_parameter(frame, &label, name)
+            self.label_parameter(frame, &label, name, frame.node(expr))
         });
         parameter.unwrap_or_else(|| {
             self.no_label_text(frame, expr, path);

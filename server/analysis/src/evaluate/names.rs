@@ -2,11 +2,12 @@
 
 use std::{rc::Rc, sync::Arc};
 
+use layers::DType;
 use smol_str::SmolStr;
 use syntax::ast;
 
 use crate::{
-    Code, Definition, DefinitionKind, Diagnostic, NodeRef, ParameterPath,
+    Code, Definition, DefinitionKind, Diagnostic, NodeRef, ParameterPath, Source, Step, What,
     evaluate::{
         Run,
         frame::Frame,
@@ -252,7 +253,8 @@ impl Run<'_> {
             }
             return Some(Resolved::Label(child));
         }
-        self.label_parameter(frame, label, name).map(Resolved::Value)
+        let node = NodeRef { file: frame.file, node: field.id() };
+        self.label_parameter(frame, label, name, node).map(Resolved::Value)
     }
 
     /// `convs.*`: the values of all layers, blocks and groups in a group, in order.
@@ -297,17 +299,25 @@ impl Run<'_> {
         }
     }
 
-    /// A parameter of the layer of a label, by the rest of its name.
+    /// A parameter of the layer of a label, by the rest of its name; one that it is given is what is given.
     pub(crate) fn label_parameter(
         &mut self,
         frame: &mut Frame,
         label: &LabelRef,
         name: &str,
+        node: NodeRef,
     ) -> Option<Value> {
         let step = label.get(frame).step.clone();
+        if let Some(given) = step.as_ref().and_then(|step| given_parameter(step, name, frame.dtype))
+        {
+            return Some(match label {
+                LabelRef::Here(_) => given,
+                LabelRef::Inside(inside) => inside.value(frame, &given, node),
+            });
+        }
         let tensors = step.map(|step| self.parameters_of(&step, frame.dtype)).unwrap_or_default();
         let Some(tensor) = tensors.into_iter().find(|tensor| tensor.name == name) else {
-            return self.label_parameter(frame, &label.beside()?.clone(), name);
+            return self.label_parameter(frame, &label.beside()?.clone(), name, node);
         };
         let mut path = label.path(frame);
         path.push(name.into());
@@ -329,6 +339,20 @@ impl Run<'_> {
         }
         names
     }
+}
+
+/// The tensor that is given for a parameter of a step's layer, as the step's body sees it.
+fn given_parameter(step: &Step, name: &str, dtype: DType) -> Option<Value> {
+    let What::Layer(used) = &step.what else { return None };
+    let (_, source) = used.given.iter().find(|(given, _)| given == name)?;
+    let all = layers::parameters(&*used.layer, dtype).ok()?;
+    let tensor = all.into_iter().find(|tensor| tensor.name == name)?;
+    let ty = Arc::new(layers::TensorType { dtype: tensor.dtype, shape: tensor.shape });
+    let origin = match source {
+        Source::Tensor(id) => Origin::Step(*id),
+        Source::Parameter(path) => Origin::Parameter(path.clone()),
+    };
+    Some(Value::Tensor(Tensor { ty, origin }))
 }
 
 impl Run<'_> {

@@ -75,7 +75,7 @@ pub(super) static CONVENTIONS: [Convention; 3] = [
             Row(All, CONVOLUTIONS, Rule::Products { bias: true }),
             Row(All, TRANSPOSED, Rule::Products { bias: true }),
             Row(All, &["Linear"], Rule::Products { bias: true }),
-            Row(All, MATRIX_PRODUCTS, Rule::Products { bias: false }),
+            Row(All, MATRIX_PRODUCTS, Rule::ProductOfMatrices),
             Row(All, &["Einsum", "SelectiveScan"], Rule::Products { bias: false }),
             Row(All, &["ScaledDotProductAttention"], Rule::UnfusedAttention),
             Row(All, RECURRENT, Rule::RecurrentProducts { bias: true }),

@@ -80,6 +80,8 @@ pub(super) enum Rule {
     Attention(Attention),
     /// For each element of the left factor a row of the right one.
     MatrixProduct,
+    /// The MACs of our own rules; nothing with a vector on the right, which is another operator.
+    ProductOfMatrices,
     /// What `torch.mul`, `add` and the pooling inside count for.
     LocalResponse,
     /// The elements of the parameters, as often as torchinfo thinks that each is used.
@@ -203,6 +205,10 @@ impl Rule {
             Rule::UnfusedAttention if call.is_fused() => free,
             Rule::UnfusedAttention => call.products(false),
             Rule::Attention(attention) => call.attention(attention),
+            Rule::ProductOfMatrices => match call.inputs.get(1) {
+                Some(right) if right.shape.len() > 1 => call.products(false),
+                _ => free,
+            },
             Rule::MatrixProduct => {
                 let columns = call.inputs.get(1).and_then(|right| right.shape.last());
                 let columns = columns.copied().unwrap_or(0);

@@ -13,7 +13,7 @@ const PRODUCTS: Rule = Rule::Products { bias: false };
 const OTHERS: &[Row] = &[
     Row(All, CONVOLUTIONS, PRODUCTS),
     Row(All, TRANSPOSED, PRODUCTS),
-    Row(All, MATRIX_PRODUCTS, PRODUCTS),
+    Row(All, MATRIX_PRODUCTS, Rule::ProductOfMatrices),
     Row(All, &["Linear", "Einsum", "SelectiveScan"], PRODUCTS),
     Row(All, RECURRENT, Rule::RecurrentProducts { bias: false }),
     Row(All, CELLS, PRODUCTS),

@@ -36,6 +36,9 @@ pub(crate) struct Writer<'w, 't> {
     it: Option<Given>,
     /// Parameters that are declared.
     declared: Vec<Template>,
+    /// The layers that were called, and parameters that were read before theirs was.
+    pub(super) called: HashSet<String>,
+    pub(super) read_early: HashSet<String>,
     /// Whole numbers that are computed from no input, with their shapes.
     constants: Vec<(String, Vec<u64>)>,
     pub lost: BTreeSet<String>,
@@ -63,6 +66,8 @@ impl<'w, 't> Writer<'w, 't> {
             is_last_time: false,
             it: None,
             declared: Vec::new(),
+            called: HashSet::new(),
+            read_early: HashSet::new(),
             constants: Vec::new(),
             lost: BTreeSet::new(),
             taken: Vec::new(),
@@ -81,6 +86,8 @@ impl<'w, 't> Writer<'w, 't> {
     fn written(&mut self, specs: &[String]) -> Template {
         self.names.clear();
         self.declared.clear();
+        self.called.clear();
+        self.read_early.clear();
         self.constants.clear();
         let inputs = self.calls.inputs(self.root);
         let mut taken: Vec<String> = Vec::new();
@@ -194,7 +201,13 @@ impl<'w, 't> Writer<'w, 't> {
             ));
         }
         let stage = match again {
-            Some(_) => Template::text(label.as_deref().map_or_else(String::new, readable)),
+            Some(_) => {
+                // A module of another one is read by its path.
+                let below = || self.nearest(outer, &self.trace.calls[inner].path);
+                Template::text(
+                    label.clone().or_else(below).as_deref().map_or_else(String::new, readable),
+                )
+            }
             None if is_inline => {
                 taken.extend(label.clone());
                 self.it = inputs.first().cloned();
@@ -262,9 +275,12 @@ impl<'w, 't> Writer<'w, 't> {
         let written = written.unwrap_or_else(|reason| self.stub(node, &reason));
         let path = &self.trace.calls[call].path;
         let label = leaf.and_then(|_| relative(path, &node.target));
-        let is_numbered = label.as_ref().is_some_and(|label| label.parse::<u64>().is_ok());
         let owns = leaf.is_some_and(|leaf| !leaf.tensors.is_empty());
-        if leaf.is_some() && label.is_none() && owns {
+        let is_again = leaf.is_some() && self.is_called_before(at);
+        // An activation that is used again takes the next number, as in a `Sequential`.
+        let is_numbered =
+            !is_again && label.as_ref().is_some_and(|label| label.parse::<u64>().is_ok());
+        if leaf.is_some() && label.is_none() && owns && !is_again {
             self.lost.insert(format!(
                 "`{}` is called in `{}`, in which it does not lie: its parameters have other names",
                 node.target, self.trace.calls[call].class
@@ -278,7 +294,9 @@ impl<'w, 't> Writer<'w, 't> {
         self.it = if parts.len() == 1 { parts.first().cloned() } else { None };
         let is_module = !is_expression && !is_function(&stage.plain());
         let is_named = parts.iter().any(|part| self.asked.contains(part));
-        if owns && self.is_called_before(at) {
+        if owns && is_again {
+            // A layer of another module is read by its path.
+            let label = label.or_else(|| self.nearest(call, &node.target));
             let stage = Template::text(label.as_deref().map_or_else(String::new, readable));
             let label = is_named.then(|| self.label_parts(self.calls.short(at), &parts, taken));
             // A layer is called again after an arrow only.
@@ -411,11 +429,13 @@ impl<'w, 't> Writer<'w, 't> {
             return;
         };
         self.names.insert(given.clone(), path.clone());
-        let is_layers = self.trace.leaves.keys().any(|leaf| {
+        let of_leaf = self.trace.leaves.keys().find(|leaf| {
             node.target.strip_prefix(leaf.as_str()).is_some_and(|rest| rest.starts_with('.'))
         });
-        if is_layers {
-            return;
+        match of_leaf {
+            Some(leaf) if self.called.contains(leaf) => return,
+            Some(_) => drop(self.read_early.insert(node.target.clone())),
+            None => {}
         }
         let own = self.trace.attributes.get(&node.target).cloned().flatten();
         let Some(own) = own else {
@@ -424,10 +444,14 @@ impl<'w, 't> Writer<'w, 't> {
                 node.target
             ));
             let tensor = node.value.as_ref().and_then(Traced::tensor);
-            self.declared.extend(tensor.map(|tensor| tensor.declaration("buffer", &path)));
+            let line = tensor.map(|tensor| tensor.declaration("buffer", &path));
+            self.declared.extend(line.filter(|line| !self.declared.contains(line)));
             return;
         };
-        self.declared.push(own.declaration(&path));
+        let line = own.declaration(&path);
+        if !self.declared.contains(&line) {
+            self.declared.push(line);
+        }
     }
 
     /// The shape of whole numbers that `forward` computes from no input, which the tracer has as a tensor.
@@ -442,6 +466,19 @@ impl<'w, 't> Writer<'w, 't> {
             node.target, tensor.shape
         ));
         Some(tensor.shape)
+    }
+
+    /// A path as it is read in a call of the block: below the innermost braces in which it lies.
+    fn nearest(&self, call: usize, path: &str) -> Option<String> {
+        let mut around = Some(call);
+        while let Some(outer) = around {
+            let found = relative(&self.trace.calls[outer].path, path);
+            if found.is_some() || outer == self.root {
+                return found;
+            }
+            around = self.trace.calls[outer].parent;
+        }
+        None
     }
 
     /// A path as one of the block, if it lies there.

@@ -2,6 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
+use serde_json::Value;
+
 use super::trace::{Node, Op, Trace, Traced, node_of};
 
 /// What a node gives, or a part of that: the second half of `chunk(x, 2)`.
@@ -155,7 +157,15 @@ impl<'t> Calls<'t> {
     pub fn gives_first(&self, at: usize) -> bool {
         let is_extreme =
             self.node(at).op != Op::CallModule && ["max", "min"].contains(&self.short(at));
-        is_extreme || self.leaf_class(at) == Some("MultiheadAttention")
+        is_extreme || self.leaf_class(at) == Some("MultiheadAttention") && !self.needs_weights(at)
+    }
+
+    /// Whether an attention is called for its weights as well, as it is unless told otherwise.
+    pub fn needs_weights(&self, at: usize) -> bool {
+        // The argument is the fifth of `forward`.
+        let node = self.node(at);
+        let given = node.kwargs.get("need_weights").or(node.args.get(4));
+        given.is_none_or(|given| *given != Value::Bool(false))
     }
 
     /// The class of a layer that a node calls.
@@ -172,6 +182,22 @@ impl<'t> Calls<'t> {
             Role::Scalar => {
                 let reads = self.node(given.node).reads();
                 reads.into_iter().flat_map(|name| self.tensors_of(name)).collect()
+            }
+            _ => self.all_of(name),
+        }
+    }
+
+    /// What a name means; of a list each value.
+    pub fn all_of(&self, name: &str) -> Vec<Given> {
+        let Some(given) = self.given(name) else { return Vec::new() };
+        match self.value(&given) {
+            Some(Traced::Items { items }) if !self.gives_first(given.node) => {
+                let part = |index| {
+                    let mut part = given.clone();
+                    part.part.push(index);
+                    part
+                };
+                (0..items.len()).map(part).collect()
             }
             _ => vec![given],
         }
@@ -260,9 +286,24 @@ impl<'t> Calls<'t> {
             .collect()
     }
 
-    /// Braces: its lines stand in those around it.
+    /// Braces: its lines stand in those around it. A block could not call what lies in another module.
     pub fn is_inline(&self, call: usize) -> bool {
-        call != 0 && self.trace.calls[call].is_sequential
+        call != 0 && (self.trace.calls[call].is_sequential || self.calls_another(call, call))
+    }
+
+    /// Whether a call, or one in it, calls a module again that does not lie in the one of `outer`.
+    fn calls_another(&self, call: usize, outer: usize) -> bool {
+        let own = format!("{}.", self.trace.calls[outer].path);
+        let is_another = |path: &str| !path.starts_with(&own);
+        self.items[call].iter().any(|item| match item {
+            Item::Node(at) => {
+                let node = self.node(*at);
+                node.op == Op::CallModule && is_another(&node.target)
+            }
+            Item::Call(inner) => {
+                is_another(&self.trace.calls[*inner].path) || self.calls_another(*inner, outer)
+            }
+        })
     }
 
     /// An earlier call of the same module.

@@ -36,6 +36,9 @@ const NAMES: &[(&str, &str)] = &[
     ("stochastic_depth", "StochasticDepth"),
 ];
 
+/// What Taper's attention takes where PyTorch's is called.
+const ATTENTION_SETTINGS: &[&str] = &["need_weights", "average_attn_weights", "is_causal"];
+
 /// Arguments that change neither shapes nor work.
 const IGNORED: &[&str] = &[
     "training",
@@ -120,8 +123,19 @@ impl Writer<'_, '_> {
                 node.target
             ));
         }
-        let named = node.kwargs.iter().filter(|(name, _)| !is_mask(name)).map(|(_, value)| value);
-        let taken: Vec<&Value> = node.args.iter().chain(named).collect();
+        let is_setting = |name: &str| ATTENTION_SETTINGS.contains(&name) || is_mask(name);
+        if leaf.class == "MultiheadAttention" {
+            let asked =
+                node.kwargs.iter().filter(|(name, _)| ATTENTION_SETTINGS.contains(&&name[..]));
+            settings.extend(asked.map(|(name, value)| (name.clone(), value.clone())));
+            let at = self.calls.find(&node.name);
+            let needs = at.is_some_and(|at| self.calls.needs_weights(at));
+            settings.insert("need_weights".to_owned(), needs.into());
+        }
+        let named = node.kwargs.iter().filter(|(name, _)| !is_setting(name));
+        let places = if leaf.class == "MultiheadAttention" { 3 } else { node.args.len() };
+        let taken: Vec<&Value> =
+            node.args.iter().take(places).chain(named.map(|(_, value)| value)).collect();
         for value in &taken {
             if !self.is_tensors(value) && !value.is_null() && **value != Value::Bool(false) {
                 return Err("it is called with more than tensors".to_owned());
@@ -134,6 +148,15 @@ impl Writer<'_, '_> {
             })?;
             arguments.push(Template::text(format!("{}={shared}", own.name)));
         }
+        // What was read before the layer is called is declared by itself.
+        for own in &leaf.tensors {
+            let path = self.path_of(node, own);
+            if own.same_as == path && self.read_early.contains(&path) {
+                let below = self.below(&path).unwrap_or(path);
+                arguments.push(Template::text(format!("{}={below}", own.name)));
+            }
+        }
+        self.called.insert(node.target.clone());
         let mut sources: Vec<Given> =
             taken.into_iter().flat_map(|value| self.tensors(value)).collect();
         if leaf.class == "MultiheadAttention" && sources.iter().all(|one| *one == sources[0]) {
@@ -278,8 +301,8 @@ impl Writer<'_, '_> {
         match value {
             Value::Array(items) => items.iter().flat_map(|item| self.tensors(item)).collect(),
             _ => {
-                let given = node_of(value).and_then(|name| self.calls.given(name));
-                given.filter(|given| !self.is_scalar(given)).into_iter().collect()
+                let given = node_of(value).map_or_else(Vec::new, |name| self.calls.all_of(name));
+                given.into_iter().filter(|given| !self.is_scalar(given)).collect()
             }
         }
     }
@@ -294,6 +317,10 @@ impl Writer<'_, '_> {
     }
 
     fn entry(&self, node: &Node, name: &str) -> Option<&'static Entry> {
+        // A window of one dimension, not `F.unfold`.
+        if node.op == Op::CallMethod && name == "unfold" {
+            return None;
+        }
         let renamed = NAMES.iter().find(|(known, _)| *known == name).map(|(_, layer)| *layer);
         if let Some(layer) = renamed {
             return find(layer);

@@ -12,7 +12,37 @@ use super::{
 use crate::{names, template::Template};
 
 /// Functions that make a tensor of given sizes, `new_zeros` and `zeros`.
-const CREATORS: &[&str] = &["zeros", "ones", "empty", "full", "rand", "randn"];
+const CREATORS: &[&str] = &["zeros", "ones", "empty", "full", "rand", "randn", "eye"];
+
+/// Functions that move numbers, or make them others of another dtype, and compute nothing.
+const MOVES: &[&str] = &[
+    "float",
+    "double",
+    "half",
+    "bfloat16",
+    "long",
+    "int",
+    "bool",
+    "to",
+    "type",
+    "flip",
+    "meshgrid",
+    "unfold",
+    "gather",
+    "index_select",
+    "take_along_dim",
+    "tril",
+    "triu",
+    "diagonal",
+    "view_as_complex",
+    "view_as_real",
+];
+
+/// Whether a function computes nothing.
+fn is_free(function: &str) -> bool {
+    let made = function.trim_start_matches("new_").trim_end_matches("_like");
+    CREATORS.contains(&made) || MOVES.contains(&function)
+}
 
 impl Writer<'_, '_> {
     /// The step that calls the block, which is added to the file.
@@ -20,9 +50,13 @@ impl Writer<'_, '_> {
         let leaf = self.trace.leaves.get(&node.target).filter(|_| node.op == Op::CallModule);
         let called = || node.target.rsplit('.').next().unwrap_or(&node.target).trim_matches('_');
         let what = leaf.map_or_else(called, |leaf| leaf.class.as_str());
-        self.lost.insert(format!(
-            "`{what}`: {reason}; a block of its shapes stands for it, without its work"
-        ));
+        let is_free = is_free(what);
+        self.lost.insert(match is_free {
+            true => format!("`{what}`: {reason}; a block of its shapes stands for it"),
+            false => format!(
+                "`{what}`: {reason}; a block of its shapes stands for it, whose work is unknown (≥)"
+            ),
+        });
         let sources: Vec<Given> = self.tensors_taken(node);
         let mut lines: Vec<String> =
             (0..sources.len()).map(|index| format!("input x{index}: [...]")).collect();
@@ -40,14 +74,21 @@ impl Writer<'_, '_> {
                 lines.push(format!("output y0: {dtype}[{names}]"));
             }
         }
-        lines.push("macs = 0".to_owned());
+        if is_free {
+            lines.push("macs = 0".to_owned());
+        }
         let wanted = format!("{}Stub", what.to_upper_camel_case());
         let params = if made.is_some() { format!("({names})") } else { String::new() };
         let block = |name: &str| {
             let body: String = lines.iter().map(|line| format!("    {line}\n")).collect();
             format!(
-                "# PyTorch's `{what}`, which Taper lacks: its shapes at the sizes traced, without its work.\n\
-                 block {name}{params} {{\n{body}}}"
+                "# PyTorch's `{what}`, which Taper lacks: its shapes at the sizes traced{}.\n\
+                 block {name}{params} {{\n{body}}}",
+                if is_free {
+                    ""
+                } else {
+                    ". Its work is unknown; `macs = …` and `elementwise = …` say it"
+                }
             )
         };
         let is_usable = |name: &str| {
@@ -79,7 +120,7 @@ impl Writer<'_, '_> {
     }
 
     /// The outputs' shapes. A size that the first input has at the same place follows it.
-    fn stub_outputs(&self, node: &Node, sources: &[Given]) -> Vec<String> {
+    fn stub_outputs(&mut self, node: &Node, sources: &[Given]) -> Vec<String> {
         let first = sources.first().and_then(|first| self.tensor(first));
         let size = |dim: usize, size: &u64| match &first {
             Some(first) if first.shape.get(dim) == Some(size) => format!("x0.shape[{dim}]"),
@@ -90,14 +131,22 @@ impl Writer<'_, '_> {
                 tensor.shape.iter().enumerate().map(|(dim, one)| size(dim, one)).collect();
             // Without a dtype it has that of the input.
             let dtype = match &first {
-                Some(first) if first.dtype == tensor.dtype => "",
+                Some(first) if first.dtype == tensor.dtype || tensor.dtype.contains('.') => "",
                 None => tensor.written_dtype(),
                 Some(_) => &tensor.dtype,
             };
             format!("output y{index}: {dtype}[{}]", sizes.join(", "))
         };
         let parts = self.calls.find(&node.name).map_or_else(Vec::new, |at| self.parts(at));
-        let tensors = parts.iter().filter_map(|part| self.tensor(part));
-        tensors.enumerate().map(output).collect()
+        let tensors: Vec<Tensor> = parts.iter().filter_map(|part| self.tensor(part)).collect();
+        let unknown = tensors.iter().find(|tensor| tensor.dtype.contains('.'));
+        if let Some(tensor) = unknown {
+            let what = node.target.rsplit('.').next().unwrap_or(&node.target);
+            self.lost.insert(format!(
+                "`{what}` gives {}, which Taper lacks; it has the dtype of what flows in",
+                tensor.dtype
+            ));
+        }
+        tensors.into_iter().enumerate().map(output).collect()
     }
 }

@@ -3,6 +3,7 @@
 Usage: trace.py MODULE:EXPRESSION INPUTS, where MODULE is a package or a file and INPUTS is a JSON list of
 [shape, dtype]. Nothing is computed: the module and its inputs are on PyTorch's meta device.
 """
+import builtins
 import contextlib
 import importlib
 import importlib.util
@@ -100,7 +101,7 @@ def layer_class(module):
     own = type(module)
     if computes_weights(module):
         return None
-    base = next(cls for cls in own.__mro__ if cls.__module__.startswith("torch.nn"))
+    base = next(cls for cls in own.__mro__ if cls.__module__.startswith("torch.nn.modules."))
     if own.__name__ in LEAVES:
         return own
     is_layer = base is not nn.Module and not issubclass(base, COMPOSITE)
@@ -115,7 +116,7 @@ CREATORS = ("arange", "empty", "eye", "full", "linspace", "ones", "rand", "randn
 
 def weight_norm(v, g, dim=0):
     """What PyTorch computes in one kernel."""
-    others = [one for one in range(v.dim()) if one != dim % v.dim()]
+    others = [one for one in range(v.ndim) if one != dim % v.ndim]
     return v * (g / (v ** 2).sum(others, keepdim=True).sqrt())
 
 
@@ -152,6 +153,23 @@ def traced_creators():
     finally:
         for name, function in own.items():
             setattr(torch, name, function)
+
+
+@contextlib.contextmanager
+def traced_lengths():
+    """Has `len(x)` be the first size of a tensor, which follows it."""
+    own = builtins.len
+
+    def length(value):
+        if not issubclass(type(value), Value) or value.tracer.computes:
+            return own(value)
+        is_tensor = isinstance(value.node.meta.get("known"), torch.Tensor)
+        return value.size(0) if is_tensor else own(value.known())
+    try:
+        builtins.len = length
+        yield
+    finally:
+        builtins.len = own
 
 
 def place_of(frames):
@@ -588,7 +606,7 @@ def trace(module, inputs, proxies_buffers):
     tracer = Tracer(given, inputs, proxies_buffers)
     tracer.enter(module, "", given)
     # Tensors that are made on the way are no numbers either.
-    with traced_creators(), written_out(), torch.device("meta"):
+    with traced_creators(), traced_lengths(), written_out(), torch.device("meta"):
         traced = fx.GraphModule(module, tracer.trace(module))
     follow_changes(traced)
     index_unbound(traced)
@@ -667,6 +685,9 @@ def main():
     tracer, traced = first_that_works(module, inputs)
     modules = dict(module.named_modules(remove_duplicate=False))
     canonical = first_owners(module, modules, traced)
+    # A module that has two names is one; its parameters have the first.
+    first_names = {id(one): path for path, one in module.named_modules()}
+    again = [path for path, one in modules.items() if first_names[id(one)] != path]
     leaves, attributes = {}, {}
     for node in traced.graph.nodes:
         if node.op == "call_module":
@@ -683,7 +704,8 @@ def main():
         "torch": torch.__version__, "calls": tracer.calls, "settled": list(tracer.settled),
         "nodes": [record(node) for node in traced.graph.nodes if "_assert" not in str(node.target)],
         "leaves": leaves, "attributes": attributes,
-        "state": {name: described(tensor) for name, tensor in module.state_dict().items()},
+        "state": {name: described(tensor) for name, tensor in module.state_dict().items()
+                  if not any(name.startswith(f"{path}.") for path in again)},
     })
 
 

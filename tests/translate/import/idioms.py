@@ -1,0 +1,324 @@
+"""Small idioms, each a module that people write, with its inputs. `record.py` traces each and writes traces.json."""
+import functools
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+X, IMAGE = ["f32[N = 2, T = 6, 8]"], ["f32[N = 2, 3, 8, 8]"]
+
+
+def decorated(function):
+    """As every `forward` of transformers is."""
+    @functools.wraps(function)
+    def wrapper(self, *args, **kwargs):
+        kwargs.pop("return_dict", None)
+        return function(self, *args, **kwargs)
+    return wrapper
+
+
+class WithLayer(nn.Module):
+    inputs = X
+
+    def __init__(self):
+        super().__init__()
+        self.l = nn.Linear(8, 8)
+
+
+# Conditions that a trace must answer as a run does.
+
+
+class AsksLength(WithLayer):
+    def forward(self, x):
+        if len(x.shape) == 2:
+            x = x.unsqueeze(0)
+        return self.l(x).view(len(x), -1, 8)
+
+
+class AsksWhetherTensor(nn.Module):
+    inputs = IMAGE
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 8, 3, padding=1)
+
+    def forward(self, x):
+        if isinstance(x, torch.Tensor) and torch.is_tensor(x):
+            x = F.interpolate(x, scale_factor=2)
+        return self.conv(x)
+
+
+class UnpacksInTry(AsksWhetherTensor):
+    def forward(self, x):
+        try:
+            batch, channels, height, width = x.shape
+        except ValueError:
+            return x
+        return self.conv(x).reshape(batch, -1)
+
+
+class AsksDevice(WithLayer):
+    def forward(self, x):
+        device = "cuda" if x.is_cuda else "cpu"
+        return self.l(x.to(device))
+
+
+# Arguments of `forward`.
+
+
+class Decorated(WithLayer):
+    @decorated
+    def forward(self, x, mask=None, **kwargs):
+        return self.l(x)
+
+
+class DecoratedAlone(WithLayer):
+    @decorated
+    def forward(self, x, **kwargs):
+        return self.l(x)
+
+
+class KeywordOnly(WithLayer):
+    def forward(self, x, *, scale=2.0, mask=None):
+        return self.l(x) * scale if mask is None else self.l(x) * mask
+
+
+class GivenByKeyword(WithLayer):
+    inputs = ["f32[N = 2, T = 6, 8]", "f32[N, T, 1]"]
+
+    def forward(self, x, *, mask=None):
+        return self.l(x) if mask is None else self.l(x) * mask
+
+
+class Defaults(WithLayer):
+    @decorated
+    def forward(self, x=None, mask=None, use_cache=None, keep=0, **kwargs):
+        y = self.l(x)
+        return y[:, keep:]
+
+
+# Modules that are used again, or have two names.
+
+
+class ActivationTwice(nn.Module):
+    inputs = X
+
+    def __init__(self):
+        super().__init__()
+        act = nn.ReLU()
+        self.net = nn.Sequential(nn.Linear(8, 8), act, nn.Linear(8, 8), act, nn.Linear(8, 4))
+
+    def forward(self, x):
+        return self.net(x)
+
+
+class Pair(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.p, self.q = nn.Linear(8, 8), nn.Linear(8, 8)
+
+    def forward(self, x):
+        return self.p(x) + self.q(x)
+
+
+class Child(nn.Module):
+    def __init__(self, shared):
+        super().__init__()
+        self.shared, self.l = shared, nn.Linear(8, 8)
+
+    def forward(self, x):
+        return self.l(self.shared(x))
+
+
+class ModuleOfTwo(nn.Module):
+    inputs = X
+
+    def __init__(self):
+        super().__init__()
+        shared = Pair()
+        self.a, self.b = Child(shared), Child(shared)
+
+    def forward(self, x):
+        return self.b(self.a(x))
+
+
+class LayerOfTwo(ModuleOfTwo):
+    def __init__(self):
+        super().__init__()
+        shared = nn.Linear(8, 8)
+        self.a, self.b = Child(shared), Child(shared)
+
+
+class LayerOfTwoInList(nn.Module):
+    inputs = X
+
+    def __init__(self):
+        super().__init__()
+        first, second = Child(nn.Linear(8, 8)), Child(nn.Linear(8, 8))
+        second.l = first.l
+        self.net = nn.Sequential(first, second)
+
+    def forward(self, x):
+        return self.net(x)
+
+
+class ReadBeforeItIsCalled(nn.Module):
+    inputs = X
+
+    def __init__(self):
+        super().__init__()
+        self.embedding = nn.Embedding(16, 8)
+
+    def forward(self, x):
+        scores = x @ self.embedding.weight.t()
+        return self.embedding(scores.argmax(-1))
+
+
+# Weights that are computed.
+
+
+class WeightNorm(nn.Module):
+    inputs = ["f32[N = 1, 10, 12, 12]"]
+
+    def __init__(self):
+        super().__init__()
+        self.c = nn.utils.parametrizations.weight_norm(nn.Conv2d(10, 20, 5))
+
+    def forward(self, x):
+        return self.c(x)
+
+
+class WeightNormOfHooks(nn.Module):
+    inputs = X
+
+    def __init__(self):
+        super().__init__()
+        self.l = nn.utils.weight_norm(nn.Linear(8, 8))
+
+    def forward(self, x):
+        return self.l(x)
+
+
+class WeightNormOfColumns(WeightNormOfHooks):
+    def __init__(self):
+        super().__init__()
+        self.l = nn.utils.parametrizations.weight_norm(nn.Linear(8, 8), dim=1)
+
+
+class SpectralNorm(nn.Module):
+    inputs = ["f32[N = 2, 5, T = 9]"]
+
+    def __init__(self):
+        super().__init__()
+        self.l = nn.utils.spectral_norm(nn.Conv1d(5, 8, 3))
+
+    def forward(self, x):
+        return self.l(x)
+
+
+# What counters tell apart.
+
+
+class AttentionWithWeights(nn.Module):
+    inputs = ["f32[N = 1, T = 30, 64]"]
+
+    def __init__(self):
+        super().__init__()
+        self.mha = nn.MultiheadAttention(64, 4, batch_first=True)
+
+    def forward(self, x):
+        return self.mha(x, x, x)[0]
+
+
+class AttentionOfEachHead(AttentionWithWeights):
+    def forward(self, x):
+        return self.mha(x, x, x, average_attn_weights=False)
+
+
+class AttentionAlone(AttentionWithWeights):
+    def forward(self, x):
+        return self.mha(x, x, x, need_weights=False)[0]
+
+
+class Operators(nn.Module):
+    inputs = ["f32[N = 1, T = 12, 32]"]
+
+    def __init__(self):
+        super().__init__()
+        self.qkv = nn.Linear(32, 96)
+
+    def forward(self, x):
+        q, k, v = self.qkv(x).chunk(3, -1)
+        return (q @ k.transpose(-2, -1)).softmax(-1) @ v
+
+
+class Functions(Operators):
+    def forward(self, x):
+        q, k, v = self.qkv(x).chunk(3, -1)
+        weights = F.softmax(torch.bmm(q, k.transpose(-2, -1)), dim=-1)
+        return torch.matmul(weights, v)
+
+
+# Values of many kinds.
+
+
+class LargestAndPlaces(WithLayer):
+    def forward(self, x):
+        values, places = self.l(x).max(dim=1)
+        return values, places
+
+
+class WholeSplit(nn.Module):
+    inputs = ["f32[N = 2, 8, 8]"]
+
+    def forward(self, x):
+        return torch.cat(torch.split(x, 4, dim=1), dim=2)
+
+
+class WholeChunk(nn.Module):
+    inputs = ["f32[N = 2, 6, 8]"]
+
+    def forward(self, x):
+        return torch.stack(x.chunk(2, dim=1))
+
+
+class ConstantTwice(WithLayer):
+    def __init__(self):
+        super().__init__()
+        self.c = torch.arange(8).float()
+
+    def forward(self, x):
+        return self.l(x) * self.c + self.c
+
+
+class WindowsOfTensor(nn.Module):
+    inputs = ["f32[N = 2, T = 6]"]
+
+    def __init__(self):
+        super().__init__()
+        self.l = nn.Linear(2, 4)
+
+    def forward(self, x):
+        return self.l(x.unfold(1, 2, 1))
+
+
+class Complex(WithLayer):
+    def forward(self, x):
+        z = torch.view_as_complex(x.reshape(*x.shape[:-1], -1, 2))
+        return self.l(torch.view_as_real(z).flatten(2))
+
+
+class Masked(WithLayer):
+    def forward(self, x):
+        length = x.shape[1]
+        mask = torch.tril(torch.ones(length, length, device=x.device))
+        scores = (x @ x.transpose(1, 2)).masked_fill(mask == 0, float("-inf"))
+        return self.l(scores.softmax(-1) @ x)
+
+
+class ChangedInPlace(WithLayer):
+    def forward(self, x):
+        x = self.l(x)
+        x += 1
+        x.mul_(2)
+        return x

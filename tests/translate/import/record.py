@@ -1,0 +1,71 @@
+"""Traces each idiom of idioms.py, and writes traces.json: a line each with what PyTorch says of it, which tests read."""
+import importlib.util
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+HERE = Path(__file__).parent
+SCRIPT = HERE / "../../../server/translate/src/import/trace.py"
+
+
+def sizes(inputs):
+    """Shapes and dtypes of inputs as Taper has them: a size with a name is given at its first place."""
+    known, found = {}, []
+    for text in inputs:
+        dtype, rest = text.rstrip("]").split("[")
+        shape = []
+        for size in rest.split(","):
+            name, _, given = size.strip().partition(" = ")
+            known.update({name: int(given)} if given else {})
+            shape.append(known[name] if name in known else int(name))
+        found.append([shape, dtype])
+    return found
+
+
+def shapes(value):
+    if isinstance(value, torch.Tensor):
+        return [list(value.shape)]
+    return [shape for one in value for shape in shapes(one)]
+
+
+def truth(make, inputs):
+    """PyTorch's own FLOPs, parameters and shapes of outputs."""
+    module = make().eval()
+    tensors = [torch.zeros(shape, dtype=torch.int64 if dtype == "i64" else torch.float32) for shape, dtype in inputs]
+    keywords = {"mask": tensors.pop()} if make.__name__ == "GivenByKeyword" else {}
+    with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
+        output = module(*tensors, **keywords)
+    params = sum(one.numel() for one in module.parameters())
+    return {"flops": counter.get_total_flops(), "params": params, "outputs": shapes(output)}
+
+
+def main():
+    spec = importlib.util.spec_from_file_location("idioms", HERE / "idioms.py")
+    idioms = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(idioms)
+    classes = [one for one in vars(idioms).values() if isinstance(one, type) and issubclass(one, nn.Module)]
+    lines = []
+    for one in classes:
+        if "forward" not in vars(one) and "__init__" not in vars(one) or not hasattr(one, "inputs") or one is idioms.WithLayer:
+            continue
+        inputs = sizes(one.inputs)
+        line = [sys.executable, "-W", "ignore", str(SCRIPT), f"{HERE / 'idioms.py'}:{one.__name__}()", json.dumps(inputs)]
+        trace = json.loads(subprocess.run(line, capture_output=True, text=True).stdout)
+        if "error" in trace:
+            sys.exit(f"{one.__name__}: {trace['error']}")
+        # Places are of the folder that it is recorded in.
+        trace["settled"] = [re.sub(r".*/", "", place) for place in trace["settled"]]
+        case = {"name": one.__name__, "inputs": one.inputs, **truth(one, inputs), "trace": trace}
+        lines.append(json.dumps(case, separators=(",", ":")))
+        print(one.__name__)
+    (HERE / "traces.json").write_text("[\n" + ",\n".join(lines) + "\n]\n")
+
+
+main()
