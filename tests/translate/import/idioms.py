@@ -3,6 +3,7 @@ import functools
 
 import torch
 import torch.nn.functional as F
+import torch.utils.checkpoint
 from torch import nn
 
 X, IMAGE = ["f32[N = 2, T = 6, 8]"], ["f32[N = 2, 3, 8, 8]"]
@@ -322,3 +323,36 @@ class ChangedInPlace(WithLayer):
         x += 1
         x.mul_(2)
         return x
+
+
+class Checkpointed(WithLayer):
+    def forward(self, x):
+        return torch.utils.checkpoint.checkpoint(self.l, x, use_reentrant=False)
+
+
+class Flat(WithLayer):
+    def forward(self, x):
+        return self.l(x).view(x.numel())
+
+
+class UsedByNothing(WithLayer):
+    def __init__(self):
+        super().__init__()
+        self.b = nn.Linear(8, 4)
+
+    def forward(self, x):
+        x = self.l(x)
+        self.b(x)
+        return x
+
+
+class NormByFunction(nn.Module):
+    inputs = IMAGE
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.bn = nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8)
+
+    def forward(self, x):
+        bn = self.bn
+        return F.batch_norm(self.conv(x), bn.running_mean, bn.running_var, bn.weight, bn.bias)

@@ -534,6 +534,13 @@ impl<'w, 't> Writer<'w, 't> {
             ("size", Some(dim)) => format!(".shape[{dim}]"),
             ("size", None) => ".shape".to_owned(),
             ("dim", _) => ".rank".to_owned(),
+            ("numel", _) => {
+                let name = self.name_or_it(&tensor);
+                let rank = self.tensor(&tensor)?.shape.len();
+                let sizes: Vec<String> =
+                    (0..rank).map(|dim| format!("{name}.shape[{dim}]")).collect();
+                return (rank > 0).then(|| format!("({})", sizes.join(" * ")));
+            }
             _ if is_shape => ".shape".to_owned(),
             _ => return None,
         };

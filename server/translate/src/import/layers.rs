@@ -296,6 +296,12 @@ impl Writer<'_, '_> {
         all.flat_map(|value| self.tensors(value)).collect()
     }
 
+    /// The tensors that it takes, also those that are given for parameters.
+    pub(super) fn all_tensors_taken(&self, node: &Node) -> Vec<Given> {
+        let all = node.args.iter().chain(node.kwargs.values());
+        all.flat_map(|value| self.tensors(value)).collect()
+    }
+
     /// The tensors of a value: one, or those of a list.
     fn tensors(&self, value: &Value) -> Vec<Given> {
         match value {

@@ -57,7 +57,7 @@ impl Writer<'_, '_> {
                 "`{what}`: {reason}; a block of its shapes stands for it, whose work is unknown (≥)"
             ),
         });
-        let sources: Vec<Given> = self.tensors_taken(node);
+        let sources: Vec<Given> = self.all_tensors_taken(node);
         let mut lines: Vec<String> =
             (0..sources.len()).map(|index| format!("input x{index}: [...]")).collect();
         let own = leaf.into_iter().flat_map(|leaf| &leaf.tensors);

@@ -108,6 +108,8 @@ def layer_class(module):
     return base if is_layer and own.forward is base.forward else None
 
 
+# Where PyTorch lies.
+TORCH = os.path.dirname(torch.__file__)
 # What a tensor is whatever flows in.
 SETTLED = ("dtype", "device", "layout", "ndim", "is_nested", "is_sparse", "is_cuda", "requires_grad", "training")
 # Functions that make tensors of sizes; they do not see that a size is traced.
@@ -174,7 +176,7 @@ def traced_lengths():
 
 def place_of(frames):
     """The last of the frames that is in no library, as file:line."""
-    libraries = (os.path.dirname(torch.__file__), os.path.dirname(os.__file__))
+    libraries = (TORCH, os.path.dirname(os.__file__))
     own = [frame for frame in frames if not frame.filename.startswith(libraries) and os.path.exists(frame.filename)]
     return f"{os.path.relpath(own[-1].filename)}:{own[-1].lineno}" if own else None
 
@@ -190,17 +192,17 @@ class Value(fx.Proxy):
 
     @property
     def __class__(self):
-        # `isinstance(x, torch.Tensor)` holds while it is traced too.
-        return torch.Tensor if isinstance(self.node.meta.get("known"), torch.Tensor) else type(self)
+        # `isinstance(x, torch.Tensor)` holds in a model that is traced. PyTorch itself would take it for one.
+        asks = sys._getframe(1).f_code
+        is_own = not asks.co_filename.startswith(TORCH) or asks.co_name == "is_tensor"
+        is_tensor = is_own and isinstance(self.node.meta.get("known"), torch.Tensor)
+        return torch.Tensor if is_tensor else type(self)
 
     def __getattr__(self, name):
         known = self.node.meta.get("known")
         if isinstance(known, torch.Tensor):
             if name in SETTLED:
                 return getattr(known, name)
-            if name in ("_is_param", "_is_buffer"):
-                # What `isinstance(x, nn.Parameter)` asks.
-                return False
             if not callable(getattr(known, name, len)):
                 return self.tracer.create_proxy("call_function", getattr, (self, name), {})
         return super().__getattr__(name)
@@ -613,7 +615,8 @@ def trace(module, inputs, proxies_buffers):
     index_parts(traced)
     name_extremes(traced)
     read_where_it_lies(traced, tracer.calls)
-    traced.graph.eliminate_dead_code()
+    # A layer whose value nobody uses is run all the same.
+    traced.graph.eliminate_dead_code(lambda node: node.op in ("placeholder", "output", "call_module"))
     with torch.device("meta"):
         Values(traced).run(*inputs)
     return tracer, traced
@@ -638,7 +641,7 @@ def compare_with_run(module, given, inputs, traced):
     if run_work != traced_work:
         raise Refused(
             f"run, it does {run_work[0]} FLOPs and gives {run_work[1]}; traced, {traced_work[0]} and {traced_work[1]}: a "
-            "condition in `forward` asks for what only a run has, such as `type(x)`")
+            "condition in `forward` asks for what only a run has, such as `type(x)`, or what it computes is used by nothing")
 
 
 def is_keyword_only(module, name):
