@@ -289,3 +289,14 @@ fn what_nothing_uses() {
     let text = "block B { input x: [N, C]; input i: [N, H]; x -> Linear(H) }\nmodel M { input x: f32[N = 2, 8]; x, x -> B }";
     assert_eq!(unused(text), [""; 0]);
 }
+
+#[test]
+fn negative_powers_of_whole_numbers() {
+    let message = |exponent: &str| {
+        let analysis = analyse(&format!("model M {{ input x: i64[N = 2]\n Pow({exponent}) }}"));
+        analysis.diagnostics.first().map(|found| found.message.clone())
+    };
+    assert!(message("-2").is_some_and(|told| told.ends_with("`Pow(-1.0)`")), "{:?}", message("-2"));
+    assert_eq!(message("-2.0"), None);
+    assert_eq!(message("2"), None);
+}

@@ -76,6 +76,8 @@ pub(crate) const NONE: Settings = [0.0; 2];
 pub(crate) enum Whole {
     /// It takes floating-point numbers alone.
     Refused,
+    /// A negative power of a whole number, which is none.
+    NegativePower,
     /// Whole numbers of the same type.
     Kept,
     /// PyTorch's default floating-point numbers.
@@ -94,10 +96,16 @@ impl Whole {
         let dtype = first_input(inputs)?.dtype;
         match self {
             Whole::Refused => float_input(name, inputs).map(|_| ()),
+            Whole::NegativePower if !dtype.is_float() => Err(Refusal::dtype(
+                0,
+                format!(
+                    "whole numbers, {dtype} here, have no negative power; an exponent with a point gives f32, as in `{name}(-1.0)`"
+                ),
+            )),
             Whole::Kept if dtype == DType::Bool => {
                 Err(Refusal::dtype(0, format!("`{name}` takes numbers, not bool")))
             }
-            Whole::Kept | Whole::ToFloats => Ok(()),
+            Whole::Kept | Whole::ToFloats | Whole::NegativePower => Ok(()),
         }
     }
 
@@ -143,9 +151,8 @@ pub(crate) static ENTRIES: &[Entry] = &[
         "`x ** exponent`",
         |arguments| Ok([arguments.float("exponent")?, 0.0]),
         |x, [exponent, _]| power(x, exponent),
-        // A negative power of a whole number is no whole number.
         |arguments| match arguments.get("exponent") {
-            Arg::Int(..0) => Whole::Refused,
+            Arg::Int(..0) => Whole::NegativePower,
             _ => Whole::with(arguments, &["exponent"]),
         }
     ),

@@ -3,9 +3,9 @@
 #![no_main]
 #![allow(clippy::panic)] // A defect stops the fuzzer.
 
-#[path = "../../random_programs/grow.rs"]
+#[path = "../../../../tests/random_programs/grow.rs"]
 mod grow;
-#[path = "../../random_programs/oracle.rs"]
+#[path = "../../../../tests/random_programs/oracle.rs"]
 mod oracle;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
