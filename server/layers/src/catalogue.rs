@@ -146,7 +146,7 @@ impl Entry {
     }
 
     /// Whether it takes this number of tensors, and if not, how many it takes, in words.
-    pub fn check_inputs(&self, count: usize) -> Result<(), String> {
+    pub fn check_inputs(&self, called: Called, count: usize) -> Result<(), String> {
         let (least, most) = self.inputs.range();
         if (least..=most).contains(&count) {
             return Ok(());
@@ -161,7 +161,15 @@ impl Entry {
             _ if least == most => tensors(most),
             _ => format!("{least} to {most} tensors"),
         };
-        Err(format!("`{}` takes {wanted}, not {count}", self.name))
+        Err(format!("`{}` takes {wanted}, not {count}", self.written(called)))
+    }
+
+    /// How it is written where it is called so: `ReLU`, `F.relu`, `torch.mm`.
+    pub fn written(&self, called: Called) -> String {
+        match (called.prefix(), self.function) {
+            (Some(prefix), Some(function)) => format!("{prefix}.{function}"),
+            _ => self.name.to_owned(),
+        }
     }
 }
 
@@ -262,7 +270,6 @@ const IN_TORCH: &[&str] = &[
     "max_pool3d",
     "avg_pool1d",
     "adaptive_avg_pool1d",
-    "adaptive_max_pool1d",
     "pixel_shuffle",
     "pixel_unshuffle",
     "channel_shuffle",

@@ -114,7 +114,7 @@ pub(crate) static PRODUCTS: [Entry; 3] = [
         function: Some("bmm"),
         inputs: Inputs::Named(&["left", "right"]),
         summary: "The products of two batches of matrices.",
-        doc: "`[B, N, K]`, `[B, K, M]` → `[B, N, M]`.\n\nMACs: `K` per output element.",
+        doc: "`[B, N, K]`, `[B, K, M]` → `[B, N, M]`.\n\nMACs: `K` per output element. In tables its kind is `BatchMatMul`.",
         source: "https://pytorch.org/docs/stable/generated/torch.bmm.html",
         bind: |_, inputs| product_of_rank(inputs, Some(3)),
         ..Entry::PLAIN
@@ -124,7 +124,7 @@ pub(crate) static PRODUCTS: [Entry; 3] = [
         function: Some("mm"),
         inputs: Inputs::Named(&["left", "right"]),
         summary: "The product of two matrices.",
-        doc: "`[N, K]`, `[K, M]` → `[N, M]`.\n\nMACs: `K` per output element.",
+        doc: "`[N, K]`, `[K, M]` → `[N, M]`.\n\nMACs: `K` per output element. In tables its kind is `MatrixMul`.",
         source: "https://pytorch.org/docs/stable/generated/torch.mm.html",
         bind: |_, inputs| product_of_rank(inputs, Some(2)),
         ..Entry::PLAIN

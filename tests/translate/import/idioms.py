@@ -356,3 +356,48 @@ class NormByFunction(nn.Module):
     def forward(self, x):
         bn = self.bn
         return F.batch_norm(self.conv(x), bn.running_mean, bn.running_var, bn.weight, bn.bias)
+
+
+class LargestByName(WithLayer):
+    def forward(self, x):
+        return self.l(x).topk(2).values * torch.max(x, 1, keepdim=True).values[..., :2]
+
+
+class FirstOfBatch(WithLayer):
+    def forward(self, x):
+        return self.l(x)[0] + self.l(x)[-1]
+
+
+class WeightsOnce(AttentionWithWeights):
+    def forward(self, x):
+        x, weights = self.mha(x, x, x)
+        again, _ = self.mha(x, x, x, need_weights=False)
+        return again + x, weights
+
+
+class NormOfAll(WeightNormOfHooks):
+    def __init__(self):
+        super().__init__()
+        self.l = nn.utils.parametrizations.weight_norm(nn.Linear(8, 4), dim=None)
+
+
+class IdentityMatrix(WithLayer):
+    def forward(self, x):
+        return self.l(x @ torch.eye(x.shape[2]))
+
+
+class ProductUsedByNothing(WithLayer):
+    def forward(self, x):
+        scores = x @ x.transpose(1, 2)
+        torch.bmm(scores, x)
+        return self.l(x)
+
+
+class RealPart(WithLayer):
+    def forward(self, x):
+        return self.l(torch.fft.fft(x).real)
+
+
+class InPlace(WithLayer):
+    def forward(self, x):
+        return torch.relu_(self.l(x) * 2)

@@ -43,7 +43,7 @@ impl<'w> Run<'w> {
         called: Called,
     ) -> Value {
         let types: Vec<TensorType> = match input.as_tensors() {
-            Some(tensors) if entry.check_inputs(tensors.len()).is_ok() => {
+            Some(tensors) if entry.check_inputs(called, tensors.len()).is_ok() => {
                 tensors.iter().map(|tensor| (*tensor.ty).clone()).collect()
             }
             _ => Vec::new(),
@@ -73,7 +73,7 @@ impl<'w> Run<'w> {
                 }
             },
         };
-        if let Err(message) = entry.check_inputs(tensors.len()) {
+        if let Err(message) = entry.check_inputs(called, tensors.len()) {
             self.error(Code::WrongInputs, node, message);
             return Value::Unknown;
         }
@@ -248,8 +248,8 @@ impl<'w> Run<'w> {
                 _ => "",
             };
             let message = format!(
-                "`F.{}` has no parameters of its own: give it `{}` (`{first}=`){without}, or use `{}`",
-                entry.function.unwrap_or(entry.name),
+                "`{}` has no parameters of its own: give it `{}` (`{first}=`){without}, or use `{}`",
+                entry.written(called),
                 missing.join("` and `"),
                 entry.name,
             );

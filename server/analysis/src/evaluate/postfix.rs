@@ -362,6 +362,9 @@ impl<'w> Run<'w> {
         let functions = layers::all().filter_map(|entry| entry.function);
         let layer = name.text().to_upper_camel_case();
         let hint = match layers::nearest(name.text(), functions) {
+            _ if layers::find_called(Called::Torch, name.text()).is_some() => {
+                format!("; it is `torch.{}`", name.text())
+            }
             _ if layers::find(&layer).is_some() => format!("; it is the layer `{layer}`"),
             Some(nearest) => format!("; did you mean `F.{nearest}`?"),
             None => String::new(),

@@ -11,7 +11,7 @@ use crate::{
         frame::Frame,
         functions::FUNCTIONS,
         layers_used::holds_tensors,
-        value::{Argument, Callee, Recipe},
+        value::{Argument, Recipe},
     },
 };
 use layers::Called;
@@ -61,9 +61,9 @@ const SPELLINGS: &[(&str, Spelling)] = &[
     ("Mul", Way("an expression: `a * b`")),
     ("Multiply", Way("an expression: `a * b`")),
     ("Div", Way("an expression: `a / b`")),
-    ("MatMul", Way("an expression: `a @ b`")),
-    ("Matmul", Way("an expression: `a @ b`")),
-    ("BMM", Way("an expression: `a @ b`")),
+    ("MatMul", Way("an expression: `a @ b`, or `a, b -> torch.matmul`")),
+    ("Matmul", Way("an expression: `a @ b`, or `a, b -> torch.matmul`")),
+    ("BMM", Way("an expression: `a @ b`, or `a, b -> torch.bmm`")),
 ];
 
 /// What stands before the names of layers elsewhere.
@@ -78,7 +78,9 @@ fn of_method(name: &str) -> Option<Spelling> {
         "size" => Way("a size is `x.shape[0]`, all of them `x.shape`"),
         "dim" | "ndim" => Way("the number of dimensions is `x.rank`"),
         "t" | "T" | "mT" => Way("a transposed tensor is `x -> Transpose(-2, -1)`"),
-        "matmul" | "mm" | "bmm" => Way("a matrix product is `x @ y`, or `x, y -> torch.matmul`"),
+        "matmul" => Way("a matrix product is `x @ y`, or `x, y -> torch.matmul`"),
+        "mm" => Way("a matrix product is `x @ y`, or `x, y -> torch.mm`"),
+        "bmm" => Way("a matrix product is `x @ y`, or `x, y -> torch.bmm`"),
         "add" | "sub" | "mul" | "div" => Way("arithmetic is written `x + y`"),
         "contiguous" | "clone" | "detach" | "cuda" | "cpu" | "float" | "half" | "to" | "type" => {
             Way("it changes no shape and costs nothing: leave it out")
@@ -184,7 +186,7 @@ impl<'w> Run<'w> {
             )
         } else {
             let message = format!(
-                "there is no `{prefix_text}{word}` here: layers have PyTorch's names alone, functions begin with `F.`"
+                "there is no `{prefix_text}{word}` here: layers have PyTorch's names alone, functions begin with `F.` or `torch.`"
             );
             (message, None)
         };
@@ -246,13 +248,7 @@ impl<'w> Run<'w> {
             .map(|one| text_of(one).trim_start_matches(['[', '(']).trim_end_matches([']', ')']))
             .collect();
         let others: Vec<&str> = others.into_iter().map(text_of).collect();
-        let callee = match &recipe.callee {
-            Callee::Function(entry, called) => {
-                let prefix = called.prefix().unwrap_or_default();
-                format!("{prefix}.{}", entry.function.unwrap_or(entry.name))
-            }
-            callee => callee.name().to_owned(),
-        };
+        let callee = recipe.callee.written();
         let mut step = format!("{} -> {callee}", tensors.join(", "));
         if !others.is_empty() {
             step.push_str(&format!("({})", others.join(", ")));

@@ -58,7 +58,7 @@ impl<'w> Run<'w> {
             (Value::Layer(recipe), _) | (_, Value::Layer(recipe)) => {
                 let message = format!(
                     "`{0}` is a layer, which is a step of its own: give that a label, `y: x -> {0}`, and write `y` here",
-                    recipe.callee.name()
+                    recipe.callee.written()
                 );
                 self.error(Code::NotATensor, node, message);
                 return Value::Unknown;

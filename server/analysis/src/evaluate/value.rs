@@ -87,6 +87,14 @@ impl Callee {
             Callee::Item { name, .. } => name,
         }
     }
+
+    /// How it is written: `Linear`, `F.relu`.
+    pub fn written(&self) -> String {
+        match self {
+            Callee::Function(entry, called) => entry.written(*called),
+            callee => callee.name().to_owned(),
+        }
+    }
 }
 
 impl PartialEq for Callee {

@@ -139,7 +139,7 @@ impl Rule {
                 free.macs_of("outputs", &[&outputs[..], &[operations]].concat())
             }
             Rule::Pool { window, more } => {
-                let window = call.pooling_window(window).checked_add_signed(more);
+                let window = call.pooling_window(window)?.checked_add_signed(more);
                 each(&outputs, window.ok_or(Overflow)?)
             }
             Rule::AveragePool => free

@@ -148,11 +148,11 @@ impl Call<'_> {
         sizes("position", &axes.collect::<Vec<u64>>())
     }
 
-    pub(super) fn pooling_window(&self, window: Window) -> u128 {
+    pub(super) fn pooling_window(&self, window: Window) -> Result<u128, Overflow> {
         let given = self.arguments.map(|arguments| arguments.get("kernel_size"));
         match (window, given) {
-            (Window::AsGiven, Some(Arg::Int(size))) => size.max(0) as u128,
-            _ => self.per_axis("kernel_size").into_iter().map(u128::from).product(),
+            (Window::AsGiven, Some(Arg::Int(size))) => Ok(size.max(0) as u128),
+            _ => product(&sizes("kernel", &self.per_axis("kernel_size"))),
         }
     }
 
@@ -188,7 +188,7 @@ impl Call<'_> {
         let padding = self.per_axis("padding");
         let counts_padding = self.is_on("count_include_pad");
         let outer = input.shape.len().saturating_sub(axes);
-        let mut all = input.shape[..outer].iter().map(|size| u128::from(*size)).product();
+        let mut all = product(&sizes("outer", &input.shape[..outer]))?;
         for axis in 0..axes {
             let (size, out) = (input.shape[outer + axis], output.shape[outer + axis]);
             let stride = if stride[axis] == 0 { kernel[axis] } else { stride[axis] };

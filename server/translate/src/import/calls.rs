@@ -162,10 +162,12 @@ impl<'t> Calls<'t> {
 
     /// Whether an attention is called for its weights as well, as it is unless told otherwise.
     pub fn needs_weights(&self, at: usize) -> bool {
-        // The argument is the fifth of `forward`.
-        let node = self.node(at);
-        let given = node.kwargs.get("need_weights").or(node.args.get(4));
-        given.is_none_or(|given| *given != Value::Bool(false))
+        // The argument is the fifth of `forward`. One call that asks has the layer give them.
+        let target = &self.node(at).target;
+        self.trace.nodes.iter().filter(|node| node.target == *target).any(|node| {
+            let given = node.kwargs.get("need_weights").or(node.args.get(4));
+            given.is_none_or(|given| *given != Value::Bool(false))
+        })
     }
 
     /// The class of a layer that a node calls.

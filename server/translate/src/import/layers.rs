@@ -94,8 +94,10 @@ const IN_BOTH: &[&str] = &[
 
 /// A layer that is called as a function, as Taper writes that: `F.softmax`; `torch.softmax` also for `x.softmax()`.
 fn function_called(node: &Node, entry: &Entry, name: &str) -> Option<String> {
-    let is_of_torch = node.op == Op::CallMethod
-        || node.target == format!("torch.{name}") && !IN_BOTH.contains(&name);
+    // What works in place has a `_` more.
+    let of_torch = node.target.strip_prefix("torch.").map(|own| own.trim_end_matches('_'));
+    let is_of_torch =
+        node.op == Op::CallMethod || of_torch == Some(name) && !IN_BOTH.contains(&name);
     let function = entry.function?;
     if is_of_torch && find_called(Called::Torch, function).is_some() {
         return Some(format!("torch.{function}"));
@@ -443,8 +445,21 @@ impl Writer<'_, '_> {
                 item => self.index_item(item),
             })
             .collect();
+        let mut items = items?;
+        // One number on a layer's label would be one of its values.
+        let is_number = matches!(&items[..], [one] if one.parse::<i64>().is_ok());
+        let of_module = node.args.first().and_then(node_of).and_then(|name| self.calls.given(name));
+        let is_of_module = of_module.is_some_and(|given| {
+            let made = self.calls.node(given.node);
+            given.part.is_empty()
+                && (made.op == Op::CallModule || made.call != node.call)
+                && self.shape(&given).len() > 1
+        });
+        if is_number && is_of_module {
+            items.push("...".to_owned());
+        }
         let mut text = operand;
-        text.push(&format!("[{}]", items?.join(", ")));
+        text.push(&format!("[{}]", items.join(", ")));
         Ok(text)
     }
 

@@ -36,6 +36,8 @@ const MOVES: &[&str] = &[
     "diagonal",
     "view_as_complex",
     "view_as_real",
+    "real",
+    "imag",
 ];
 
 /// Whether a function computes nothing.
@@ -48,7 +50,12 @@ impl Writer<'_, '_> {
     /// The step that calls the block, which is added to the file.
     pub(super) fn stub(&mut self, node: &Node, reason: &str) -> Step {
         let leaf = self.trace.leaves.get(&node.target).filter(|_| node.op == Op::CallModule);
-        let called = || node.target.rsplit('.').next().unwrap_or(&node.target).trim_matches('_');
+        // An attribute of a tensor: `x.real`.
+        let attribute = node.args.get(1).and_then(Value::as_str);
+        let called = || match node.target.rsplit('.').next().unwrap_or(&node.target) {
+            "getattr" => attribute.unwrap_or("getattr"),
+            name => name.trim_matches('_'),
+        };
         let what = leaf.map_or_else(called, |leaf| leaf.class.as_str());
         let is_free = is_free(what);
         self.lost.insert(match is_free {
@@ -62,7 +69,14 @@ impl Writer<'_, '_> {
             (0..sources.len()).map(|index| format!("input x{index}: [...]")).collect();
         let own = leaf.into_iter().flat_map(|leaf| &leaf.tensors);
         lines.extend(own.map(|own| own.declaration(&own.name).plain()));
-        let made = self.sizes_made(node);
+        let mut made = self.sizes_made(node);
+        // As many columns as rows.
+        if what == "eye"
+            && let Some(sizes) = &mut made
+            && let [one] = &sizes[..]
+        {
+            sizes.push(one.clone());
+        }
         let names: Vec<String> =
             (0..made.as_ref().map_or(0, Vec::len)).map(|index| format!("size{index}")).collect();
         let names = names.join(", ");

@@ -22,8 +22,6 @@ except ImportError:
     sys.exit()
 from torch import fx, nn
 from torch.fx.node import _get_qualified_name
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
 
 # Modules of PyTorch that are made of others, and modules elsewhere that are one layer.
 COMPOSITE = (nn.Sequential, nn.Transformer, nn.TransformerEncoder, nn.TransformerDecoder,
@@ -109,16 +107,17 @@ def layer_class(module):
 
 
 # Where PyTorch lies.
-TORCH = os.path.dirname(torch.__file__)
+TORCH = os.path.dirname(torch.__file__) + os.sep
 # What a tensor is whatever flows in.
 SETTLED = ("dtype", "device", "layout", "ndim", "is_nested", "is_sparse", "is_cuda", "requires_grad", "training")
 # Functions that make tensors of sizes; they do not see that a size is traced.
-CREATORS = ("arange", "empty", "eye", "full", "linspace", "ones", "rand", "randn", "zeros")
+CREATORS = ("arange", "empty", "eye", "full", "ones", "rand", "randn", "zeros")
 
 
 def weight_norm(v, g, dim=0):
     """What PyTorch computes in one kernel."""
-    others = [one for one in range(v.ndim) if one != dim % v.ndim]
+    # Over everything the dimension is said to be -1.
+    others = [one for one in range(v.ndim) if one != dim]
     return v * (g / (v ** 2).sum(others, keepdim=True).sqrt())
 
 
@@ -199,6 +198,8 @@ class Value(fx.Proxy):
         return torch.Tensor if is_tensor else type(self)
 
     def __getattr__(self, name):
+        if name == "node":
+            raise AttributeError(name)
         known = self.node.meta.get("known")
         if isinstance(known, torch.Tensor):
             if name in SETTLED:
@@ -236,10 +237,17 @@ class Value(fx.Proxy):
 
 def run(root, node, args, kwargs):
     """What a node gives, without numbers: all is on the meta device, and what a device is does not matter."""
-    def on_meta(value):
-        return value.to("meta") if isinstance(value, torch.Tensor) else value
+    elsewhere = []
 
-    args, kwargs = fx.node.map_aggregate(args, on_meta), fx.node.map_aggregate(kwargs, on_meta)
+    def on_meta(value):
+        if not isinstance(value, torch.Tensor) or value.is_meta:
+            return value
+        elsewhere.append(value)
+        return value.to("meta")
+
+    moved = fx.node.map_aggregate((args, kwargs), on_meta)
+    # A pair with names, as `max` gives it, is none any more once it is mapped.
+    args, kwargs = moved if elsewhere else (args, kwargs)
     if node.op == "call_module":
         return root.get_submodule(node.target)(*args, **kwargs)
     if node.op == "call_method":
@@ -564,7 +572,7 @@ def load(source):
     try:
         with torch.device("meta"):
             return made(expression, scope)
-    except NotImplementedError:
+    except (NotImplementedError, RuntimeError):
         # Some constructors look at numbers, which the meta device has none of.
         return made(expression, scope)
 
@@ -602,6 +610,18 @@ def given_arguments(module, inputs):
     return names[:len(inputs)]
 
 
+# Functions that do products.
+PRODUCTS = ("matmul", "bmm", "mm", "mv", "addmm", "baddbmm", "einsum", "linear", "bilinear", "conv1d", "conv2d", "conv3d",
+            "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "scaled_dot_product_attention")
+
+
+def is_kept(node):
+    """What is run all the same if nobody uses its value."""
+    name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
+    is_product = node.op in ("call_function", "call_method") and name.strip("_") in PRODUCTS
+    return is_product or node.op in ("placeholder", "output", "call_module")
+
+
 def trace(module, inputs, proxies_buffers):
     """The tracer, and the traced module with the values of its nodes."""
     given = given_arguments(module, inputs)
@@ -615,8 +635,7 @@ def trace(module, inputs, proxies_buffers):
     index_parts(traced)
     name_extremes(traced)
     read_where_it_lies(traced, tracer.calls)
-    # A layer whose value nobody uses is run all the same.
-    traced.graph.eliminate_dead_code(lambda node: node.op in ("placeholder", "output", "call_module"))
+    traced.graph.eliminate_dead_code(is_kept)
     with torch.device("meta"):
         Values(traced).run(*inputs)
     return tracer, traced
@@ -634,6 +653,9 @@ def compare_with_run(module, given, inputs, traced):
         return counter.get_total_flops(), described(outputs)
 
     try:
+        # Older releases of PyTorch have neither, and are believed.
+        from torch.nn.attention import SDPBackend, sdpa_kernel
+        from torch.utils.flop_counter import FlopCounterMode
         run_work = work(lambda: module(*by_place, **by_name))
     except Exception:
         return
@@ -641,7 +663,7 @@ def compare_with_run(module, given, inputs, traced):
     if run_work != traced_work:
         raise Refused(
             f"run, it does {run_work[0]} FLOPs and gives {run_work[1]}; traced, {traced_work[0]} and {traced_work[1]}: a "
-            "condition in `forward` asks for what only a run has, such as `type(x)`, or what it computes is used by nothing")
+            "condition in `forward` asks for what only a run has, such as `type(x)`")
 
 
 def is_keyword_only(module, name):

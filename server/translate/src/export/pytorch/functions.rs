@@ -47,8 +47,9 @@ pub(crate) fn function(
     let is_of_torch = used.used.called == Called::Torch;
     if let Some(arithmetic) = layer.downcast_ref::<Arithmetic>() {
         if is_of_torch && arithmetic.operator == Operator::MatMul {
-            return plain(called("torch.matmul", operands, Vec::new()))
-                .unwrap_or_else(|| Err(varies()));
+            let name = used.used.entry.and_then(|entry| entry.function).unwrap_or("matmul");
+            let text = called(&format!("torch.{name}"), operands, Vec::new());
+            return plain(text).unwrap_or_else(|| Err(varies()));
         }
         return arithmetic_text(step, arithmetic, operands, size_of).ok_or_else(varies);
     }
@@ -65,7 +66,10 @@ pub(crate) fn function(
         call_with_parameters(&used, operands, given, size_of)
     };
     let function = call.unwrap_or_else(|| Err(varies()))?;
-    match function.text.after("F.").filter(|_| is_of_torch) {
+    // Those of `torch` want the dimension, and give no places.
+    let softmax = used.used.kind.ends_with("Softmax") && used.get("dim").is_none();
+    let is_other = softmax || used.get("return_indices").is_some();
+    match function.text.after("F.").filter(|_| is_of_torch && !is_other) {
         Some(rest) => {
             let mut text = Template::text("torch.");
             text.append(rest);
