@@ -106,6 +106,7 @@ CASES = {
     "AttentionWithWeights": attention(1, 300, 448, 4, True),
     "AttentionOfTwo": attention(2, 30, 64, 4, True),
     "AttentionWithoutWeights": attention(2, 30, 64, 4, False),
+    "AttentionThrice": attention(2, 30, 64, 4, False),
     "AttentionWithoutBias": attention(1, 30, 64, 4, True, bias=False),
     "EinsumProduct": einsum("bid,bjd->bij", (2, 4, 8), (2, 6, 8)),
     "EinsumMatrix": einsum("bij,bjd->bid", (2, 40, 33), (2, 33, 70)),

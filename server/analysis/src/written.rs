@@ -438,6 +438,7 @@ impl Step {
             arguments: used.arguments.as_deref(),
             called: used.called,
             inputs: &inputs,
+            takes_one: self.inputs.windows(2).all(|pair| pair[0].source == pair[1].source),
             outputs: &outputs,
             batch: counted.batch,
         };

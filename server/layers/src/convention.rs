@@ -100,6 +100,8 @@ pub struct Call<'a> {
     pub called: Called,
     /// The tensors that go in.
     pub inputs: &'a [TensorType],
+    /// They are one tensor, given once or several times.
+    pub takes_one: bool,
     /// The tensors that come out.
     pub outputs: &'a [TensorType],
     /// The first size of the model's input, if it has just one.

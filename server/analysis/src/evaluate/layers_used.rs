@@ -281,7 +281,7 @@ impl<'w> Run<'w> {
             self.error(Code::TooLarge, node, message);
             return Value::Unknown;
         }
-        let (parameters, totals) = match self.count(frame, &used, types, &outputs) {
+        let (parameters, totals) = match self.count(frame, &used, tensors, types, &outputs) {
             Ok(counted) => counted,
             Err(refusal) => {
                 self.refuse(frame, node, None, tensors, &refusal);
@@ -335,6 +335,7 @@ impl<'w> Run<'w> {
         &mut self,
         frame: &Frame,
         used: &Use,
+        tensors: &[Tensor],
         types: &[TensorType],
         outputs: &[TensorType],
     ) -> Result<(Vec<ParameterTensor>, Totals), Refusal> {
@@ -349,6 +350,7 @@ impl<'w> Run<'w> {
                     arguments: used.arguments.as_deref(),
                     called: used.called,
                     inputs: types,
+                    takes_one: tensors.windows(2).all(|pair| pair[0].source() == pair[1].source()),
                     outputs,
                     batch: self.batch,
                 })?,

@@ -69,6 +69,7 @@ impl<'w> Run<'w> {
         }
         self.note_scalar(node, &value);
         let Some(name) = line.name() else { return };
+        self.cycles.note(&frame.scope, &value);
         self.bind_name(frame, name.text(), Named::Scalar { value, sized, how: How::Let }, node);
     }
 

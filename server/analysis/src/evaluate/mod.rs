@@ -174,6 +174,8 @@ pub(crate) struct Run<'w> {
     pub diagnostics: Vec<Diagnostic>,
     /// Where errors were reported, and which hints.
     reported: FxHashSet<(Place, Option<Code>)>,
+    /// Scopes that hold themselves.
+    cycles: scope::Cycles,
     /// The items whose bodies are being written out, with the place of each use.
     calls: Vec<(NodeRef, NodeRef)>,
     memo: FxHashMap<MemoKey, Rc<Evaluated>>,
@@ -254,6 +256,7 @@ impl Hash for MemoKey {
 impl<'w> Run<'w> {
     pub fn new(workspace: &'w Workspace, setting: Setting) -> Run<'w> {
         Run {
+            cycles: Default::default(),
             workspace,
             setting,
             diagnostics: Vec::new(),

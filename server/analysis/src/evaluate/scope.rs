@@ -42,6 +42,28 @@ pub(crate) enum Border {
     OtherBody,
 }
 
+/// Scopes in which a `let` names a block that stands there: the block knows its scope, so each would hold itself for
+/// ever. They are emptied when the run ends.
+#[derive(Default)]
+pub(crate) struct Cycles(Vec<Rc<Scope>>);
+
+impl Cycles {
+    /// Notes the scope of a `let` whose value may hold it.
+    pub fn note(&mut self, scope: &Rc<Scope>, value: &Value) {
+        if matches!(value, Value::Layer(_) | Value::List(_)) {
+            self.0.push(scope.clone());
+        }
+    }
+}
+
+impl Drop for Cycles {
+    fn drop(&mut self) {
+        for scope in self.0.drain(..) {
+            drop(scope.names.take());
+        }
+    }
+}
+
 /// What a name is where it is read.
 pub(crate) enum Found {
     Seen(Binding),

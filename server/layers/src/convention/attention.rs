@@ -89,7 +89,7 @@ impl Call<'_> {
             }
             Attention::FastPath { fused } => {
                 let is_plain = extra == 0;
-                let is_self = self.inputs.len() == 1 && query.shape.len() == 3;
+                let is_self = self.takes_one && query.shape.len() == 3;
                 if is_self && batch_first && biased && is_plain && heads % 2 == 0 {
                     return free;
                 }
