@@ -237,3 +237,32 @@ impl Scope {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Workspace,
+        evaluate::value::{Callee, Recipe},
+    };
+
+    #[test]
+    fn a_block_that_a_let_names_in_its_own_braces_is_let_go() {
+        let mut workspace = Workspace::default();
+        let parse = syntax::parse("model M { block B { ReLU }\n let r = B\n r }");
+        let node = parse.tree().root().id();
+        let node = NodeRef { file: workspace.insert("m.taper", parse), node };
+        let scope = Scope::body(None, node, FxHashMap::default(), 0);
+        let callee = Callee::Item { item: node, name: "B".into(), scope: Some(scope.clone()) };
+        let value = Value::Layer(Rc::new(Recipe::new(callee, Vec::new(), node)));
+        let mut cycles = Cycles::default();
+        cycles.note(&scope, &value);
+        let what = Named::Scalar { value, sized: false, how: How::Let };
+        scope.bind("r".into(), Binding { what, node });
+        let left = Rc::downgrade(&scope);
+        drop(scope);
+        assert!(left.upgrade().is_some());
+        drop(cycles);
+        assert!(left.upgrade().is_none());
+    }
+}
