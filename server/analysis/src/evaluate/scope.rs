@@ -10,7 +10,10 @@ use rustc_hash::FxHashMap;
 use smallvec::{SmallVec, smallvec};
 use smol_str::SmolStr;
 
-use crate::{NodeRef, evaluate::value::Value};
+use crate::{
+    NodeRef,
+    evaluate::value::{Callee, Value},
+};
 
 /// The names of one pair of braces, and the scope around it.
 #[derive(Debug)]
@@ -50,9 +53,21 @@ pub(crate) struct Cycles(Vec<Rc<Scope>>);
 impl Cycles {
     /// Notes the scope of a `let` whose value may hold it.
     pub fn note(&mut self, scope: &Rc<Scope>, value: &Value) {
-        if matches!(value, Value::Layer(_) | Value::List(_)) {
+        if knows_a_scope(value) {
             self.0.push(scope.clone());
         }
+    }
+}
+
+/// Whether a block is in it that stands in other braces.
+fn knows_a_scope(value: &Value) -> bool {
+    match value {
+        Value::List(items) => items.iter().any(knows_a_scope),
+        Value::Layer(recipe) => {
+            matches!(recipe.callee, Callee::Item { scope: Some(_), .. })
+                || recipe.arguments.iter().any(|argument| knows_a_scope(&argument.value))
+        }
+        _ => false,
     }
 }
 
@@ -241,10 +256,7 @@ impl Scope {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        Workspace,
-        evaluate::value::{Callee, Recipe},
-    };
+    use crate::{Workspace, evaluate::value::Recipe};
 
     #[test]
     fn a_block_that_a_let_names_in_its_own_braces_is_let_go() {

@@ -16,40 +16,47 @@ const EACH: Rule = Rule::Flops(&Rule::Inputs(1));
 const NORM: Rule = Rule::Flops(&Rule::Normalization { plain: 4, weighted: 5 });
 const RNN: Rule = Rule::Flops(&Rule::Recurrent(Recurrent::WeightsTwice));
 
+/// What DeepSpeed, which it was made from, counts the same.
+pub(super) const SHARED: &[Row] = &[
+    Row(Patched, CONVOLUTIONS, Rule::Convolution(Convolution::Symmetric)),
+    Row(Patched, &["Linear"], Rule::Products { bias: false }),
+    Row(All, &["SelectiveScan"], Rule::Products { bias: false }),
+    Row(Patched, &["MultiheadAttention"], Rule::Flops(&Rule::Attention(Attention::Softmax))),
+    Row(Patched, BATCH_NORMS, Rule::Flops(&Rule::BatchNorm)),
+    Row(Patched, &["SyncBatchNorm"], Rule::Flops(&Rule::BatchNorm)),
+    Row(Patched, INSTANCE_NORMS, NORM),
+    Row(Patched, &["LayerNorm", "GroupNorm"], NORM),
+    Row(Patched, &["ReLU", "PReLU", "ELU", "LeakyReLU", "GELU", "SiLU", "Softmax"], EACH),
+    Row(Patched, &["Softmax2d"], EACH),
+    Row(Functional, &["ReLU6"], EACH),
+    Row(Patched, MAX_POOLS, EACH),
+    Row(Patched, AVERAGE_POOLS, EACH),
+    Row(Patched, ADAPTIVE_AVERAGES, EACH),
+    Row(Patched, ADAPTIVE_MAXIMA, EACH),
+    Row(Patched, &["LocalResponseNorm"], Rule::Flops(&Rule::LocalResponse)),
+    Row(Patched, &["Embedding", "Dropout"], Rule::Zero),
+    Row(Modules, RECURRENT, RNN),
+    Row(Modules, CELLS, RNN),
+];
+
 pub(super) static CONVENTION: Convention = Convention {
     name: "calflops",
     summary: "calflops 0.3.2: FLOPs and MACs of functions; no bias of a Linear, no fused attention, 1 for an element of a pool or an activation",
     gives: &[Unit::Macs, Unit::Flops],
-    rows: &[&[
-        Row(Patched, CONVOLUTIONS, Rule::Convolution(Convolution::Symmetric)),
-        Row(Patched, TRANSPOSED, Rule::Convolution(Convolution::DividedTwice)),
-        Row(Patched, &["Linear"], Rule::Products { bias: false }),
-        Row(Named, &["MatMul"], Rule::MatrixProduct),
-        Row(All, &["SelectiveScan"], Rule::Products { bias: false }),
-        Row(Named, &["Einsum"], Rule::Flops(&Rule::EinsumPath)),
-        Row(
-            Patched,
-            &["MultiheadAttention"],
-            Rule::Attention(Attention::Projections { bias: false }),
-        ),
-        Row(Patched, &["MultiheadAttention"], Rule::Flops(&Rule::Attention(Attention::Softmax))),
-        Row(Patched, BATCH_NORMS, Rule::Flops(&Rule::BatchNorm)),
-        Row(Patched, &["SyncBatchNorm"], Rule::Flops(&Rule::BatchNorm)),
-        Row(Patched, INSTANCE_NORMS, NORM),
-        Row(Patched, &["LayerNorm", "GroupNorm"], NORM),
-        Row(Patched, &["ReLU", "PReLU", "ELU", "LeakyReLU", "GELU", "SiLU", "Softmax"], EACH),
-        Row(Patched, &["Softmax2d"], EACH),
-        Row(Functional, &["ReLU6"], EACH),
-        Row(Patched, MAX_POOLS, EACH),
-        Row(Patched, AVERAGE_POOLS, EACH),
-        Row(Patched, ADAPTIVE_AVERAGES, EACH),
-        Row(Patched, ADAPTIVE_MAXIMA, EACH),
-        Row(Patched, UPSAMPLES, Rule::Flops(&Rule::SizeOrInputs)),
-        Row(Patched, &["Interpolate"], Rule::Flops(&Rule::SizeOrInputs)),
-        Row(Patched, &["LocalResponseNorm"], Rule::Flops(&Rule::LocalResponse)),
-        Row(Patched, &["Embedding", "Dropout"], Rule::Zero),
-        Row(Modules, RECURRENT, RNN),
-        Row(Modules, CELLS, RNN),
-    ]],
+    rows: &[
+        SHARED,
+        &[
+            Row(Patched, TRANSPOSED, Rule::Convolution(Convolution::DividedTwice)),
+            Row(Named, &["MatMul"], Rule::MatrixProduct),
+            Row(Named, &["Einsum"], Rule::Flops(&Rule::EinsumPath)),
+            Row(
+                Patched,
+                &["MultiheadAttention"],
+                Rule::Attention(Attention::Projections { bias: false }),
+            ),
+            Row(Patched, UPSAMPLES, Rule::Flops(&Rule::SizeOrInputs)),
+            Row(Patched, &["Interpolate"], Rule::Flops(&Rule::SizeOrInputs)),
+        ],
+    ],
     ..MACS
 };
