@@ -125,6 +125,7 @@ fn imported_idioms() {
         let ours = serde_json::json!([totals.flops, totals.params, shapes]);
         let theirs = serde_json::json!([case["flops"], case["params"], case["outputs"]]);
         let is_unknown = imported.lost.iter().any(|lost| lost.contains("unknown (≥)"));
+        assert_eq!(trace.differences(model), Vec::<String>::new(), "{name}");
         if ours != theirs || (totals.uncounted > 0) != is_unknown {
             wrong.push(format!(
                 "{name}: {ours}, not {theirs}; {:?}\n{}",
@@ -134,4 +135,34 @@ fn imported_idioms() {
     }
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
     assert!(cases.len() >= 30, "{}", cases.len());
+}
+
+/// A file that does other work than the module, or gives other shapes, says so.
+#[test]
+fn an_import_that_differs_from_a_run() {
+    let cases: Vec<serde_json::Value> =
+        serde_json::from_str(include_str!("import/traces.json")).expect("cases");
+    let case = cases.iter().find(|case| case["name"] == "AsksWhetherTensor").expect("the case");
+    let inputs: Vec<String> = serde_json::from_value(case["inputs"].clone()).expect("inputs");
+    let differences = |change: &dyn Fn(&mut serde_json::Value)| {
+        let mut run = case["trace"].clone();
+        change(&mut run["run"]);
+        let trace: import::Trace = serde_json::from_value(run).expect("a trace");
+        let imported = import::pytorch(&trace, "idiom", &inputs);
+        let mut workspace = Workspace::default();
+        let file = workspace.insert("idiom.taper", syntax::parse(&imported.text));
+        let count = layers::conventions().find(|one| one.name == "torch");
+        let options = Options { count, ..Options::default() };
+        let analysis = analysis::analyse(&workspace, file, &options);
+        trace.differences(analysis.model(&imported.model).expect("the model"))
+    };
+    assert_eq!(differences(&|_| ()), Vec::<String>::new());
+    assert_eq!(
+        differences(&|run| run["flops"] = 1.into()),
+        ["as PyTorch's FlopCounterMode counts it has 221184 FLOPs, and a run of the module 1"]
+    );
+    assert_eq!(
+        differences(&|run| run["outputs"]["shape"][0] = 5.into()),
+        ["it gives [[2, 8, 16, 16]], and a run of the module [[5, 8, 16, 16]]"]
+    );
 }

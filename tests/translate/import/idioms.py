@@ -1,4 +1,5 @@
 """Small idioms, each a module that people write, with its inputs. `record.py` traces each and writes traces.json."""
+import dataclasses
 import functools
 
 import torch
@@ -401,3 +402,100 @@ class RealPart(WithLayer):
 class InPlace(WithLayer):
     def forward(self, x):
         return torch.relu_(self.l(x) * 2)
+
+
+class Block(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Linear(8, 8), nn.LayerNorm(8)
+
+    def forward(self, x):
+        return self.b(self.a(x)) + x
+
+
+class SharedInSequential(nn.Module):
+    inputs = X
+
+    def __init__(self):
+        super().__init__()
+        self.block = Block()
+        self.first = nn.Sequential(nn.Linear(8, 8), self.block)
+        self.second = nn.Sequential(self.block, nn.ReLU())
+
+    def forward(self, x):
+        y = self.first(x)
+        return self.block(self.second(y)) * y
+
+
+class SharedByNumber(nn.Module):
+    inputs = X
+
+    def __init__(self):
+        super().__init__()
+        block = Block()
+        self.net = nn.Sequential(nn.Sequential(nn.Linear(8, 8), block), nn.ReLU(), nn.Sequential(block, nn.Tanh()))
+        self.outer = nn.Sequential(nn.Sequential(block, nn.Linear(8, 8)), self.net)
+
+    def forward(self, x):
+        y = self.outer(x)
+        return self.net[1](self.outer[0](y)) + self.net[0](y)
+
+
+@dataclasses.dataclass
+class Found:
+    last: torch.Tensor
+    hidden: tuple
+    loss: torch.Tensor = None
+
+
+class GivesDataclass(nn.Module):
+    inputs = X
+
+    def __init__(self):
+        super().__init__()
+        self.block, self.head = GivesInside(), nn.Linear(8, 3)
+
+    def forward(self, x):
+        found = self.block(x)
+        return Found(self.head(found.last), found.hidden)
+
+
+class GivesInside(WithLayer):
+    def forward(self, x):
+        y = self.l(x) * 2
+        return Found(y @ y.transpose(1, 2) @ x, (x, y))
+
+
+class Recurrent(nn.Module):
+    inputs = X
+
+    def __init__(self):
+        super().__init__()
+        self.rnn, self.gru = nn.LSTM(8, 16, 2, batch_first=True), nn.GRU(16, 8, batch_first=True, bidirectional=True)
+
+    def forward(self, x):
+        y, (h, _) = self.rnn(x)
+        z, last = self.gru(y)
+        return z, h, last
+
+
+class EmbedsFirst(nn.Module):
+    """A part of a module is called before the module."""
+    inputs = X
+
+    def __init__(self):
+        super().__init__()
+        self.encoder, self.head = Encoder(), nn.Linear(8, 3)
+
+    def forward(self, x):
+        y = self.encoder.embed(x)
+        return self.head(self.encoder(y) + self.encoder.block(x))
+
+
+class Encoder(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embed, self.block, self.last = nn.Linear(8, 8), Block(), nn.Sequential(nn.Linear(8, 8), nn.ReLU())
+
+    def forward(self, x):
+        return self.last(self.block(self.embed(x)))

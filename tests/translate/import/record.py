@@ -1,4 +1,5 @@
 """Traces each idiom of idioms.py, and writes traces.json: a line each with what PyTorch says of it, which tests read."""
+import dataclasses
 import importlib.util
 import json
 import re
@@ -32,7 +33,9 @@ def sizes(inputs):
 def shapes(value):
     if isinstance(value, torch.Tensor):
         return [list(value.shape)]
-    return [shape for one in value for shape in shapes(one)]
+    if dataclasses.is_dataclass(value):
+        value = [getattr(value, field.name) for field in dataclasses.fields(value)]
+    return [shape for one in value or () for shape in shapes(one)]
 
 
 def truth(make, inputs):

@@ -91,7 +91,7 @@ fn trace(arguments: &Arguments, inputs: &str) -> Result<Trace, String> {
         .map_err(|error| format!("what the tracing script printed is not as expected: {error}"))
 }
 
-/// Whether the file checks and has the tensors of the module's `state_dict`; what differs is printed.
+/// Whether the file checks; what is other than in the module is printed: tensors of its `state_dict`, work, outputs.
 fn check(imported: &Imported, trace: &Trace, name: &str) -> bool {
     // The model is the last item; what it is compared with stands in no file.
     let body = imported.text.trim_end().trim_end_matches('}');
@@ -99,7 +99,9 @@ fn check(imported: &Imported, trace: &Trace, name: &str) -> bool {
     let mut workspace = Workspace::default();
     let file = workspace.insert(name, syntax::parse(&compared));
     workspace.insert_weights(STATE, Ok(Arc::new(state(trace))));
-    let analysis = analysis::analyse(&workspace, file, &Options::default());
+    let torch = layers::conventions().find(|one| one.name == "torch");
+    let options = Options { count: torch, ..Options::default() };
+    let analysis = analysis::analyse(&workspace, file, &options);
     let (of_weights, others): (Vec<Diagnostic>, Vec<Diagnostic>) = analysis
         .diagnostics
         .iter()
@@ -113,6 +115,11 @@ fn check(imported: &Imported, trace: &Trace, name: &str) -> bool {
     }
     if analysis.has_errors() {
         return false;
+    }
+    for difference in
+        analysis.model(&imported.model).iter().flat_map(|model| trace.differences(model))
+    {
+        report::warning(&difference);
     }
     if !differs.is_empty() {
         return true;

@@ -170,11 +170,10 @@ impl<'w, 't> Writer<'w, 't> {
     /// The lines of a call: of the block, or of braces in it.
     fn body(&mut self, call: usize, taken: &mut Vec<String>) -> Vec<Line> {
         let mut lines = Vec::new();
-        let calls = self.calls;
-        for item in &calls.items[call] {
+        for item in self.calls.lines(call) {
             let line = match item {
-                Item::Node(at) => self.step(call, *at, taken),
-                Item::Call(inner) => self.inner(call, *inner, taken),
+                Item::Node(at) => self.step(call, at, taken),
+                Item::Call(inner) => self.inner(call, inner, taken),
             };
             lines.push(line);
         }
@@ -276,16 +275,10 @@ impl<'w, 't> Writer<'w, 't> {
         let path = &self.trace.calls[call].path;
         let label = leaf.and_then(|_| relative(path, &node.target));
         let owns = leaf.is_some_and(|leaf| !leaf.tensors.is_empty());
-        let is_again = leaf.is_some() && self.is_called_before(at);
+        let is_again = leaf.is_some() && self.calls.is_called_before(at);
         // An activation that is used again takes the next number, as in a `Sequential`.
         let is_numbered =
             !is_again && label.as_ref().is_some_and(|label| label.parse::<u64>().is_ok());
-        if leaf.is_some() && label.is_none() && owns && !is_again {
-            self.lost.insert(format!(
-                "`{}` is called in `{}`, in which it does not lie: its parameters have other names",
-                node.target, self.trace.calls[call].class
-            ));
-        }
         let (sources, stage, is_expression) = match written {
             Step::Layer(sources, stage) => (self.sources(&sources), stage, false),
             Step::Expression(text) => (None, text, true),
@@ -305,7 +298,6 @@ impl<'w, 't> Writer<'w, 't> {
         }
         let label = match label {
             Some(label) if owns || is_numbered => Some(self.label_whole(label, &parts, taken)),
-            None if owns => Some(self.label_whole(node.name.clone(), &parts, taken)),
             label if is_named => {
                 let base = label.unwrap_or_else(|| self.calls.short(at).to_owned());
                 Some(self.label_parts(&base, &parts, taken))
@@ -341,14 +333,6 @@ impl<'w, 't> Writer<'w, 't> {
             labels.push(name);
         }
         labels.join(", ")
-    }
-
-    /// Whether a layer was called before.
-    fn is_called_before(&self, at: usize) -> bool {
-        let target = &self.calls.node(at).target;
-        self.trace.nodes[..at]
-            .iter()
-            .any(|other| other.op == Op::CallModule && other.target == *target)
     }
 
     /// The tensors that a node gives, from the outside in: a recurrent layer's states are a pair in a pair.

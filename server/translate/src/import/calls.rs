@@ -50,13 +50,23 @@ pub(crate) struct Calls<'t> {
     pub items: Vec<Vec<Item>>,
     /// Who reads each value: the numbers of nodes.
     readers: HashMap<Given, Vec<usize>>,
+    /// The first call of each module, and the first node of each that is a layer, by their paths.
+    first_calls: HashMap<&'t str, usize>,
+    first_nodes: HashMap<&'t str, usize>,
 }
 
 impl<'t> Calls<'t> {
     pub fn of(trace: &'t Trace) -> Calls<'t> {
         let index = trace.nodes.iter().enumerate().map(|(at, node)| (node.name.as_str(), at));
-        let items = vec![Vec::new(); trace.calls.len()];
-        let mut calls = Calls { trace, index: index.collect(), items, readers: HashMap::new() };
+        let modules = trace.nodes.iter().enumerate().filter(|(_, node)| node.op == Op::CallModule);
+        let mut calls = Calls {
+            trace,
+            index: index.collect(),
+            items: vec![Vec::new(); trace.calls.len()],
+            readers: HashMap::new(),
+            first_calls: first_places(trace.calls.iter().map(|call| &call.path[..]).enumerate()),
+            first_nodes: first_places(modules.map(|(at, node)| (at, &node.target[..]))),
+        };
         for (at, node) in trace.nodes.iter().enumerate() {
             let role = calls.role(at);
             if role == Role::Step {
@@ -207,14 +217,13 @@ impl<'t> Calls<'t> {
 
     /// Whether a call, or one in it, made a node.
     pub fn is_inside(&self, call: usize, node: usize) -> bool {
-        let mut at = Some(self.node(node).call);
-        while let Some(inner) = at {
-            if inner == call {
-                return self.role(node) != Role::Input;
-            }
-            at = self.trace.calls[inner].parent;
-        }
-        false
+        self.is_in(call, self.node(node).call) && self.role(node) != Role::Input
+    }
+
+    /// Whether a call is another, or one in it.
+    fn is_in(&self, outer: usize, call: usize) -> bool {
+        let parents = std::iter::successors(Some(call), |inner| self.trace.calls[*inner].parent);
+        parents.into_iter().any(|inner| inner == outer)
     }
 
     /// What flows into a call: what it is given, then what it reads from around it.
@@ -288,31 +297,81 @@ impl<'t> Calls<'t> {
             .collect()
     }
 
-    /// Braces: its lines stand in those around it. A block could not call what lies in another module.
+    /// Braces: its lines stand in those around it. A block could not call what lies in another module, nor have what was
+    /// called before it.
     pub fn is_inline(&self, call: usize) -> bool {
-        call != 0 && (self.trace.calls[call].is_sequential || self.calls_another(call, call))
+        call != 0
+            && (self.trace.calls[call].is_sequential
+                || self.calls_another(call, call)
+                || self.is_spread(call))
     }
 
-    /// Whether a call, or one in it, calls a module again that does not lie in the one of `outer`.
+    /// Whether a call, or one in it, calls a module that does not lie in the one of `outer`.
     fn calls_another(&self, call: usize, outer: usize) -> bool {
-        let own = format!("{}.", self.trace.calls[outer].path);
-        let is_another = |path: &str| !path.starts_with(&own);
         self.items[call].iter().any(|item| match item {
             Item::Node(at) => {
                 let node = self.node(*at);
-                node.op == Op::CallModule && is_another(&node.target)
+                node.op == Op::CallModule && !self.lies_in(outer, &node.target)
             }
             Item::Call(inner) => {
-                is_another(&self.trace.calls[*inner].path) || self.calls_another(*inner, outer)
+                !self.lies_in(outer, &self.trace.calls[*inner].path)
+                    || self.calls_another(*inner, outer)
+            }
+        })
+    }
+
+    /// Whether a path is below that of a call.
+    fn lies_in(&self, call: usize, path: &str) -> bool {
+        let outer = &self.trace.calls[call].path;
+        outer.is_empty() || path.strip_prefix(&outer[..]).is_some_and(|rest| rest.starts_with('.'))
+    }
+
+    /// The steps of a call as lines, those of calls that are spread among them.
+    pub fn lines(&self, call: usize) -> Vec<Item> {
+        let mut lines = Vec::new();
+        for item in &self.items[call] {
+            match item {
+                Item::Call(inner) if self.is_spread(*inner) => lines.extend(self.lines(*inner)),
+                item => lines.push(*item),
+            }
+        }
+        lines
+    }
+
+    /// Whether the steps of a call stand among those around it, with whole paths: it is the first to call what does not
+    /// lie in it, or what lies in it was called before, elsewhere.
+    fn is_spread(&self, call: usize) -> bool {
+        let first = self.first_call(call).unwrap_or(call);
+        first != 0 && self.has_misplaced(first, first)
+    }
+
+    fn has_misplaced(&self, call: usize, outer: usize) -> bool {
+        self.items[call].iter().any(|item| match item {
+            Item::Node(at) => {
+                let node = self.node(*at);
+                let leaf = self.trace.leaves.get(&node.target);
+                let owns = leaf.is_some_and(|leaf| !leaf.tensors.is_empty());
+                let first = self.first_nodes.get(&node.target[..]).copied().unwrap_or(*at);
+                owns && self.lies_in(outer, &node.target) != self.is_inside(outer, first)
+            }
+            Item::Call(inner) => {
+                let first = self.first_call(*inner).unwrap_or(*inner);
+                let path = &self.trace.calls[*inner].path;
+                self.lies_in(outer, path) != self.is_in(outer, first)
+                    || self.has_misplaced(*inner, outer)
             }
         })
     }
 
     /// An earlier call of the same module.
     pub fn first_call(&self, call: usize) -> Option<usize> {
-        let path = &self.trace.calls[call].path;
-        let first = self.trace.calls.iter().position(|other| other.path == *path)?;
+        let first = *self.first_calls.get(&self.trace.calls[call].path[..])?;
         (first != call).then_some(first)
+    }
+
+    /// Whether a layer was called before.
+    pub fn is_called_before(&self, at: usize) -> bool {
+        self.first_nodes.get(&self.node(at).target[..]).is_some_and(|first| *first < at)
     }
 
     /// Whether two calls of one module do the same, in other sizes perhaps.
@@ -361,4 +420,13 @@ impl<'t> Calls<'t> {
         });
         heights.max().unwrap_or(0)
     }
+}
+
+/// Where each text stands first.
+fn first_places<'t>(all: impl Iterator<Item = (usize, &'t str)>) -> HashMap<&'t str, usize> {
+    let mut first = HashMap::new();
+    for (at, text) in all {
+        first.entry(text).or_insert(at);
+    }
+    first
 }

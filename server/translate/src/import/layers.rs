@@ -133,6 +133,7 @@ impl Writer<'_, '_> {
             let at = self.calls.find(&node.name);
             let needs = at.is_some_and(|at| self.calls.needs_weights(at));
             settings.insert("need_weights".to_owned(), needs.into());
+            self.note_other_settings(node);
         }
         let named = node.kwargs.iter().filter(|(name, _)| !is_setting(name));
         let places = if leaf.class == "MultiheadAttention" { 3 } else { node.args.len() };
@@ -165,6 +166,21 @@ impl Writer<'_, '_> {
             sources.truncate(1);
         }
         Ok(Step::Layer(sources, call(entry.name, arguments)))
+    }
+
+    /// A layer that is called again has the settings of its first call.
+    fn note_other_settings(&mut self, node: &Node) {
+        let first =
+            self.trace.nodes.iter().find(|one| one.op == node.op && one.target == node.target);
+        for (name, default) in [("average_attn_weights", true), ("is_causal", false)] {
+            let asked = |of: &Node| of.kwargs.get(name).and_then(Value::as_bool).unwrap_or(default);
+            if first.is_some_and(|first| asked(first) != asked(node)) {
+                self.lost.insert(format!(
+                    "`{}` is called again with another `{name}`: that of its first call stands for all",
+                    node.target
+                ));
+            }
+        }
     }
 
     fn path_of(&self, node: &Node, own: &Own) -> String {

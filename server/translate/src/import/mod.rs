@@ -12,6 +12,7 @@ mod trace;
 
 use std::collections::BTreeSet;
 
+use analysis::Model;
 pub use trace::{Tensor, Trace};
 
 use self::{body::Writer, calls::Calls};
@@ -71,6 +72,31 @@ pub fn pytorch(trace: &Trace, source: &str, inputs: &[String]) -> Imported {
     let head = format!("# `{source}`, imported from PyTorch {} by `taper import`.", trace.torch);
     let all: Vec<String> = std::iter::once(head).chain(stubs).chain(blocks).collect();
     Imported { text: all.join("\n\n") + "\n", model: root, lost: lost.into_iter().collect() }
+}
+
+impl Trace {
+    /// What a model, whose work is counted as `torch` counts, does otherwise than a run of the module.
+    pub fn differences(&self, model: &Model) -> Vec<String> {
+        let Some(run) = &self.run else { return Vec::new() };
+        let mut found = Vec::new();
+        let totals = model.totals();
+        // What is unknown may be what is missing.
+        let is_told = |flops: u128| totals.uncounted > 0 && totals.flops < flops;
+        if let Some(flops) = run.flops.filter(|flops| totals.flops != *flops && !is_told(*flops)) {
+            found.push(format!(
+                "as PyTorch's FlopCounterMode counts it has {} FLOPs, and a run of the module {flops}",
+                totals.flops
+            ));
+        }
+        let ours: Vec<&[u64]> =
+            model.part.outputs.iter().map(|output| &output.ty.shape[..]).collect();
+        let theirs: Vec<&[u64]> =
+            run.outputs.tensors().iter().map(|tensor| &tensor.shape[..]).collect();
+        if ours != theirs {
+            found.push(format!("it gives {ours:?}, and a run of the module {theirs:?}"));
+        }
+        found
+    }
 }
 
 /// A class as a block or model.

@@ -5,6 +5,7 @@ Usage: trace.py MODULE:EXPRESSION INPUTS, where MODULE is a package or a file an
 """
 import builtins
 import contextlib
+import dataclasses
 import importlib
 import importlib.util
 import inspect
@@ -81,11 +82,19 @@ def nodes_of(value):
     """The tensors in arguments or results, in order."""
     if isinstance(value, fx.Proxy):
         return [value.node.name]
-    if isinstance(value, dict):
-        value = list(value.values())
+    value = listed(value)
     if isinstance(value, (tuple, list)):
         return [name for item in value for name in nodes_of(item)]
     return []
+
+
+def listed(value):
+    """The values of a dictionary or a dataclass, in order; anything else as it is."""
+    if isinstance(value, dict):
+        return list(value.values())
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return [getattr(value, field.name) for field in dataclasses.fields(value)]
+    return value
 
 
 def computes_weights(module):
@@ -279,7 +288,10 @@ class Tracer(fx.Tracer):
 
     def create_arg(self, value):
         # It says that it is a tensor.
-        return value.node if issubclass(type(value), fx.Proxy) else super().create_arg(value)
+        if issubclass(type(value), fx.Proxy):
+            return value.node
+        # A dictionary stays one, and `listed` gives its values later.
+        return super().create_arg(value if isinstance(value, dict) else listed(value))
 
     def to_bool(self, value):
         return bool(value.known())
@@ -342,6 +354,10 @@ class Tracer(fx.Tracer):
         try:
             path = self.path_of_module(module)
         except NameError:
+            if any(True for _ in module.parameters(recurse=False)):
+                kind, place = type(module).__name__, place_of(traceback.extract_stack())
+                raise Refused(f"the `{kind}` that is called at {place} is no attribute of a module, so that `state_dict` "
+                              "has none of its parameters: `nn.ModuleList` holds modules, a list does not") from None
             # A part of a `Sequential` is made where it is called; its modules have their paths.
             return forward(*args, **kwargs)
         if self.is_leaf_module(module, path):
@@ -372,6 +388,7 @@ class Values(fx.Interpreter):
 
 
 def described(value):
+    value = listed(value)
     if isinstance(value, torch.Tensor):
         return {"shape": list(value.shape), "dtype": DTYPES.get(value.dtype, str(value.dtype))}
     if isinstance(value, (tuple, list)):
@@ -643,7 +660,7 @@ def trace(module, inputs, proxies_buffers):
 
 def compare_with_run(module, given, inputs, traced):
     """A condition may ask what a trace answers otherwise than a run: both must do the same work and give the same.
-    What a run decides by numbers has none here, so it says no more."""
+    What a run decides by numbers has none here, so it says no more. What the run does, if that is known."""
     by_place = [one for name, one in zip(given, inputs) if not is_keyword_only(module, name)]
     by_name = {name: one for name, one in zip(given, inputs) if is_keyword_only(module, name)}
 
@@ -653,17 +670,20 @@ def compare_with_run(module, given, inputs, traced):
         return counter.get_total_flops(), described(outputs)
 
     try:
-        # Older releases of PyTorch have neither, and are believed.
+        # Older releases of PyTorch have neither.
         from torch.nn.attention import SDPBackend, sdpa_kernel
         from torch.utils.flop_counter import FlopCounterMode
         run_work = work(lambda: module(*by_place, **by_name))
     except Exception:
-        return
+        return None
     traced_work = work(lambda: Values(traced).run(*inputs))
     if run_work != traced_work:
         raise Refused(
             f"run, it does {run_work[0]} FLOPs and gives {run_work[1]}; traced, {traced_work[0]} and {traced_work[1]}: a "
             "condition in `forward` asks for what only a run has, such as `type(x)`")
+    # Recurrent layers are other kernels elsewhere.
+    is_recurrent = any(isinstance(one, nn.RNNBase) for one in module.modules())
+    return {"flops": None if is_recurrent else run_work[0], "outputs": run_work[1]}
 
 
 def is_keyword_only(module, name):
@@ -673,7 +693,7 @@ def is_keyword_only(module, name):
 
 def first_that_works(module, inputs):
     """Traces into functions that are not meant to be, then not; with buffers that flow in, then with their
-    numbers, which a module may decide by."""
+    numbers, which a module may decide by. With what a run does."""
     wrapped = dict(fx._symbolic_trace._wrapped_fns_to_patch)
     first = None
     for is_whole, proxies_buffers in ((True, True), (False, True), (False, False)):
@@ -682,8 +702,7 @@ def first_that_works(module, inputs):
             fx._symbolic_trace._wrapped_fns_to_patch.update(wrapped)
         try:
             tracer, traced = trace(module, inputs, proxies_buffers)
-            compare_with_run(module, tracer.given, inputs, traced)
-            return tracer, traced
+            return tracer, traced, compare_with_run(module, tracer.given, inputs, traced)
         except Refused:
             raise
         except Exception as error:
@@ -707,7 +726,7 @@ def first_owners(module, modules, traced):
 def main():
     module = load(sys.argv[1]).to("meta").eval()
     inputs = [made_input(shape, dtype) for shape, dtype in json.loads(sys.argv[2])]
-    tracer, traced = first_that_works(module, inputs)
+    tracer, traced, run_work = first_that_works(module, inputs)
     modules = dict(module.named_modules(remove_duplicate=False))
     canonical = first_owners(module, modules, traced)
     # A module that has two names is one; its parameters have the first.
@@ -728,7 +747,7 @@ def main():
     return json.dumps({
         "torch": torch.__version__, "calls": tracer.calls, "settled": list(tracer.settled),
         "nodes": [record(node) for node in traced.graph.nodes if "_assert" not in str(node.target)],
-        "leaves": leaves, "attributes": attributes,
+        "leaves": leaves, "attributes": attributes, "run": run_work,
         "state": {name: described(tensor) for name, tensor in module.state_dict().items()
                   if not any(name.startswith(f"{path}.") for path in again)},
     })

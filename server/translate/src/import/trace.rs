@@ -25,6 +25,16 @@ pub struct Trace {
     pub(crate) attributes: HashMap<String, Option<Own>>,
     /// What `state_dict` has.
     pub state: HashMap<String, Tensor>,
+    /// What a run of the module does, if PyTorch can tell without numbers.
+    pub(crate) run: Option<Run>,
+}
+
+/// What PyTorch says of a run.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Run {
+    /// The FLOPs that FlopCounterMode counts, where attention is written out; none where they depend on the device.
+    pub flops: Option<u128>,
+    pub outputs: Traced,
 }
 
 #[derive(Debug, Deserialize)]
@@ -130,6 +140,15 @@ impl Traced {
             Traced::Number { .. } | Traced::Other { .. } => true,
             Traced::Items { items } => !items.is_empty() && items.iter().all(Traced::is_scalar),
             _ => false,
+        }
+    }
+
+    /// The tensors in it, in order.
+    pub fn tensors(&self) -> Vec<&Tensor> {
+        match self {
+            Traced::Tensor(tensor) => vec![tensor],
+            Traced::Items { items } => items.iter().flat_map(Traced::tensors).collect(),
+            Traced::Number { .. } | Traced::Other { .. } => Vec::new(),
         }
     }
 
