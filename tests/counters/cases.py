@@ -22,6 +22,35 @@ class Attention(nn.Module):
         return self.mha(x, x, x, need_weights=self.need_weights)[0]
 
 
+class Of(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.mha = nn.MultiheadAttention(64, 4, batch_first=True)
+
+    def forward(self, x, memory, values):
+        return self.mha(x, memory, values, need_weights=False)[0]
+
+
+class PassedOn(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.of = Of()
+
+    def forward(self, x, memory):
+        return self.of(x, memory, memory)
+
+
+class SelfAndCross(nn.Module):
+    """Attention over one tensor and over two, through modules that are given it."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.norm, self.second = PassedOn(), nn.LayerNorm(64), PassedOn()
+
+    def forward(self, x):
+        return self.second(self.norm(self.first(x, x)), x)
+
+
 class Einsum(nn.Module):
     def __init__(self, equation):
         super().__init__()
@@ -108,6 +137,7 @@ CASES = {
     "AttentionWithoutWeights": attention(2, 30, 64, 4, False),
     "AttentionThrice": attention(2, 30, 64, 4, False),
     "AttentionWithoutBias": attention(1, 30, 64, 4, True, bias=False),
+    "AttentionPassedOn": lambda: (SelfAndCross(), (torch.rand(2, 30, 64),)),
     "EinsumProduct": einsum("bid,bjd->bij", (2, 4, 8), (2, 6, 8)),
     "EinsumMatrix": einsum("bij,bjd->bid", (2, 40, 33), (2, 33, 70)),
     "EinsumElements": einsum("abc,c->abc", (2, 3, 5), (5,)),

@@ -237,6 +237,8 @@ pub struct LayerUse {
     pub arguments: Option<Arc<Arguments>>,
     /// As what it is called.
     pub called: Called,
+    /// All that it takes is one tensor.
+    pub takes_one: bool,
     /// Its work counts.
     pub is_counted: bool,
     /// Its parameters and buffers, without those given.
@@ -438,7 +440,7 @@ impl Step {
             arguments: used.arguments.as_deref(),
             called: used.called,
             inputs: &inputs,
-            takes_one: self.inputs.windows(2).all(|pair| pair[0].source == pair[1].source),
+            takes_one: used.takes_one,
             outputs: &outputs,
             batch: counted.batch,
         };

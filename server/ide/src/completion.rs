@@ -344,7 +344,10 @@ impl Context<'_> {
     /// What stands in a label, behind a dot.
     fn fields(&self, dot: SyntaxToken<'_>) -> Vec<Completion> {
         let Some(path) = path_before(dot) else { return Vec::new() };
-        if let [prefix] = path[..]
+        let names = names_in_scope(self.snapshot, self.offset);
+        let first = names.into_iter().find(|name| name.name == path[0]);
+        if first.is_none()
+            && let [prefix] = path[..]
             && let Some(called) = Called::behind(prefix)
         {
             return layers::functions(called)
@@ -357,11 +360,9 @@ impl Context<'_> {
         }
         let mut items =
             vec![plain("shape", CompletionKind::Value, 2), plain("rank", CompletionKind::Value, 2)];
-        let names = names_in_scope(self.snapshot, self.offset);
-        let first = names
-            .into_iter()
-            .find(|name| name.kind == DefinitionKind::Label && name.name == path[0]);
-        let Some(first) = first else { return items };
+        let Some(first) = first.filter(|name| name.kind == DefinitionKind::Label) else {
+            return items;
+        };
         let mut step =
             self.snapshot.workspace.node(first.node).ancestors().find_map(ast::Step::cast);
         for segment in &path[1..] {
@@ -598,6 +599,9 @@ mod tests {
         assert!(labels("block A { F.$0 }", Some(Function)).contains(&"relu".to_owned()));
         let of_torch = labels("block A { torch.$0 }", Some(Function));
         assert!(of_torch.contains(&"matmul".to_owned()) && !of_torch.contains(&"gelu".to_owned()));
+        // A label that is called so is one.
+        let of_label = labels("block A { torch: { fc: Linear(4) }\n torch.$0 }", None);
+        assert_eq!(of_label, ["shape", "rank", "fc"]);
         assert!(labels("model M($0) { }", Some(Parameter)).contains(&"hidden_size".to_owned()));
     }
 

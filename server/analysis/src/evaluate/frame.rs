@@ -3,6 +3,7 @@
 use std::{rc::Rc, sync::Arc};
 
 use layers::{DType, TensorType};
+use rustc_hash::FxHashMap;
 use smol_str::{SmolStr, ToSmolStr};
 use syntax::NodeId;
 
@@ -13,7 +14,7 @@ use crate::{
         scope::{LabelId, Scope},
         value::{Origin, Tensor, Value},
     },
-    written::{Export, Inner, Memory, TensorId},
+    written::{Export, Inner, Memory, Source, TensorId},
 };
 
 /// The state of one body of a model or block.
@@ -38,6 +39,8 @@ pub(crate) struct Frame {
     /// What flows into the body and no `input` line has taken yet.
     pub unread_inputs: std::collections::VecDeque<Value>,
     pub inputs: Vec<Tensor>,
+    /// Inputs that are given a tensor which an earlier one is given, and that one.
+    pub given_again: FxHashMap<TensorId, TensorId>,
     /// The body is one of a model that is run by itself, so its inputs declare symbols.
     pub is_root: bool,
     pub stated: StatedLines,
@@ -101,6 +104,14 @@ impl Frame {
 
     pub fn label_mut(&mut self, id: LabelId) -> &mut Label {
         &mut self.labels[id.0 as usize]
+    }
+
+    /// Which tensor it is, whatever it is called: two inputs may be given one.
+    pub fn identity(&self, tensor: &Tensor) -> Source {
+        match tensor.source() {
+            Source::Tensor(id) => Source::Tensor(*self.given_again.get(&id).unwrap_or(&id)),
+            parameter => parameter,
+        }
     }
 
     /// The child of a label, made if there is none.

@@ -17,7 +17,7 @@ use crate::{
         value::{Argument, Callee, Origin, Recipe, Tensor, Value},
     },
     workspace::unquote,
-    written::{DEFAULT_DTYPE, Memory, StepPath},
+    written::{DEFAULT_DTYPE, Memory, Source, StepPath},
 };
 
 /// How deep blocks may use blocks.
@@ -39,7 +39,7 @@ impl<'w> Run<'w> {
         &mut self,
         callee: &Callee,
         arguments: &[Argument],
-        inputs: &[Tensor],
+        inputs: &[Inflow],
         is_root: bool,
         call: NodeRef,
     ) -> Rc<Evaluated> {
@@ -72,7 +72,10 @@ impl<'w> Run<'w> {
                 .iter()
                 .map(|argument| (argument.name.clone(), argument.value.clone()))
                 .collect(),
-            inputs: inputs.iter().map(|input| (input.ty.clone(), input.parameter())).collect(),
+            inputs: inputs
+                .iter()
+                .map(|input| (input.tensor.ty.clone(), input.tensor.parameter(), input.first))
+                .collect(),
             dtype,
             stack: self.stack,
             batch: self.batch,
@@ -98,7 +101,7 @@ impl<'w> Run<'w> {
         name: &SmolStr,
         scope: &Option<Rc<Scope>>,
         arguments: &[Argument],
-        inputs: &[Tensor],
+        inputs: &[Inflow],
         is_root: bool,
         call: NodeRef,
     ) -> Evaluated {
@@ -276,7 +279,7 @@ impl<'w> Run<'w> {
         &mut self,
         frame: &mut Frame,
         body: ast::Body<'w>,
-        inputs: &[Tensor],
+        inputs: &[Inflow],
         name: &str,
         call: NodeRef,
     ) -> bool {
@@ -292,9 +295,14 @@ impl<'w> Run<'w> {
             ast::Line::Input(line) => Some(NodeRef { file, node: line.id() }),
             _ => None,
         });
-        for input in inputs {
+        for Inflow { tensor: input, first } in inputs {
             let maker = lines.next().unwrap_or(call);
             let tensor = frame.new_tensor((*input.ty).clone(), maker, None);
+            if let (Some(Origin::Step(first)), Origin::Step(own)) =
+                (frame.inputs.get(*first).map(|one| &one.origin), &tensor.origin)
+            {
+                frame.given_again.insert(*own, *first);
+            }
             // Its memory is the caller's.
             if let Some(memory) = frame.memory.last_mut() {
                 memory.bytes = 0;
@@ -437,7 +445,12 @@ impl<'w> Run<'w> {
         if !self.count_steps(1, node) {
             return (Value::Unknown, None);
         }
-        let flowing: Vec<Tensor> = inputs.iter().map(|input| input.further_in(1)).collect();
+        let identities: Vec<Source> = inputs.iter().map(|input| frame.identity(input)).collect();
+        let inflow = |(index, input): (usize, &Tensor)| {
+            let first = identities.iter().position(|one| *one == identities[index]);
+            Inflow { tensor: input.further_in(1), first: first.unwrap_or(index) }
+        };
+        let flowing: Vec<Inflow> = inputs.iter().enumerate().map(inflow).collect();
         let evaluated = self.write_out(callee, &arguments, &flowing, false, node);
         let value = outer_value(frame, &evaluated, &inputs, node);
         let step = Step {
@@ -460,6 +473,12 @@ impl<'w> Run<'w> {
         frame.pending.push(Pending { step, is_module: true, has_path: false });
         (value, Some(evaluated))
     }
+}
+
+/// What flows into a body: a tensor, and which of its inputs is the first that is given it.
+pub(crate) struct Inflow {
+    tensor: Tensor,
+    first: usize,
 }
 
 /// What a part gives, as tensors of the body that uses it.
@@ -577,6 +596,7 @@ impl Frame {
             exports: Vec::new(),
             dtype: DEFAULT_DTYPE,
             unread_inputs: Default::default(),
+            given_again: Default::default(),
             inputs: Vec::new(),
             is_root,
             stated: StatedLines::default(),

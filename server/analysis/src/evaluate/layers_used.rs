@@ -300,6 +300,7 @@ impl<'w> Run<'w> {
             layer,
             arguments,
             called,
+            takes_one: takes_one(frame, tensors),
             is_counted,
             parameters,
             given,
@@ -350,7 +351,7 @@ impl<'w> Run<'w> {
                     arguments: used.arguments.as_deref(),
                     called: used.called,
                     inputs: types,
-                    takes_one: tensors.windows(2).all(|pair| pair[0].source() == pair[1].source()),
+                    takes_one: takes_one(frame, tensors),
                     outputs,
                     batch: self.batch,
                 })?,
@@ -531,6 +532,11 @@ fn argument_at<'r>(recipe: &'r Recipe, at: &At) -> Option<&'r Argument> {
         }
         At::Layer | At::Input(_) => None,
     }
+}
+
+/// Whether all are one tensor, also where a block has it as several inputs.
+fn takes_one(frame: &Frame, tensors: &[Tensor]) -> bool {
+    tensors.windows(2).all(|pair| frame.identity(&pair[0]) == frame.identity(&pair[1]))
 }
 
 fn path_of(tensor: &Tensor) -> String {

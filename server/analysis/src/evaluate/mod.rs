@@ -214,8 +214,8 @@ struct MemoKey {
     item: NodeRef,
     scope: Option<ScopeKey>,
     arguments: Vec<(Option<SmolStr>, Value)>,
-    /// The types of what flows in, and where it lives if it is a parameter.
-    inputs: Vec<(Arc<layers::TensorType>, Option<ParameterPath>)>,
+    /// The types of what flows in, where it lives if it is a parameter, and the first input that is the same tensor.
+    inputs: Vec<(Arc<layers::TensorType>, Option<ParameterPath>, usize)>,
     dtype: DType,
     stack: Option<Stack>,
     /// By which some conventions count.
