@@ -3,6 +3,9 @@
 // What it says goes to whoever ran it.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod circles;
+mod sizes;
+
 use std::{
     env, fs, io,
     path::{Path, PathBuf},
@@ -37,6 +40,10 @@ enum Task {
     },
     /// Draw what a terminal shows, from stdin to stdout.
     Svg,
+    /// Name modules of a crate that need each other in a circle.
+    Circles,
+    /// List files, functions and lists of parameters that are long.
+    Sizes,
 }
 
 fn main() -> ExitCode {
@@ -45,6 +52,8 @@ fn main() -> ExitCode {
         Task::Dist => dist(),
         Task::Editors { pictures } => editors(pictures),
         Task::Svg => svg(),
+        Task::Circles => circles::check(),
+        Task::Sizes => sizes::print(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
