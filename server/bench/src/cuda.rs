@@ -10,7 +10,7 @@ use candle_core::{
         sys::{CUevent_flags, CUmemPool_attribute as Attribute, CUmemoryPool},
     },
 };
-use layers::quietly;
+use kernels::quietly;
 use nvml_wrapper::{
     Nvml,
     bitmasks::device::ThrottleReasons,
@@ -155,7 +155,7 @@ impl Gpu {
         let known = [
             ("driver", driver),
             ("CUDA", cuda),
-            ("cuDNN", layers::cudnn_version()),
+            ("cuDNN", kernels::cudnn_version()),
             ("compute capability", capability),
         ];
         known.into_iter().filter_map(|(name, version)| Some((name.to_owned(), version?))).collect()

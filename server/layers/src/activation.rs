@@ -2,11 +2,11 @@
 
 use candle_core::{Result as CandleResult, Tensor};
 use candle_nn::{VarBuilder, ops};
+use kernels::clamp::{clamp, hard_sigmoid, hard_swish};
 
 use crate::{
     Arguments, Cost, Entry, Inputs, Kind, Layer, Module, Param, Refusal, TensorType,
     arguments::{first_input, float_input, nearest},
-    clamp::{clamp, hard_sigmoid, hard_swish},
     module::one_to_one,
     pointwise::{NONE, Pointwise, Settings, Whole, pointwise},
 };

@@ -2,12 +2,12 @@
 
 use std::{fmt, ops::RangeInclusive};
 
+use kernels::PerAxis;
 use smallvec::SmallVec;
 
 use crate::{
     DType, Entry, Kind, Param, Reason, Refusal, TensorType,
     refusal::{At, WayOut},
-    window::PerAxis,
 };
 
 /// The value of an argument.

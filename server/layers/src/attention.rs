@@ -2,15 +2,18 @@
 
 use candle_core::{D, Result as CandleResult, Tensor};
 use candle_nn::VarBuilder;
+use kernels::{
+    broadcast,
+    matmul::{linear, matmul},
+    softmax::ScoreSoftmax,
+};
 
 use crate::{
     Arg, Arguments, Cost, Entry, Inputs, Kind, Layer, Module, Param, Reason, Refusal, TensorType,
     arguments::{first_input, float_input},
-    broadcast,
     given_by_input::{GivenByInput, features},
-    module::{Remembered, first, linear, many_to_many, matmul, one_to_one, unbuilt},
+    module::{Remembered, first, many_to_many, one_to_one, unbuilt},
     refusal::At,
-    softmax::ScoreSoftmax,
 };
 
 pub(crate) static ENTRIES: &[Entry] = &[

@@ -2,16 +2,19 @@
 
 use candle_core::{Result as CandleResult, Tensor};
 use candle_nn::VarBuilder;
+use kernels::{
+    PerAxis, Window, broadcast,
+    conv::{convolve, convolve_transposed},
+    pad::Fill,
+};
 
 use crate::{
     Arg, Arguments, Cost, Entry, Inputs, Kind, Layer, Module, Param, Refusal, Shape, TensorType,
     arguments::{first_input, float_input},
-    broadcast,
-    convolve::convolve,
     given_by_input::GivenByInput,
     module::one_to_one,
-    padding::Fill,
-    window::{PerAxis, Window},
+    padding::padded,
+    window,
 };
 
 const MODES: &[&str] = &["zeros", "reflect", "replicate", "circular"];
@@ -208,7 +211,7 @@ impl Conv {
         Ok(Box::new(Conv {
             in_channels,
             out_channels,
-            window: Window::of_convolution(arguments, axes)?,
+            window: window::of_convolution(arguments, axes)?,
             groups,
             bias: arguments.bool("bias")?,
             padding_mode: padding_mode(arguments)?,
@@ -260,11 +263,11 @@ impl Layer for Conv {
         check_channels(input, axes, self.in_channels)?;
         let leading = input.shape.len() - axes - 1;
         for (size, (before, after)) in input.shape[leading + 1..].iter().zip(&self.window.padding) {
-            self.padding_mode.padded("padding", *size, *before as i64, *after as i64)?;
+            padded(self.padding_mode, "padding", *size, *before as i64, *after as i64)?;
         }
         let mut sizes = input.shape[..leading].to_vec();
         sizes.push(self.out_channels);
-        sizes.extend(self.window.outputs(&input.shape[leading + 1..])?);
+        sizes.extend(window::outputs(&self.window, &input.shape[leading + 1..])?);
         Ok(vec![input.with_shape(sizes)])
     }
 
@@ -346,7 +349,7 @@ impl ConvTranspose {
     ) -> Result<Box<dyn Layer>, Refusal> {
         let in_channels = channels(arguments.entry().name, first_input(inputs)?, axes)?;
         let out_channels = arguments.size("out_channels", 1)?;
-        let window = Window::of_convolution(arguments, axes)?;
+        let window = window::of_convolution(arguments, axes)?;
         let output_padding = arguments.per_axis("output_padding", axes, 0)?;
         for (axis, extra) in output_padding.iter().enumerate() {
             if *extra >= window.stride[axis].max(window.dilation[axis]) {
@@ -430,13 +433,7 @@ impl Layer for ConvTranspose {
         let bias = if self.bias { Some(weights.get(outputs, "bias")?) } else { None };
         let (window, output_padding) = (self.window.clone(), self.output_padding.clone());
         one_to_one(move |input| {
-            let output = crate::convolve::convolve_transposed(
-                input,
-                &weight,
-                &window,
-                &output_padding,
-                groups,
-            )?;
+            let output = convolve_transposed(input, &weight, &window, &output_padding, groups)?;
             add_bias(output, bias.as_ref(), window.kernel.len())
         })
     }

@@ -39,17 +39,6 @@ mod window;
 
 pub mod operators;
 
-// What runs, where Candle's own would be slower.
-mod broadcast;
-mod clamp;
-mod convolve;
-#[cfg(feature = "cuda")]
-mod cuda;
-mod pool;
-mod scale;
-mod softmax;
-mod sweep;
-
 mod activation;
 mod attention;
 mod convolution;
@@ -75,8 +64,6 @@ pub use catalogue::{
 };
 pub use convention::{Call, Convention, Parameters, Sum, conventions};
 pub use cost::{Cost, Term, Unit};
-#[cfg(feature = "cuda")]
-pub use cuda::{cudnn_version, quietly};
 pub use dtype::DType;
 pub use given_by_input::{GivenByInput, size_given_by_input};
 pub use hollow::{ParameterTensor, parameters};

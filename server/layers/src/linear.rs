@@ -2,14 +2,14 @@
 
 use candle_core::{DType as CandleDType, Result as CandleResult, Tensor};
 use candle_nn::VarBuilder;
+use kernels::{broadcast, matmul::linear};
 
 use crate::{
     Arguments, Cost, DType, Entry, Inputs, Kind, Layer, Module, Param, Refusal, TensorType,
     arguments::{first_input, float_input},
-    broadcast,
     cost::sizes,
     given_by_input::{GivenByInput, features},
-    module::{candle, first, linear, many_to_many, one_to_one},
+    module::{candle, first, many_to_many, one_to_one},
 };
 
 pub(crate) static ENTRIES: &[Entry] = &[

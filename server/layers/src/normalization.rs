@@ -4,16 +4,15 @@ use std::sync::OnceLock;
 
 use candle_core::{D, Result as CandleResult, Tensor};
 use candle_nn::VarBuilder;
+use kernels::{broadcast, scale::scale_and_shift};
 
 use crate::{
     Arg, Arguments, Buffer, Cost, DType, Entry, Inputs, Kind, Layer, Module, Param, Refusal,
     TensorType,
     arguments::{first_input, float_input},
-    broadcast,
     convolution::channels_of,
     given_by_input::{GivenByInput, channels_after_batch, features},
     module::one_to_one,
-    scale::scale_and_shift,
 };
 
 const BATCH_NORM: &[Param] = &[

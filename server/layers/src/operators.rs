@@ -4,13 +4,13 @@
 
 use candle_core::{DType as CandleDType, Result as CandleResult, Tensor};
 use candle_nn::VarBuilder;
+use kernels::{broadcast, matmul::matmul};
 
 use crate::{
     Cost, DType, Entry, Inputs, Layer, Module, Refusal, Shape, TensorType,
     arguments::first_input,
-    broadcast,
     cost::sizes,
-    module::{first, many_to_many, matmul, one_to_one},
+    module::{first, many_to_many, one_to_one},
 };
 
 /// An operator between tensors, or a tensor and a number.

@@ -1,7 +1,8 @@
 //! Padding: what stands beyond the border of a tensor.
 
-use candle_core::{Result as CandleResult, Tensor};
+use candle_core::Result as CandleResult;
 use candle_nn::VarBuilder;
+use kernels::pad::Fill;
 
 use crate::{
     Arg, Arguments, Cost, Entry, Inputs, Kind, Layer, MAX_SIZE, Module, Param, Refusal, TensorType,
@@ -100,78 +101,33 @@ fn value(arguments: &Arguments) -> Result<Fill, Refusal> {
     Ok(Fill::Constant(arguments.float("value")?))
 }
 
-/// What stands beyond the border.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Fill {
-    Constant(f64),
-    /// The input mirrored, its border not repeated.
-    Reflect,
-    /// The border again and again.
-    Replicate,
-    /// The other end of the input.
-    Circular,
-}
-
-impl Fill {
-    /// The size of a dimension with its padding, or why it cannot have it.
-    pub fn padded(
-        self,
-        argument: &str,
-        size: u64,
-        before: i64,
-        after: i64,
-    ) -> Result<u64, Refusal> {
-        let (most, padding) =
-            (i128::from(before.max(after)), i128::from(before) + i128::from(after));
-        let size = i128::from(size);
-        let fits = match self {
-            Fill::Reflect => most < size,
-            Fill::Circular => most <= size,
-            Fill::Replicate => size > 0,
-            Fill::Constant(_) => true,
-        };
-        if !fits {
-            let bound = if self == Fill::Circular { "at most" } else { "less than" };
-            let message =
-                format!("a padding that repeats the input is {bound} its size, {size}, not {most}");
-            return Err(Refusal::argument(argument, message));
-        }
-        let padded = size + padding;
-        u64::try_from(padded)
-            .ok()
-            .filter(|size| *size <= MAX_SIZE)
-            .ok_or_else(|| Refusal::argument(argument, format!("this gives a size of {padded}")))
+/// The size of a dimension with its padding, or why it cannot have it.
+pub(crate) fn padded(
+    fill: Fill,
+    argument: &str,
+    size: u64,
+    before: i64,
+    after: i64,
+) -> Result<u64, Refusal> {
+    let (most, padding) = (i128::from(before.max(after)), i128::from(before) + i128::from(after));
+    let size = i128::from(size);
+    let fits = match fill {
+        Fill::Reflect => most < size,
+        Fill::Circular => most <= size,
+        Fill::Replicate => size > 0,
+        Fill::Constant(_) => true,
+    };
+    if !fits {
+        let bound = if fill == Fill::Circular { "at most" } else { "less than" };
+        let message =
+            format!("a padding that repeats the input is {bound} its size, {size}, not {most}");
+        return Err(Refusal::argument(argument, message));
     }
-
-    /// Pads one dimension; negative numbers cut.
-    pub fn pad(self, x: &Tensor, dim: usize, before: i64, after: i64) -> CandleResult<Tensor> {
-        let size = x.dim(dim)? as i64;
-        if before <= 0 && after <= 0 {
-            return x.narrow(dim, -before as usize, (size + before + after) as usize);
-        }
-        if let Fill::Constant(value) = self {
-            let kept = x.narrow(
-                dim,
-                (-before).max(0) as usize,
-                (size + before.min(0) + after.min(0)) as usize,
-            )?;
-            let filler = |count: i64| -> CandleResult<Tensor> {
-                let mut shape = x.dims().to_vec();
-                shape[dim] = count.max(0) as usize;
-                Tensor::full(value, shape, x.device())?.to_dtype(x.dtype())
-            };
-            return Tensor::cat(&[filler(before)?, kept, filler(after)?], dim);
-        }
-        let source = |place: i64| match self {
-            Fill::Reflect if place < 0 => -place,
-            Fill::Reflect if place >= size => 2 * size - 2 - place,
-            Fill::Circular => place.rem_euclid(size),
-            _ => place.clamp(0, size - 1),
-        };
-        let sources: Vec<u32> = (-before..size + after).map(|place| source(place) as u32).collect();
-        let count = sources.len();
-        x.contiguous()?.index_select(&Tensor::from_vec(sources, count, x.device())?, dim)
-    }
+    let padded = size + padding;
+    u64::try_from(padded)
+        .ok()
+        .filter(|size| *size <= MAX_SIZE)
+        .ok_or_else(|| Refusal::argument(argument, format!("this gives a size of {padded}")))
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -242,7 +198,7 @@ impl Layer for Pad {
         let input = first_input(inputs)?;
         let mut sizes = input.shape.to_vec();
         for (size, (before, after)) in sizes.iter_mut().rev().zip(&self.amounts) {
-            *size = self.fill.padded(self.argument, *size, *before, *after)?;
+            *size = padded(self.fill, self.argument, *size, *before, *after)?;
         }
         Ok(vec![input.with_shape(sizes)])
     }

@@ -2,14 +2,13 @@
 
 use candle_core::{Result as CandleResult, Tensor};
 use candle_nn::VarBuilder;
+use kernels::{PerAxis, Window, conv::window_places, pad::Fill};
 
 use crate::{
     Arguments, Cost, Entry, Inputs, Kind, Layer, MAX_SIZE, Module, Param, Refusal, TensorType,
     arguments::{first_input, float_input},
-    convolve::window_places,
     module::one_to_one,
-    padding::Fill,
-    window::{PerAxis, Window},
+    window,
 };
 
 macro_rules! moved {
@@ -261,7 +260,7 @@ impl Layer for ChannelShuffle {
     }
 }
 
-fn window(arguments: &Arguments) -> Result<Window, Refusal> {
+fn window_of(arguments: &Arguments) -> Result<Window, Refusal> {
     let padding = arguments.per_axis("padding", 2, 0)?;
     Ok(Window {
         kernel: arguments.per_axis("kernel_size", 2, 1)?,
@@ -284,7 +283,7 @@ impl Unfold {
             let message = format!("`Unfold` takes [N, C, H, W], not {}", input.shape);
             return Err(Refusal::shape(0, message));
         }
-        Ok(Box::new(Unfold { window: window(arguments)? }))
+        Ok(Box::new(Unfold { window: window_of(arguments)? }))
     }
 }
 
@@ -301,7 +300,7 @@ impl Layer for Unfold {
     fn outputs(&self, inputs: &[TensorType]) -> Result<Vec<TensorType>, Refusal> {
         let input = first_input(inputs)?;
         let leading = input.shape.len() - 3;
-        let windows = self.window.outputs(&input.shape[leading + 1..])?;
+        let windows = window::outputs(&self.window, &input.shape[leading + 1..])?;
         let channels = [input.shape[leading]].into_iter().chain(self.window.kernel.iter().copied());
         let mut sizes = input.shape[..leading].to_vec();
         sizes.extend([joined(channels)?, joined(windows)?]);
@@ -349,7 +348,7 @@ impl Fold {
             return Err(Refusal::shape(0, message));
         }
         let output_size = arguments.per_axis("output_size", 2, 1)?;
-        Ok(Box::new(Fold { output_size, window: window(arguments)? }))
+        Ok(Box::new(Fold { output_size, window: window_of(arguments)? }))
     }
 }
 
@@ -363,7 +362,7 @@ impl Layer for Fold {
             let message = format!("the kernel has {places} places, which do not divide {columns}");
             return Err(Refusal::shape(0, message));
         }
-        let expected = joined(self.window.outputs(&self.output_size)?)?;
+        let expected = joined(window::outputs(&self.window, &self.output_size)?)?;
         if windows != expected {
             let message = format!("this output has {expected} windows; the input has {windows}");
             return Err(Refusal::shape(0, message));
@@ -393,7 +392,7 @@ impl Fold {
     /// Each column is added where its window lies; windows are few, so places are counted on the host.
     fn run(&self, input: &Tensor) -> CandleResult<Tensor> {
         let window = &self.window;
-        let outputs = match window.outputs(&self.output_size) {
+        let outputs = match window::outputs(window, &self.output_size) {
             Ok(outputs) => outputs,
             Err(refusal) => candle_core::bail!("{refusal}"),
         };

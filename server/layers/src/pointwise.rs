@@ -5,11 +5,11 @@ use std::fmt;
 
 use candle_core::{DType as CandleDType, Result as CandleResult, Tensor};
 use candle_nn::VarBuilder;
+use kernels::clamp::clamp;
 
 use crate::{
     Arg, Arguments, Cost, DType, Entry, Kind, Layer, Module, Param, Refusal, TensorType,
     arguments::{first_input, float_input},
-    clamp::clamp,
     module::one_to_one,
 };
 

@@ -2,14 +2,17 @@
 
 use candle_core::{Result as CandleResult, Tensor};
 use candle_nn::VarBuilder;
+use kernels::{
+    PerAxis, Window,
+    pool::{Reduction, pool},
+};
 
 use crate::{
     Arg, Arguments, Cost, Entry, Inputs, Kind, Layer, Module, Param, Refusal, TensorType,
     arguments::first_input,
     convolution::{channels, spatial_factors},
     module::one_to_one,
-    pool::{Reduction, pool},
-    window::{PerAxis, Window},
+    window,
 };
 
 const fn max_params(axes: usize) -> [Param; 6] {
@@ -212,7 +215,7 @@ impl Layer for Pool {
         let input = first_input(inputs)?;
         let leading = input.shape.len() - self.window.kernel.len();
         let mut sizes = input.shape[..leading].to_vec();
-        sizes.extend(self.window.outputs(&input.shape[leading..])?);
+        sizes.extend(window::outputs(&self.window, &input.shape[leading..])?);
         Ok(vec![input.with_shape(sizes)])
     }
 

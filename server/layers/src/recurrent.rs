@@ -3,13 +3,14 @@
 
 use candle_core::{Result as CandleResult, Tensor};
 use candle_nn::{VarBuilder, ops};
+use kernels::matmul::linear;
 
 use crate::{
     Arguments, Cost, Entry, Inputs, Kind, Layer, Module, Param, Refusal, TensorType,
     arguments::{first_input, float_input},
     cost::sizes,
     given_by_input::{GivenByInput, features},
-    module::{first, linear, many_to_many},
+    module::{first, many_to_many},
 };
 
 const HIDDEN: Param = Param::required("hidden_size", Kind::Int);

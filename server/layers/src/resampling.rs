@@ -2,12 +2,13 @@
 
 use candle_core::{Result as CandleResult, Tensor};
 use candle_nn::VarBuilder;
+use kernels::matmul::matmul;
 
 use crate::{
     Arg, Arguments, Cost, Entry, Inputs, Kind, Layer, MAX_SIZE, Module, Param, Refusal, TensorType,
     arguments::{first_input, float_input},
     cost::sizes,
-    module::{matmul, one_to_one, unbuilt},
+    module::{one_to_one, unbuilt},
 };
 
 const MODES: &[&str] =

@@ -26,9 +26,10 @@ impl Sweep {
     pub fn new(window: &Window, sizes: &[usize]) -> Result<Sweep> {
         let axes = window.kernel.len();
         let input: Vec<u64> = sizes[sizes.len() - axes..].iter().map(|size| *size as u64).collect();
-        let output = match window.outputs(&input) {
-            Ok(output) => output,
-            Err(refusal) => candle_core::bail!("{refusal}"),
+        let along = |(axis, size): (usize, &u64)| window.windows(axis, *size)?.try_into().ok();
+        let output: Option<Vec<u64>> = input.iter().enumerate().map(along).collect();
+        let Some(output) = output else {
+            candle_core::bail!("the window {window:?} has no place in an input of {input:?}")
         };
         Ok(Sweep {
             input: three(input, 1)?,

@@ -5,16 +5,20 @@ use candle_core::{
 };
 use rayon::prelude::*;
 
-use crate::{sweep::Sweep, window::Window};
+use crate::{window::Window, window_walk::Sweep};
 
 /// What becomes of the elements of a window.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum Reduction {
+pub enum Reduction {
     /// The largest of them.
     Max,
-    /// Their sum by a number that is given, or else by how many they are, perhaps with those of the
-    /// padding.
-    Average { count_padding: bool, divisor: Option<u64> },
+    /// Their sum by a divisor.
+    Average {
+        /// Whether the elements of the padding count, where no divisor is given.
+        count_padding: bool,
+        /// What sums are divided by; how many elements there are unless given.
+        divisor: Option<u64>,
+    },
 }
 
 impl Reduction {
@@ -31,7 +35,7 @@ pub(crate) fn keep_larger<T: PartialOrd>(largest: &mut T, value: T) {
 }
 
 /// Reduces each window over the last axes of a tensor.
-pub(crate) fn pool(input: &Tensor, window: &Window, reduction: Reduction) -> CandleResult<Tensor> {
+pub fn pool(input: &Tensor, window: &Window, reduction: Reduction) -> CandleResult<Tensor> {
     if input.device().is_cpu() && matches!(input.dtype(), DType::F16 | DType::BF16) {
         // Sums in half precision would lose digits.
         return pool(&input.to_dtype(DType::F32)?, window, reduction)?.to_dtype(input.dtype());

@@ -9,17 +9,17 @@ use rayon::prelude::*;
 use crate::broadcast;
 
 /// Each element, but at least `low` and at most `high`. What is no number stays none.
-pub(crate) fn clamp(x: &Tensor, low: f64, high: f64) -> CandleResult<Tensor> {
+pub fn clamp(x: &Tensor, low: f64, high: f64) -> CandleResult<Tensor> {
     Clamp { shift: 0.0, low, high, divisor: 1.0, is_gate: false }.apply(x)
 }
 
 /// `ReLU6(x + 3) / 6`
-pub(crate) fn hard_sigmoid(x: &Tensor) -> CandleResult<Tensor> {
+pub fn hard_sigmoid(x: &Tensor) -> CandleResult<Tensor> {
     Clamp { shift: 3.0, low: 0.0, high: 6.0, divisor: 6.0, is_gate: false }.apply(x)
 }
 
 /// `x * ReLU6(x + 3) / 6`
-pub(crate) fn hard_swish(x: &Tensor) -> CandleResult<Tensor> {
+pub fn hard_swish(x: &Tensor) -> CandleResult<Tensor> {
     Clamp { shift: 3.0, low: 0.0, high: 6.0, divisor: 6.0, is_gate: true }.apply(x)
 }
 

@@ -11,7 +11,7 @@ use crate::pool::keep_larger;
 
 /// What becomes of the scores `[*, heads, queries, keys]`.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct ScoreSoftmax {
+pub struct ScoreSoftmax {
     /// What they are multiplied by.
     pub scale: f64,
     /// No query sees what comes after it.

@@ -28,7 +28,7 @@ use descriptor::{Address, Descriptor, NumericalNote, Result as DnnResult};
 use rustc_hash::FxHashMap;
 
 use super::{elements, quietly};
-use crate::convolve::Convolution;
+use crate::conv::Convolution;
 
 /// What the input, the weight and the output of a convolution are called.
 const NAMES: [i64; 3] = [0, 1, 2];

@@ -19,11 +19,11 @@ use candle_core::{
 use crate::{
     broadcast::{Operation, Repeat},
     clamp::Clamp,
-    convolve::Convolution,
+    conv::Convolution,
     pool::{Pool, Reduction},
     scale,
     softmax::{Rows, ScoreSoftmax},
-    sweep::Sweep,
+    window_walk::Sweep,
 };
 
 pub use dnn::version as cudnn_version;

@@ -7,14 +7,14 @@ use candle_core::{
 };
 use rayon::prelude::*;
 
-use crate::{padding::Fill, sweep::Sweep, window::Window};
+use crate::{pad::Fill, window::Window, window_walk::Sweep};
 
 /// The most products of channels in a group for which a loop beats matrix products on a CPU.
 const SMALL_GROUP: usize = 64;
 
 /// A convolution of any number of axes, with everything per axis.
 /// `[N, C_in, *]` or `[C_in, *]`, and a weight `[C_out, C_in / groups, *]`.
-pub(crate) fn convolve(
+pub fn convolve(
     input: &Tensor,
     weight: &Tensor,
     window: &Window,
@@ -73,7 +73,7 @@ fn all_equal(sizes: &[u64]) -> bool {
 
 /// A transposed convolution: the input with zeros between its elements, convolved with the kernel
 /// turned around. The weight is `[C_in, C_out / groups, *]`.
-pub(crate) fn convolve_transposed(
+pub fn convolve_transposed(
     input: &Tensor,
     weight: &Tensor,
     window: &Window,
@@ -146,7 +146,7 @@ fn convolve_by_windows(
 }
 
 /// For each place in the kernel, in order, what stands there in every window of a padded input.
-pub(crate) fn window_places(input: &Tensor, window: &Window) -> CandleResult<Vec<Tensor>> {
+pub fn window_places(input: &Tensor, window: &Window) -> CandleResult<Vec<Tensor>> {
     let mut patches = vec![input.contiguous()?];
     for axis in 0..window.kernel.len() {
         let (kernel, stride) = (window.kernel[axis] as usize, window.stride[axis] as usize);

@@ -16,12 +16,12 @@ pub(crate) enum Operation {
 pub(crate) const AT_ONCE: usize = 1 << 14;
 
 /// `left + right`, broadcast.
-pub(crate) fn add(left: &Tensor, right: &Tensor) -> CandleResult<Tensor> {
+pub fn add(left: &Tensor, right: &Tensor) -> CandleResult<Tensor> {
     combine(left, right, Operation::Add)
 }
 
 /// `left * right`, broadcast.
-pub(crate) fn multiply(left: &Tensor, right: &Tensor) -> CandleResult<Tensor> {
+pub fn multiply(left: &Tensor, right: &Tensor) -> CandleResult<Tensor> {
     combine(left, right, Operation::Multiply)
 }
 

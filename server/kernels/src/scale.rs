@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use crate::broadcast;
 
 /// `x * scale + shift` of `[N, C, *]`, with a number for each channel.
-pub(crate) fn scale_and_shift(x: &Tensor, scale: &Tensor, shift: &Tensor) -> CandleResult<Tensor> {
+pub fn scale_and_shift(x: &Tensor, scale: &Tensor, shift: &Tensor) -> CandleResult<Tensor> {
     let is_known = match x.device().is_cpu() {
         true => matches!(x.dtype(), DType::F32 | DType::F64),
         false => x.device().is_cuda() && x.dtype().is_float(),
