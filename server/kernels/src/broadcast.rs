@@ -6,11 +6,7 @@ use candle_core::{
 };
 use rayon::prelude::*;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Operation {
-    Add,
-    Multiply,
-}
+use crate::operations::{Operation, Repeat};
 
 /// Elements that are worth a thread.
 pub(crate) const AT_ONCE: usize = 1 << 14;
@@ -60,12 +56,6 @@ fn inner(large: &[usize], small: &[usize]) -> Option<usize> {
     let end = small.iter().rposition(|size| *size != 1).map_or(0, |last| last + 1);
     let start = small.iter().position(|size| *size != 1).unwrap_or(end);
     (large[start..end] == small[start..end]).then(|| large[end..].iter().product())
-}
-
-/// Combines each element with the one that stands over it and over its `inner` neighbours.
-pub(crate) struct Repeat {
-    pub operation: Operation,
-    pub inner: usize,
 }
 
 impl Repeat {

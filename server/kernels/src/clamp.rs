@@ -6,7 +6,7 @@ use candle_core::{
 };
 use rayon::prelude::*;
 
-use crate::broadcast;
+use crate::{broadcast, operations::Clamp};
 
 /// Each element, but at least `low` and at most `high`. What is no number stays none.
 pub fn clamp(x: &Tensor, low: f64, high: f64) -> CandleResult<Tensor> {
@@ -21,17 +21,6 @@ pub fn hard_sigmoid(x: &Tensor) -> CandleResult<Tensor> {
 /// `x * ReLU6(x + 3) / 6`
 pub fn hard_swish(x: &Tensor) -> CandleResult<Tensor> {
     Clamp { shift: 3.0, low: 0.0, high: 6.0, divisor: 6.0, is_gate: true }.apply(x)
-}
-
-/// `clamp(x + shift, low, high) / divisor`
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Clamp {
-    pub shift: f64,
-    pub low: f64,
-    pub high: f64,
-    pub divisor: f64,
-    /// Whether the element itself is multiplied by that.
-    pub is_gate: bool,
 }
 
 impl Clamp {

@@ -7,7 +7,7 @@ use candle_core::{
 };
 use rayon::prelude::*;
 
-use crate::{pad::Fill, window::Window, window_walk::Sweep};
+use crate::{operations::Convolution, pad::Fill, window::Window, window_walk::Sweep};
 
 /// The most products of channels in a group for which a loop beats matrix products on a CPU.
 const SMALL_GROUP: usize = 64;
@@ -168,14 +168,6 @@ pub fn window_places(input: &Tensor, window: &Window) -> CandleResult<Vec<Tensor
 
 fn outputs_along(size: usize, kernel: usize, stride: usize, dilation: usize) -> usize {
     (size - dilation * (kernel - 1) - 1) / stride + 1
-}
-
-/// A convolution of our own, padded with zeros: a depthwise layer runs in one pass instead of one
-/// convolution, copy and join for each channel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Convolution {
-    pub sweep: Sweep,
-    pub groups: usize,
 }
 
 impl Convolution {

@@ -1,8 +1,7 @@
 //! What is ours on a GPU: the kernels of `kernels.cu`, and convolutions by cuDNN.
 
 mod dnn;
-
-use std::panic::{AssertUnwindSafe, catch_unwind};
+mod driver;
 
 use candle_core::{
     CudaDevice, CudaStorage, DType, Layout, Result, Tensor, WithDType,
@@ -17,16 +16,15 @@ use candle_core::{
 };
 
 use crate::{
-    broadcast::{Operation, Repeat},
-    clamp::Clamp,
-    conv::Convolution,
-    pool::{Pool, Reduction},
-    scale,
-    softmax::{Rows, ScoreSoftmax},
+    operations::{
+        Clamp, Convolution, Operation, Pool, Reduction, Repeat, Rows, ScoreSoftmax, area,
+    },
     window_walk::Sweep,
 };
 
-pub use dnn::version as cudnn_version;
+use self::driver::elements;
+
+pub use self::{dnn::version as cudnn_version, driver::quietly};
 
 /// The kernels, for all GPUs that are new enough.
 const PTX: &str = include_str!(concat!(env!("OUT_DIR"), "/kernels.ptx"));
@@ -72,15 +70,6 @@ struct Scores {
     is_causal: u32,
     window: u32,
     scale: f32,
-}
-
-/// What a function gives, or nothing if it panics, as CUDA's bindings do where a library is missing.
-pub fn quietly<T>(ask: impl FnOnce() -> T) -> Option<T> {
-    let hook = std::panic::take_hook();
-    std::panic::set_hook(Box::new(|_| {}));
-    let found = catch_unwind(AssertUnwindSafe(ask));
-    std::panic::set_hook(hook);
-    found.ok()
 }
 
 /// Whether a convolution of contiguous tensors is faster here than Candle's.
@@ -224,7 +213,7 @@ impl Map3 for ScaleAndShift {
         of_shift: &Layout,
         device: &CudaDevice,
     ) -> Result<CudaSlice<T>> {
-        let (count, area) = (of_x.shape().elem_count(), scale::area(of_x));
+        let (count, area) = (of_x.shape().elem_count(), area(of_x));
         let (channels, plane) = (small(of_x.dims()[1])?, small(area)?);
         let (x, scale) = (elements(x, of_x), elements(scale, of_scale));
         let shift = elements(shift, of_shift);
@@ -389,11 +378,6 @@ fn run_softmax<T: DeviceRepr + WithDType>(
     // SAFETY: as for a convolution; a pointer that is null is not followed.
     unsafe { builder.launch(launch([count / rows.keys.max(1), 1], threads)?) }.w()?;
     Ok(weights)
-}
-
-/// The elements of a contiguous tensor.
-fn elements<'s, T>(slice: &'s CudaSlice<T>, layout: &Layout) -> CudaView<'s, T> {
-    slice.slice(layout.start_offset()..)
 }
 
 /// A thread for several elements.

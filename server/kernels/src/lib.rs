@@ -15,6 +15,7 @@ pub mod softmax;
 
 #[cfg(feature = "cuda")]
 mod cuda;
+mod operations;
 mod window;
 mod window_walk;
 

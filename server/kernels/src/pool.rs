@@ -5,26 +5,9 @@ use candle_core::{
 };
 use rayon::prelude::*;
 
-use crate::{window::Window, window_walk::Sweep};
+use crate::{operations::Pool, window::Window, window_walk::Sweep};
 
-/// What becomes of the elements of a window.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Reduction {
-    /// The largest of them.
-    Max,
-    /// Their sum by a divisor.
-    Average {
-        /// Whether the elements of the padding count, where no divisor is given.
-        count_padding: bool,
-        /// What sums are divided by; how many elements there are unless given.
-        divisor: Option<u64>,
-    },
-}
-
-impl Reduction {
-    /// The mean, where there is no padding.
-    pub const MEAN: Reduction = Reduction::Average { count_padding: false, divisor: None };
-}
+pub use crate::operations::Reduction;
 
 /// What is no number is the largest, as in PyTorch.
 #[expect(clippy::neg_cmp_op_on_partial_ord, reason = "what is no number compares with nothing")]
@@ -42,12 +25,6 @@ pub fn pool(input: &Tensor, window: &Window, reduction: Reduction) -> CandleResu
     }
     let sweep = Sweep::new(window, input.dims())?;
     input.contiguous()?.apply_op1_no_bwd(&Pool { sweep, axes: window.kernel.len(), reduction })
-}
-
-pub(crate) struct Pool {
-    pub sweep: Sweep,
-    pub axes: usize,
-    pub reduction: Reduction,
 }
 
 impl Pool {
@@ -91,16 +68,6 @@ impl Pool {
                 counts.flat_map(of_row).collect()
             }
         }
-    }
-
-    /// How many planes a tensor has.
-    pub fn planes(&self, layout: &Layout) -> usize {
-        self.leading(layout).iter().product()
-    }
-
-    /// The sizes before those of the planes.
-    fn leading<'l>(&self, layout: &'l Layout) -> &'l [usize] {
-        &layout.dims()[..layout.dims().len() - self.axes]
     }
 
     fn output_shape(&self, layout: &Layout) -> Shape {

@@ -5,7 +5,7 @@ use candle_core::{
 };
 use rayon::prelude::*;
 
-use crate::broadcast;
+use crate::{broadcast, operations::area};
 
 /// `x * scale + shift` of `[N, C, *]`, with a number for each channel.
 pub fn scale_and_shift(x: &Tensor, scale: &Tensor, shift: &Tensor) -> CandleResult<Tensor> {
@@ -46,11 +46,6 @@ impl ScaleAndShift {
         );
         output
     }
-}
-
-/// Elements of a channel of a sample.
-pub(crate) fn area(layout: &Layout) -> usize {
-    layout.dims().iter().skip(2).product()
 }
 
 impl CustomOp3 for ScaleAndShift {

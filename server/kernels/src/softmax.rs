@@ -7,18 +7,9 @@ use candle_core::{
 };
 use rayon::prelude::*;
 
-use crate::pool::keep_larger;
+use crate::{operations::Rows, pool::keep_larger};
 
-/// What becomes of the scores `[*, heads, queries, keys]`.
-#[derive(Debug, Clone, Copy)]
-pub struct ScoreSoftmax {
-    /// What they are multiplied by.
-    pub scale: f64,
-    /// No query sees what comes after it.
-    pub is_causal: bool,
-    /// How many keys a query sees, with its own.
-    pub window: Option<u64>,
-}
+pub use crate::operations::ScoreSoftmax;
 
 impl ScoreSoftmax {
     /// Softmax of what is seen of each row; what is not seen becomes 0. Each head may have a sink, a
@@ -76,22 +67,6 @@ impl ScoreSoftmax {
         let end = if self.is_causal { after.min(keys) } else { keys };
         let window = self.window.map_or(usize::MAX, |window| window as usize);
         after.saturating_sub(window).min(end)..end
-    }
-}
-
-/// The last sizes of scores.
-pub(crate) struct Rows {
-    pub queries: usize,
-    pub keys: usize,
-    pub heads: usize,
-}
-
-impl Rows {
-    pub fn of(layout: &Layout) -> Rows {
-        let size = |from_last: usize| {
-            layout.dims().len().checked_sub(from_last).map_or(1, |dim| layout.dims()[dim])
-        };
-        Rows { queries: size(2), keys: size(1), heads: size(3) }
     }
 }
 

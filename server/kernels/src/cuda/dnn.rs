@@ -27,8 +27,8 @@ use candle_core::{
 use descriptor::{Address, Descriptor, NumericalNote, Result as DnnResult};
 use rustc_hash::FxHashMap;
 
-use super::{elements, quietly};
-use crate::conv::Convolution;
+use super::driver::{elements, quietly};
+use crate::operations::Convolution;
 
 /// What the input, the weight and the output of a convolution are called.
 const NAMES: [i64; 3] = [0, 1, 2];
