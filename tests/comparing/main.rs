@@ -154,7 +154,7 @@ fn the_terms_are_the_difference() {
         let text = std::fs::read_to_string(root().join(format!("examples/{path}.taper"))).unwrap();
         let mut workspace = analysis::Workspace::default();
         let file = workspace.insert("m.taper", syntax::parse(&text));
-        let counts = std::iter::once(None).chain(layers::conventions().map(Some));
+        let counts = std::iter::once(None).chain(conventions::all().map(Some));
         let analyses: Vec<analysis::Analysis> = counts
             .map(|count| {
                 let options = analysis::Options { count, ..Default::default() };

@@ -307,7 +307,7 @@ fn figures_of_tools() -> HashMap<(String, String), serde_json::Value> {
 }
 
 /// Our figure of a model as a tool counts: FLOPs if it gives both.
-fn figure(model: &str, convention: &'static layers::Convention) -> u128 {
+fn figure(model: &str, convention: &'static conventions::Convention) -> u128 {
     let folder = if model == "mobilenet_v3_small" { "tests/golden" } else { "examples" };
     let path = format!("{folder}/{model}.taper");
     let (workspace, file) = files::load(&path);
@@ -320,7 +320,7 @@ fn figure(model: &str, convention: &'static layers::Convention) -> u128 {
 /// Four conventions to a table, one model to a line.
 fn tables_of_tools() -> String {
     let theirs = figures_of_tools();
-    let conventions: Vec<&'static layers::Convention> = layers::conventions().collect();
+    let conventions: Vec<&'static conventions::Convention> = conventions::all().collect();
     let mut out = String::new();
     for some in conventions.chunks(4) {
         out.push_str("\n| model |");

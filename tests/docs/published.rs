@@ -10,7 +10,7 @@ use crate::files;
 fn analyse(path: &str, set: &[(&str, &str)], tool: &str) -> analysis::Analysis {
     let (workspace, file) = files::load(path);
     let set = set.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
-    let count = layers::conventions().find(|one| one.name == tool);
+    let count = conventions::all().find(|one| one.name == tool);
     assert_eq!(count.is_none(), tool == "taper", "{tool}");
     analysis::analyse(&workspace, file, &Options { set, count, ..Options::default() })
 }
@@ -72,7 +72,7 @@ fn the_depthwise_variant() {
 /// parameters beside it are rounded. MobileNetV3's 5.4 M are cut, its 0.2 G rounded.
 #[test]
 fn figures_that_are_cut() {
-    for convention in layers::conventions().filter(|one| one.gives(Unit::Macs)) {
+    for convention in conventions::all().filter(|one| one.gives(Unit::Macs)) {
         let macs = |(path, set): (&str, &[(&str, &str)])| {
             let analysis = analyse(path, set, convention.name);
             analysis.models[0].totals().macs as f64

@@ -262,7 +262,7 @@ fn at_size(text: &str, input: &[u64]) -> String {
 fn counted(
     path: &str,
     input: &[u64],
-    convention: &'static layers::Convention,
+    convention: &'static conventions::Convention,
 ) -> analysis::Analysis {
     let (mut workspace, _) = files::load(path);
     let text = std::fs::read_to_string(files::root().join(path)).expect("a text");
@@ -272,15 +272,15 @@ fn counted(
 }
 
 /// What a tool says of a model: its figures, FLOPs before MACs, and the parameters that it sees.
-fn figures(model: &Model, convention: &layers::Convention) -> Vec<u128> {
+fn figures(model: &Model, convention: &conventions::Convention) -> Vec<u128> {
     let totals = model.totals();
     let given = [(Unit::Flops, totals.flops), (Unit::Macs, totals.macs)];
     let given = given.into_iter().filter(|(unit, _)| convention.gives(*unit));
     given.map(|(_, figure)| figure).chain([analysis::Seen::of(model).params]).collect()
 }
 
-fn by_name(name: &str) -> &'static layers::Convention {
-    layers::conventions().find(|one| one.name == name).expect("a convention")
+fn by_name(name: &str) -> &'static conventions::Convention {
+    conventions::all().find(|one| one.name == name).expect("a convention")
 }
 
 fn path_of(model: &str) -> String {
@@ -522,7 +522,7 @@ fn counters() {
     let text = std::fs::read_to_string(files::root().join("tests/counters/models.taper"));
     let text = text.expect("a file");
     let mut wrong = Vec::new();
-    for convention in layers::conventions() {
+    for convention in conventions::all() {
         let mut compared = 0;
         let mut workspace = Workspace::default();
         let file = workspace.insert("models.taper", syntax::parse(&text));

@@ -115,7 +115,7 @@ fn counters() {
     let text = std::fs::read_to_string(folder.join("figures.json")).expect("figures");
     let figures: Value = serde_json::from_str(&text).expect("JSON");
     let mut wrong = Vec::new();
-    for convention in layers::conventions() {
+    for convention in conventions::all() {
         let options = Options { count: Some(convention), ..Options::default() };
         let mut compared = 0;
         for case in table["cases"].as_array().expect("cases") {

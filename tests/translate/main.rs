@@ -103,7 +103,7 @@ fn an_imported_module() {
 fn imported_idioms() {
     let cases: Vec<serde_json::Value> =
         serde_json::from_str(include_str!("import/traces.json")).expect("cases");
-    let torch = layers::conventions().find(|one| one.name == "torch");
+    let torch = conventions::all().find(|one| one.name == "torch");
     let mut wrong = Vec::new();
     for case in &cases {
         let name = case["name"].as_str().expect("a name");
@@ -151,7 +151,7 @@ fn an_import_that_differs_from_a_run() {
         let imported = import::pytorch(&trace, "idiom", &inputs);
         let mut workspace = Workspace::default();
         let file = workspace.insert("idiom.taper", syntax::parse(&imported.text));
-        let count = layers::conventions().find(|one| one.name == "torch");
+        let count = conventions::all().find(|one| one.name == "torch");
         let options = Options { count, ..Options::default() };
         let analysis = analysis::analyse(&workspace, file, &options);
         trace.differences(analysis.model(&imported.model).expect("the model"))

@@ -2,7 +2,8 @@
 
 use std::{collections::BTreeMap, ops::ControlFlow};
 
-use layers::{Sum, Unit};
+use conventions::Sum;
+use layers::Unit;
 
 use crate::{Model, Row, grouped};
 

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, ops::ControlFlow};
 
-use layers::{Convention, Parameters, Sum};
+use conventions::{Convention, Parameters, Sum};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::{Model, Row, Totals, What};

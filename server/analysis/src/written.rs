@@ -6,9 +6,9 @@
 
 use std::sync::Arc;
 
+use conventions::{Call, Convention};
 use layers::{
-    Arguments, Call, Called, Convention, Cost, DType, Entry, Layer, Overflow, ParameterTensor,
-    TensorType, Unit,
+    Arguments, Called, Cost, DType, Entry, Layer, Overflow, ParameterTensor, TensorType, Unit,
 };
 use smallvec::SmallVec;
 use smol_str::SmolStr;

@@ -364,7 +364,7 @@ fn a_module_that_is_called_again() {
     let text = "model M { input x: f32[N = 2, 8, 4, 4]; act: ReLU; MaxPool2d(2) -> act; F.relu }";
     let file = workspace.insert("m.taper", syntax::parse(text));
     let macs = |tool: &str| {
-        let count = layers::conventions().find(|one| one.name == tool);
+        let count = conventions::all().find(|one| one.name == tool);
         let analysis =
             analysis::analyse(&workspace, file, &Options { count, ..Options::default() });
         analysis.models[0].totals().macs
@@ -385,7 +385,7 @@ fn another_tools_counts_may_not_fit() {
     let text = "model M { input x: f32[N = 1, 1099511627776, L = 1099511627776, 1099511627776]
         Conv2d(1099511627776, 3, padding=1); ReLU; Softmax(dim=1); MaxPool2d(3); LayerNorm; AdaptiveAvgPool2d(7) }";
     let file = workspace.insert("m.taper", syntax::parse(text));
-    for count in std::iter::once(None).chain(layers::conventions().map(Some)) {
+    for count in std::iter::once(None).chain(conventions::all().map(Some)) {
         let analysis =
             analysis::analyse(&workspace, file, &Options { count, ..Options::default() });
         assert!(analysis.has_errors(), "{count:?}");
@@ -572,7 +572,7 @@ fn another_tools_counts_break_no_expectation() {
     expect params == 99
 }";
     let file = workspace.insert("m.taper", syntax::parse(text));
-    for count in std::iter::once(None).chain(layers::conventions().map(Some)) {
+    for count in std::iter::once(None).chain(conventions::all().map(Some)) {
         let options = Options { count, ..Options::default() };
         let analysis = analysis::analyse(&workspace, file, &options);
         let messages: Vec<&str> =

@@ -426,7 +426,7 @@ mod tests {
     #[test]
     fn as_another_tool_counts() {
         let own = snapshot(TEXT);
-        let thop = layers::conventions().find(|one| one.name == "thop");
+        let thop = conventions::all().find(|one| one.name == "thop");
         let options = analysis::Options { count: thop, ..Default::default() };
         let snapshot = Snapshot::new(own.workspace.clone(), own.file(), options);
         let labels: Vec<String> = hints(&snapshot, None).into_iter().map(|one| one.label).collect();

@@ -650,7 +650,7 @@ mod tests {
     fn why_another_tool_says_another_number() {
         let source = "model $0M { input x: f32[N = 1, 3, 8, 8]; Conv2d(4, 3); BatchNorm2d }";
         let (mut snapshot, offset) = cursor(source);
-        snapshot.options.count = layers::conventions().find(|one| one.name == "fvcore");
+        snapshot.options.count = conventions::all().find(|one| one.name == "fvcore");
         let found = hover(&snapshot, offset).map_or(String::new(), |hover| hover.markdown);
         for text in ["by Taper's own rules 3,888", "  - BatchNorm2d: here "] {
             assert!(found.contains(text), "`{text}` is not in the hover:\n{found}");

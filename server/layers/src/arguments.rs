@@ -174,7 +174,8 @@ impl Arguments {
         Err(Refusal::argument(name, message))
     }
 
-    pub(crate) fn int(&self, name: &str) -> Result<i64, Refusal> {
+    /// A whole number.
+    pub fn int(&self, name: &str) -> Result<i64, Refusal> {
         match self.get(name) {
             Arg::Int(value) => Ok(value),
             value => self.refuse(name, "a whole number", &value),
@@ -182,7 +183,7 @@ impl Arguments {
     }
 
     /// A whole number of at least `least`.
-    pub(crate) fn size(&self, name: &str, least: u64) -> Result<u64, Refusal> {
+    pub fn size(&self, name: &str, least: u64) -> Result<u64, Refusal> {
         let value = self.int(name)?;
         match u64::try_from(value) {
             Ok(size) if size >= least => Ok(size),
@@ -194,7 +195,8 @@ impl Arguments {
         if self.get(name) == Arg::None { Ok(None) } else { self.int(name).map(Some) }
     }
 
-    pub(crate) fn float(&self, name: &str) -> Result<f64, Refusal> {
+    /// A number.
+    pub fn float(&self, name: &str) -> Result<f64, Refusal> {
         match self.get(name) {
             Arg::Float(value) => Ok(value),
             Arg::Int(value) => Ok(value as f64),
@@ -230,7 +232,7 @@ impl Arguments {
     }
 
     /// A number for each of `axes` axes.
-    pub(crate) fn floats(&self, name: &str, axes: usize) -> Result<Vec<f64>, Refusal> {
+    pub fn floats(&self, name: &str, axes: usize) -> Result<Vec<f64>, Refusal> {
         let value = self.get(name);
         let items = match &value {
             Arg::List(items) if items.len() == axes => items.clone(),
@@ -248,13 +250,13 @@ impl Arguments {
     }
 
     /// Whether the layer has a switch of this name, and it is on.
-    pub(crate) fn is_on(&self, name: &str) -> bool {
+    pub fn is_on(&self, name: &str) -> bool {
         let has = self.entry.params.iter().any(|param| param.name == name);
         has && self.bool(name).unwrap_or(false)
     }
 
     /// A switch; true where a tensor is given for the parameter of the same name.
-    pub(crate) fn bool(&self, name: &str) -> Result<bool, Refusal> {
+    pub fn bool(&self, name: &str) -> Result<bool, Refusal> {
         if self.given.iter().any(|given| given == name) {
             return Ok(true);
         }
@@ -264,7 +266,8 @@ impl Arguments {
         }
     }
 
-    pub(crate) fn text(&self, name: &str) -> Result<String, Refusal> {
+    /// A text.
+    pub fn text(&self, name: &str) -> Result<String, Refusal> {
         match self.get(name) {
             Arg::Text(value) => Ok(value),
             value => self.refuse(name, "a text", &value),
@@ -272,12 +275,7 @@ impl Arguments {
     }
 
     /// A whole number of at least `least` for each of `axes` axes.
-    pub(crate) fn per_axis(
-        &self,
-        name: &str,
-        axes: usize,
-        least: u64,
-    ) -> Result<PerAxis<u64>, Refusal> {
+    pub fn per_axis(&self, name: &str, axes: usize, least: u64) -> Result<PerAxis<u64>, Refusal> {
         let value = self.get(name);
         let one = |item: &Arg| match item {
             Arg::Int(size) if *size >= least as i64 => Ok(*size as u64),
@@ -292,7 +290,7 @@ impl Arguments {
     }
 
     /// One whole number or a list of them.
-    pub(crate) fn ints(&self, name: &str) -> Result<Vec<i64>, Refusal> {
+    pub fn ints(&self, name: &str) -> Result<Vec<i64>, Refusal> {
         let value = self.get(name);
         let items = match &value {
             Arg::Int(_) => vec![value.clone()],
@@ -308,7 +306,7 @@ impl Arguments {
     }
 
     /// A dimension of a tensor with `rank` dimensions; negative ones count from the end.
-    pub(crate) fn dim(&self, name: &str, rank: usize) -> Result<usize, Refusal> {
+    pub fn dim(&self, name: &str, rank: usize) -> Result<usize, Refusal> {
         self.resolve_dim(name, self.int(name)?, rank)
     }
 

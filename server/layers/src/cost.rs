@@ -77,7 +77,7 @@ impl Cost {
     }
 
     /// The same work, all of it as FLOPs.
-    pub(crate) fn all_as_flops(mut self) -> Cost {
+    pub fn all_as_flops(mut self) -> Cost {
         for term in &mut self.terms {
             term.unit = Unit::Flops;
         }
@@ -85,7 +85,7 @@ impl Cost {
     }
 
     /// The work of one of `parts` equal parts, rounded down.
-    pub(crate) fn divided(mut self, parts: u128) -> Result<Cost, Overflow> {
+    pub fn divided(mut self, parts: u128) -> Result<Cost, Overflow> {
         for term in &mut self.terms {
             match term.factors.iter_mut().find(|(_, factor)| *factor % parts == 0) {
                 Some((_, factor)) => *factor /= parts,
@@ -113,6 +113,6 @@ impl Cost {
 }
 
 /// Sizes as factors of one name.
-pub(crate) fn sizes(name: &'static str, sizes: &[u64]) -> Vec<(&'static str, u128)> {
+pub fn sizes(name: &'static str, sizes: &[u64]) -> Vec<(&'static str, u128)> {
     sizes.iter().map(|size| (name, u128::from(*size))).collect()
 }

@@ -39,13 +39,15 @@ struct Einsum {
 
 /// The axes of each tensor and of the output, by their numbers.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Axes<'l> {
-    pub terms: &'l [Vec<Axis>],
-    pub output: &'l [Axis],
+pub struct Axes<'l> {
+    /// Those of each tensor.
+    pub terms: &'l [Vec<usize>],
+    /// Those of the output.
+    pub output: &'l [usize],
 }
 
 /// The axes of an einsum; `None` of another layer.
-pub(crate) fn axes_of(layer: &dyn Layer) -> Option<Axes<'_>> {
+pub fn axes_of(layer: &dyn Layer) -> Option<Axes<'_>> {
     let layer: &dyn std::any::Any = layer;
     let Einsum { terms, output, .. } = layer.downcast_ref()?;
     Some(Axes { terms, output })

@@ -25,7 +25,6 @@
 
 mod arguments;
 mod catalogue;
-mod convention;
 mod cost;
 mod dtype;
 mod given_by_input;
@@ -62,9 +61,9 @@ pub use catalogue::{
     Bind, Called, Entry, Inputs, Kind, Param, all, find, find_called, find_function, functions,
     is_kind,
 };
-pub use convention::{Call, Convention, Parameters, Sum, conventions};
-pub use cost::{Cost, Term, Unit};
+pub use cost::{Cost, Term, Unit, sizes};
 pub use dtype::DType;
+pub use einsum::{Axes, axes_of as einsum_axes};
 pub use given_by_input::{GivenByInput, size_given_by_input};
 pub use hollow::{ParameterTensor, parameters};
 pub use layer::{Buffer, Layer};

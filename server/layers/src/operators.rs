@@ -94,7 +94,7 @@ pub struct Arithmetic {
 }
 
 /// The kinds of products of matrices: `x @ y` and `torch.matmul`, `torch.bmm`, `torch.mm`.
-pub(crate) const MATRIX_PRODUCTS: &[&str] = &["MatMul", "BatchMatMul", "MatrixMul"];
+pub const MATRIX_PRODUCTS: &[&str] = &["MatMul", "BatchMatMul", "MatrixMul"];
 
 /// Products of matrices called as functions: each counter sees others of these and of `x @ y`.
 pub(crate) static PRODUCTS: [Entry; 3] = [

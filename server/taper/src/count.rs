@@ -1,6 +1,6 @@
 //! Whose rules count the work, by name.
 
-use layers::Convention;
+use conventions::Convention;
 
 /// Another tool's rules, or ours.
 pub type Count = Option<&'static Convention>;
@@ -11,7 +11,7 @@ const OWN: &str = "taper";
 /// All names, with what they are.
 pub fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
     let own = (OWN, "every floating-point operation, by the rules of docs/counting.md");
-    let others = layers::conventions().map(|convention| (convention.name, convention.summary));
+    let others = conventions::all().map(|convention| (convention.name, convention.summary));
     [own].into_iter().chain(others)
 }
 
@@ -19,7 +19,7 @@ pub fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
 pub fn find(name: &str) -> Option<Count> {
     match name {
         OWN => Some(None),
-        _ => layers::conventions().find(|convention| convention.name == name).map(Some),
+        _ => conventions::all().find(|convention| convention.name == name).map(Some),
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::{rc::Rc, sync::Arc};
 
-use layers::{Called, Convention, Overflow, TensorType};
+use conventions::Convention;
+use layers::{Called, Overflow, TensorType};
 use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 use syntax::ast;

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use conventions::Call;
 use layers::{
-    Arguments, At, Call, Called, Cost, DType, Entry, Kind, Layer, ParameterTensor, Reason, Refusal,
+    Arguments, At, Called, Cost, DType, Entry, Kind, Layer, ParameterTensor, Reason, Refusal,
     TensorType, WayOut,
 };
 use syntax::ast;

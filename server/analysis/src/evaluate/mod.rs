@@ -26,7 +26,8 @@ mod value;
 
 use std::{cell::RefCell, hash::Hash, rc::Rc, sync::Arc};
 
-use layers::{Convention, DType};
+use conventions::Convention;
+use layers::DType;
 use rustc_hash::{FxHashMap, FxHashSet};
 use smol_str::SmolStr;
 use syntax::ast;

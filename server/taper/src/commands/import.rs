@@ -99,7 +99,7 @@ fn check(imported: &Imported, trace: &Trace, name: &str) -> bool {
     let mut workspace = Workspace::default();
     let file = workspace.insert(name, syntax::parse(&compared));
     workspace.insert_weights(STATE, Ok(Arc::new(state(trace))));
-    let torch = layers::conventions().find(|one| one.name == "torch");
+    let torch = conventions::all().find(|one| one.name == "torch");
     let options = Options { count: torch, ..Options::default() };
     let analysis = analysis::analyse(&workspace, file, &options);
     let (of_weights, others): (Vec<Diagnostic>, Vec<Diagnostic>) = analysis

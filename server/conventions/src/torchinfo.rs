@@ -1,11 +1,12 @@
 //! [torchinfo](https://github.com/TylerYep/torchinfo) 1.8.0: `layer_info.py`, `calculate_macs`.
 
-use super::{
-    BATCH_NORMS, CELLS, CONVOLUTIONS, Calls::Modules, Convention, INSTANCE_NORMS, MACS, Parameters,
-    RECURRENT, Row, TRANSPOSED, rule::Rule,
+use crate::{
+    convention::{Calls::Modules, Convention, MACS, Parameters, Row},
+    kinds::{BATCH_NORMS, CELLS, CONVOLUTIONS, INSTANCE_NORMS, RECURRENT, TRANSPOSED},
+    rule::Rule,
 };
 
-pub(super) static CONVENTION: Convention = Convention {
+pub(crate) static CONVENTION: Convention = Convention {
     name: "torchinfo",
     summary: "torchinfo 1.8.0: mult-adds of modules by their parameters; a Linear as if each item had one row, an Embedding all its rows",
     block: Some(Rule::Parameters),

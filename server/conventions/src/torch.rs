@@ -1,11 +1,14 @@
 //! [`torch.utils.flop_counter.FlopCounterMode`](https://docs.pytorch.org/docs/stable/index.html), torch 2.9.1 and 2.15.0:
 //! 2 FLOPs for each product of a convolution or of matrices.
 
-use super::{
-    CELLS, CONVOLUTIONS, Calls::All, Convention, MACS, MATRIX_PRODUCTS, RECURRENT, Row, TRANSPOSED,
-    attention::Attention, rule::Rule,
+use layers::{Unit, operators::MATRIX_PRODUCTS};
+
+use crate::{
+    attention::Attention,
+    convention::{Calls::All, Convention, MACS, Row},
+    kinds::{CELLS, CONVOLUTIONS, RECURRENT, TRANSPOSED},
+    rule::Rule,
 };
-use crate::Unit;
 
 const PRODUCTS: Rule = Rule::Products { bias: false };
 
@@ -19,7 +22,7 @@ const OTHERS: &[Row] = &[
     Row(All, CELLS, PRODUCTS),
 ];
 
-pub(super) static CONVENTIONS: [Convention; 3] = [
+pub(crate) static CONVENTIONS: [Convention; 3] = [
     Convention {
         name: "torch",
         summary: "torch 2.9.1 FlopCounterMode with attention by plain products: FLOPs of convolutions and matrix products",

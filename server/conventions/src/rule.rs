@@ -2,18 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use super::{
-    Call,
+use layers::{Cost, Overflow, ParameterTensor, TensorType, Unit, einsum_axes, sizes};
+
+use crate::{
     attention::Attention,
+    call::Call,
     einsum_path,
+    factors::product,
     recurrent::Recurrent,
     windows::{Convolution, Division, Window},
 };
-use crate::{Cost, Overflow, ParameterTensor, TensorType, Unit, cost::sizes, einsum};
 
 /// How a tool counts a kind of layer.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Rule {
+pub(crate) enum Rule {
     /// The tool knows it, and counts nothing.
     Zero,
     /// The same, in FLOPs where the tool tells them from MACs.
@@ -90,11 +92,8 @@ pub(super) enum Rule {
     Bilinear,
 }
 
-/// The terms of one formula of a call.
-pub(super) type Factors = Vec<(&'static str, u128)>;
-
 impl Rule {
-    pub(super) fn cost(self, call: &Call<'_>) -> Result<Cost, Overflow> {
+    pub(crate) fn cost(self, call: &Call<'_>) -> Result<Cost, Overflow> {
         let (Some(input), Some(output)) = (call.inputs.first(), call.outputs.first()) else {
             return Ok(Cost::free());
         };
@@ -216,7 +215,7 @@ impl Rule {
             }
             Rule::LocalResponse => call.local_response(input),
             Rule::Parameters => {
-                let parameters = crate::parameters(call.layer, input.dtype).unwrap_or_default();
+                let parameters = layers::parameters(call.layer, input.dtype).unwrap_or_default();
                 let own = parameters.iter().filter(|tensor| !tensor.is_buffer);
                 let own: Vec<_> = own.map(|tensor| (tensor.name.as_str(), tensor)).collect();
                 of_parameters(call.kind, &own, output)?
@@ -234,18 +233,13 @@ fn softmax(numel: u128, along: u128, more: u128) -> Result<Cost, Overflow> {
     Ok(Cost::free().macs_of("rows", &[("rows", rows), (name, each + more)]))
 }
 
-pub(super) fn product(factors: &[(&'static str, u128)]) -> Result<u128, Overflow> {
-    let mut sizes = factors.iter().map(|(_, size)| *size);
-    sizes.try_fold(1u128, |product, size| product.checked_mul(size).ok_or(Overflow))
-}
-
 /// What torchinfo counts: the elements of a parameter, for a convolution once for each position and item;
 /// for others, if it is named `weight` or `bias`, once for each item, and if its name has more, once for
 /// each of the first two sizes.
 ///
 /// # Errors
 /// If the count does not fit in 128 bits.
-pub(super) fn of_parameters(
+pub(crate) fn of_parameters(
     kind: &str,
     parameters: &[(&str, &ParameterTensor)],
     output: &TensorType,
@@ -270,7 +264,7 @@ pub(super) fn of_parameters(
 
 impl Call<'_> {
     /// The MACs of our own rules, and its biases, which are MACs to many a tool.
-    pub(super) fn products(&self, bias: bool) -> Cost {
+    pub(crate) fn products(&self, bias: bool) -> Cost {
         let mut cost = self.layer.cost(self.inputs, self.outputs);
         cost.terms.retain(|term| term.unit == Unit::Macs || bias && term.name == "bias");
         for term in &mut cost.terms {
@@ -280,11 +274,11 @@ impl Call<'_> {
         cost
     }
 
-    pub(super) fn size(&self, name: &str) -> Option<u64> {
+    pub(crate) fn size(&self, name: &str) -> Option<u64> {
         self.arguments.and_then(|arguments| arguments.size(name, 0).ok())
     }
 
-    pub(super) fn is_on(&self, name: &str) -> bool {
+    pub(crate) fn is_on(&self, name: &str) -> bool {
         self.arguments.is_some_and(|arguments| arguments.is_on(name))
     }
 
@@ -299,13 +293,13 @@ impl Call<'_> {
     }
 
     /// How many axes the kind's name says, `Conv2d`.
-    pub(super) fn axes(&self) -> usize {
+    pub(crate) fn axes(&self) -> usize {
         let digit = self.kind.bytes().find_map(|byte| char::from(byte).to_digit(10));
         digit.unwrap_or(0) as usize
     }
 
     /// The sizes of an argument that has one for each axis.
-    pub(super) fn per_axis(&self, name: &str) -> Vec<u64> {
+    pub(crate) fn per_axis(&self, name: &str) -> Vec<u64> {
         let axes = self.axes();
         let sizes = self.arguments.and_then(|arguments| arguments.per_axis(name, axes, 0).ok());
         sizes.map_or_else(|| vec![0; axes], |sizes| sizes.to_vec())
@@ -349,7 +343,7 @@ impl Call<'_> {
     }
 
     fn einsum_path(&self) -> Result<u128, Overflow> {
-        match einsum::axes_of(self.layer) {
+        match einsum_axes(self.layer) {
             Some(axes) => einsum_path::flops(axes, self.inputs),
             None => Ok(0),
         }
@@ -358,7 +352,7 @@ impl Call<'_> {
     /// One product for each element of the axes that remain or that both sum: an axis of one alone, or that one
     /// broadcasts, is summed before.
     fn einsum_of_two(&self) -> Result<u128, Overflow> {
-        let Some(axes) = einsum::axes_of(self.layer) else { return Ok(0) };
+        let Some(axes) = einsum_axes(self.layer) else { return Ok(0) };
         let ([left, right], [first, second]) = (axes.terms, self.inputs) else { return Ok(0) };
         let sizes_of = |term: &[usize], ty: &TensorType| -> BTreeMap<usize, u64> {
             term.iter()
@@ -379,7 +373,7 @@ impl Call<'_> {
 
     /// `abc,abd->acd` or `abc,adc->adb`, whatever the letters.
     fn is_batch_of_products(&self) -> bool {
-        let Some(axes) = einsum::axes_of(self.layer) else { return false };
+        let Some(axes) = einsum_axes(self.layer) else { return false };
         let ([left, right], output) = (axes.terms, axes.output) else { return false };
         match (left.as_slice(), right.as_slice(), output) {
             ([a, b, c], [d, e, f], [x, y, z]) => {

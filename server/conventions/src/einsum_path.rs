@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::{Overflow, TensorType, einsum::Axes};
+use layers::{Axes, Overflow, TensorType};
 
 type Term = BTreeSet<usize>;
 
@@ -14,7 +14,7 @@ const MOST_TENSORS: usize = 6;
 ///
 /// # Errors
 /// If the count does not fit in 128 bits.
-pub(super) fn flops(axes: Axes<'_>, inputs: &[TensorType]) -> Result<u128, Overflow> {
+pub(crate) fn flops(axes: Axes<'_>, inputs: &[TensorType]) -> Result<u128, Overflow> {
     let path = Path::new(&axes, inputs)?;
     let terms: Vec<Term> = axes.terms.iter().map(|term| term.iter().copied().collect()).collect();
     let cost = match terms.len() {

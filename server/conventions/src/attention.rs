@@ -1,11 +1,12 @@
 //! What the tools count for `MultiheadAttention`.
 
-use super::Call;
-use crate::{Cost, TensorType};
+use layers::{Cost, TensorType};
+
+use crate::call::Call;
 
 /// How a tool counts `MultiheadAttention`.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Attention {
+pub(crate) enum Attention {
     /// The four projections. A bias counts where PyTorch adds it within the product: of the inputs not,
     /// if `batch_first` makes them others in memory.
     Projections { bias: bool },
@@ -25,7 +26,7 @@ pub(super) enum Attention {
 impl Call<'_> {
     /// Whether PyTorch's fused kernel for CPUs takes this `ScaledDotProductAttention`: four dimensions, as many
     /// features in values as in keys, and nothing that is broadcast.
-    pub(super) fn is_fused(&self) -> bool {
+    pub(crate) fn is_fused(&self) -> bool {
         let [query, key, value, ..] = self.inputs else { return false };
         let ([n, heads, _, e], [n_key, heads_key, _, _], [n_value, heads_value, _, v]) =
             (&query.shape[..], &key.shape[..], &value.shape[..])
@@ -36,7 +37,7 @@ impl Call<'_> {
         e == v && n == n_key && n == n_value && heads_fit
     }
 
-    pub(super) fn attention(&self, rule: Attention) -> Cost {
+    pub(crate) fn attention(&self, rule: Attention) -> Cost {
         let sources: Vec<&TensorType> = match self.inputs {
             [query] => vec![query; 3],
             [query, memory] => vec![query, memory, memory],

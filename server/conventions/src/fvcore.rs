@@ -1,14 +1,18 @@
 //! [fvcore](https://github.com/facebookresearch/fvcore) 0.1.5.post20221221: `nn/jit_handles.py`. It traces
 //! operators, and what it prints as FLOPs is counted here as MACs.
 
-use super::{
-    BATCH_NORMS, CELLS, CONVOLUTIONS, Calls::All, Convention, INSTANCE_NORMS, MACS,
-    MATRIX_PRODUCTS, Row, TRANSPOSED, UPSAMPLES, attention::Attention, rule::Rule,
+use layers::operators::MATRIX_PRODUCTS;
+
+use crate::{
+    attention::Attention,
+    convention::{Calls::All, Convention, MACS, Row},
+    kinds::{BATCH_NORMS, CELLS, CONVOLUTIONS, INSTANCE_NORMS, TRANSPOSED, UPSAMPLES},
+    rule::Rule,
 };
 
 const NORM: Rule = Rule::Normalization { plain: 4, weighted: 5 };
 
-pub(super) static CONVENTION: Convention = Convention {
+pub(crate) static CONVENTION: Convention = Convention {
     name: "fvcore",
     summary: "fvcore 0.1.5.post20221221: MACs of convolutions, matrix products and norms, without biases; no attention, pools or activations",
     rows: &[&[

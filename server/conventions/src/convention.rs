@@ -1,25 +1,11 @@
-//! How other tools count: tables over the kinds of layers, bug for bug.
-//!
-//! A tool sees the calls that it hooks or patches and nothing else. What it does not see it skips
-//! without a word; here that has no row, which is not a row that gives 0.
+//! What a convention is: what a tool sees, with the rule of each, and how it sums.
 
-mod attention;
-mod calflops;
-mod deepspeed;
-mod einsum_path;
-mod fvcore;
-mod ptflops;
-mod recurrent;
-mod rule;
-mod thop;
-mod torch;
-mod torchinfo;
-mod torchstat;
-mod windows;
+use layers::{Arguments, Called, Cost, Overflow, ParameterTensor, TensorType, Unit};
 
-use crate::operators::MATRIX_PRODUCTS;
-use crate::{Arguments, Called, Cost, Layer, Overflow, ParameterTensor, TensorType, Unit};
-use rule::Rule;
+use crate::{
+    call::Call,
+    rule::{self, Rule},
+};
 
 /// Whose rules count the work.
 #[derive(Debug)]
@@ -29,27 +15,27 @@ pub struct Convention {
     /// The tool with its version, and what its figure is, in one line.
     pub summary: &'static str,
     /// What the tool counts, whatever it calls it.
-    gives: &'static [Unit],
+    pub(crate) gives: &'static [Unit],
     /// Which parameters the tool sums.
     pub parameters: Parameters,
     /// How it sums.
     pub sum: Sum,
     /// The work of modules is that of one item: divided by the batch of the model's input. That of
     /// functions is not.
-    per_item: bool,
+    pub(crate) per_item: bool,
     /// What counts for blocks that are a layer to PyTorch: parameters, and no modules inside.
-    block: Option<Rule>,
+    pub(crate) block: Option<Rule>,
     /// What the tool sees, with the rule of each. All rows of a call are summed.
-    rows: &'static [&'static [Row]],
+    pub(crate) rows: &'static [&'static [Row]],
 }
 
 /// Kinds of layers, and what a tool counts for them.
 #[derive(Debug)]
-struct Row(Calls, &'static [&'static str], Rule);
+pub(crate) struct Row(pub(crate) Calls, pub(crate) &'static [&'static str], pub(crate) Rule);
 
 /// Which calls of a kind of layer a tool sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Calls {
+pub(crate) enum Calls {
     /// Those of modules.
     Modules,
     /// Those of functions of `torch.nn.functional`.
@@ -88,41 +74,10 @@ pub enum Sum {
     LastCallsInSinglePrecision,
 }
 
-/// A call of a layer.
-pub struct Call<'a> {
-    /// The kind of the layer.
-    pub kind: &'static str,
-    /// The layer.
-    pub layer: &'a dyn Layer,
-    /// Its arguments; an operation of an expression has none.
-    pub arguments: Option<&'a Arguments>,
-    /// As what it is called.
-    pub called: Called,
-    /// The tensors that go in.
-    pub inputs: &'a [TensorType],
-    /// They are one tensor, given once or several times.
-    pub takes_one: bool,
-    /// The tensors that come out.
-    pub outputs: &'a [TensorType],
-    /// The first size of the model's input, if it has just one.
-    pub batch: u64,
-}
-
 impl PartialEq for Convention {
     fn eq(&self, other: &Convention) -> bool {
         self.name == other.name
     }
-}
-
-/// All conventions, in the order in which they are listed.
-pub fn conventions() -> impl Iterator<Item = &'static Convention> {
-    thop::CONVENTIONS
-        .iter()
-        .chain(&ptflops::CONVENTIONS)
-        .chain([&fvcore::CONVENTION])
-        .chain(&torch::CONVENTIONS)
-        .chain([&torchinfo::CONVENTION, &calflops::CONVENTION, &deepspeed::CONVENTION])
-        .chain(&torchstat::CONVENTIONS)
 }
 
 impl Convention {
@@ -185,7 +140,7 @@ impl Convention {
 }
 
 /// What most tools have in common.
-const MACS: Convention = Convention {
+pub(crate) const MACS: Convention = Convention {
     name: "",
     summary: "",
     gives: &[Unit::Macs],
@@ -210,33 +165,3 @@ fn class_of<'k>(kind: &'k str, arguments: Option<&Arguments>) -> &'k str {
         _ => kind,
     }
 }
-
-const CONVOLUTIONS: &[&str] = &["Conv1d", "Conv2d", "Conv3d"];
-const TRANSPOSED: &[&str] = &["ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d"];
-const BATCH_NORMS: &[&str] = &["BatchNorm1d", "BatchNorm2d", "BatchNorm3d"];
-const INSTANCE_NORMS: &[&str] = &["InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d"];
-const MAX_POOLS: &[&str] = &["MaxPool1d", "MaxPool2d", "MaxPool3d"];
-const AVERAGE_POOLS: &[&str] = &["AvgPool1d", "AvgPool2d", "AvgPool3d"];
-const ADAPTIVE_AVERAGES: &[&str] = &["AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveAvgPool3d"];
-const ADAPTIVE_MAXIMA: &[&str] = &["AdaptiveMaxPool1d", "AdaptiveMaxPool2d", "AdaptiveMaxPool3d"];
-const PADS: &[&str] = &[
-    "ZeroPad1d",
-    "ZeroPad2d",
-    "ZeroPad3d",
-    "ConstantPad1d",
-    "ConstantPad2d",
-    "ConstantPad3d",
-    "ReflectionPad1d",
-    "ReflectionPad2d",
-    "ReflectionPad3d",
-    "ReplicationPad1d",
-    "ReplicationPad2d",
-    "ReplicationPad3d",
-    "CircularPad1d",
-    "CircularPad2d",
-    "CircularPad3d",
-];
-const DROPOUTS: &[&str] = &["Dropout", "Dropout1d", "Dropout2d", "AlphaDropout"];
-const UPSAMPLES: &[&str] = &["Upsample", "UpsamplingBilinear2d", "UpsamplingNearest2d"];
-const RECURRENT: &[&str] = &["RNN", "GRU", "LSTM"];
-const CELLS: &[&str] = &["RNNCell", "GRUCell", "LSTMCell"];

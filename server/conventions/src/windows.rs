@@ -1,14 +1,16 @@
 //! What the tools count for convolutions and pools: windows of many kinds.
 
-use super::{
-    Call, TRANSPOSED,
-    rule::{Factors, product},
+use layers::{Arg, Cost, Overflow, TensorType, sizes};
+
+use crate::{
+    call::Call,
+    factors::{Factors, product},
+    kinds::TRANSPOSED,
 };
-use crate::{Arg, Cost, Overflow, TensorType, cost::sizes};
 
 /// What a tool counts for a convolution.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Convolution {
+pub(crate) enum Convolution {
     /// The products; the input channels are taken from the second dimension of the input.
     Products,
     /// The products and a bias; a transposed one as if it were none, on its output.
@@ -27,7 +29,7 @@ pub(super) enum Convolution {
 
 /// Where a tool takes a pooling window from.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Window {
+pub(crate) enum Window {
     /// All its sizes.
     All,
     /// The number as it was given: one number is not squared.
@@ -36,7 +38,7 @@ pub(super) enum Window {
 
 /// How a tool divides the sizes of an adaptive pool.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Division {
+pub(crate) enum Division {
     /// Each quotient is rounded down.
     Floor,
     /// In floating point; the product with the output's elements is rounded down.
@@ -44,7 +46,7 @@ pub(super) enum Division {
 }
 
 impl Call<'_> {
-    pub(super) fn convolution(
+    pub(crate) fn convolution(
         &self,
         rule: Convolution,
         input: &TensorType,
@@ -148,7 +150,7 @@ impl Call<'_> {
         sizes("position", &axes.collect::<Vec<u64>>())
     }
 
-    pub(super) fn pooling_window(&self, window: Window) -> Result<u128, Overflow> {
+    pub(crate) fn pooling_window(&self, window: Window) -> Result<u128, Overflow> {
         let given = self.arguments.map(|arguments| arguments.get("kernel_size"));
         match (window, given) {
             (Window::AsGiven, Some(Arg::Int(size))) => Ok(size.max(0) as u128),
@@ -157,7 +159,7 @@ impl Call<'_> {
     }
 
     /// The sum over all output elements of a window of even size and `more`.
-    pub(super) fn adaptive(&self, division: Division, more: u128) -> Result<u128, Overflow> {
+    pub(crate) fn adaptive(&self, division: Division, more: u128) -> Result<u128, Overflow> {
         let (input, output) = (&self.inputs[0].shape, &self.outputs[0].shape);
         let elements = output.numel()?;
         let pooled = input.iter().zip(output.iter()).skip(2);
@@ -178,7 +180,7 @@ impl Call<'_> {
     }
 
     /// The elements in all windows, of the padding only what `count_include_pad` counts.
-    pub(super) fn average_windows(
+    pub(crate) fn average_windows(
         &self,
         input: &TensorType,
         output: &TensorType,

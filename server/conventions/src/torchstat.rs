@@ -1,15 +1,16 @@
 //! [torchstat](https://github.com/Swall0w/torchstat) 0.0.7: `compute_flops.py` and `compute_madd.py`. Of a module
 //! that is called again the last call counts.
 
-use super::{
-    Calls::Modules,
-    Convention, MACS, Parameters, Row, Sum, UPSAMPLES,
+use layers::Unit;
+
+use crate::{
+    convention::{Calls::Modules, Convention, MACS, Parameters, Row, Sum},
+    kinds::UPSAMPLES,
     rule::Rule,
     windows::{Convolution, Window},
 };
-use crate::Unit;
 
-pub(super) static CONVENTIONS: [Convention; 2] = [
+pub(crate) static CONVENTIONS: [Convention; 2] = [
     Convention {
         name: "torchstat",
         summary: "torchstat 0.0.7, column Flops: MACs of modules with the bias of a convolution, 1 for an element of an activation or a pool",

@@ -1,14 +1,19 @@
 //! The [FLOPs profiler of DeepSpeed](https://github.com/deepspeedai/DeepSpeed) 0.19.8: `flops_profiler/profiler.py`. It
 //! patches functions, as calflops does, which was made from it.
 
-use super::{
-    Calls::{All, Patched},
-    Convention, MACS, MATRIX_PRODUCTS, Row, TRANSPOSED, UPSAMPLES, calflops,
+use layers::{Unit, operators::MATRIX_PRODUCTS};
+
+use crate::{
+    calflops,
+    convention::{
+        Calls::{All, Patched},
+        Convention, MACS, Row,
+    },
+    kinds::{TRANSPOSED, UPSAMPLES},
     rule::Rule,
 };
-use crate::Unit;
 
-pub(super) static CONVENTION: Convention = Convention {
+pub(crate) static CONVENTION: Convention = Convention {
     name: "deepspeed",
     summary: "DeepSpeed 0.19.8: FLOPs and MACs of functions; no bias of a Linear, 1 for an element of a pool or an activation",
     gives: &[Unit::Macs, Unit::Flops],

@@ -1,12 +1,18 @@
 //! [ptflops](https://github.com/sovrasov/flops-counter.pytorch) 0.7.5: `pytorch_ops.py`, `pytorch_engine.py`
 //! and `aten_ops.py`.
 
-use super::{
-    ADAPTIVE_AVERAGES, ADAPTIVE_MAXIMA, AVERAGE_POOLS, BATCH_NORMS, CELLS, CONVOLUTIONS,
-    Calls::{All, Functional, Modules, Named, Patched},
-    Convention, INSTANCE_NORMS, MACS, MATRIX_PRODUCTS, MAX_POOLS, RECURRENT, Row, TRANSPOSED,
-    UPSAMPLES,
+use layers::operators::MATRIX_PRODUCTS;
+
+use crate::{
     attention::Attention,
+    convention::{
+        Calls::{All, Functional, Modules, Named, Patched},
+        Convention, MACS, Row,
+    },
+    kinds::{
+        ADAPTIVE_AVERAGES, ADAPTIVE_MAXIMA, AVERAGE_POOLS, BATCH_NORMS, CELLS, CONVOLUTIONS,
+        INSTANCE_NORMS, MAX_POOLS, RECURRENT, TRANSPOSED, UPSAMPLES,
+    },
     recurrent::Recurrent,
     rule::Rule,
     windows::Convolution,
@@ -53,7 +59,7 @@ const FUNCTIONS: &[Row] = &[
     Row(All, &["SelectiveScan"], Rule::Products { bias: false }),
 ];
 
-pub(super) static CONVENTIONS: [Convention; 3] = [
+pub(crate) static CONVENTIONS: [Convention; 3] = [
     Convention {
         name: "ptflops",
         summary: "ptflops 0.7.5, backend pytorch: MACs of modules by the batch, and of functions, so that activations and pools count twice",

@@ -1,11 +1,15 @@
 //! What the tools count for recurrent layers and their cells.
 
-use super::{CELLS, Call, RECURRENT};
-use crate::{Cost, Overflow, TensorType, cost::sizes};
+use layers::{Cost, Overflow, TensorType, sizes};
+
+use crate::{
+    call::Call,
+    kinds::{CELLS, RECURRENT},
+};
 
 /// How a tool counts a recurrent layer.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Recurrent {
+pub(crate) enum Recurrent {
     /// For each gate the products, their sum and two biases, and 4 sums and products of gated cells.
     Thop,
     /// The same with the projection of an LSTM, and without a batch.
@@ -26,7 +30,7 @@ impl Call<'_> {
         }
     }
 
-    pub(super) fn recurrent(&self, rule: Recurrent, input: &TensorType) -> Result<Cost, Overflow> {
+    pub(crate) fn recurrent(&self, rule: Recurrent, input: &TensorType) -> Result<Cost, Overflow> {
         let is_cell = CELLS.contains(&self.kind);
         let hidden = u128::from(self.size("hidden_size").unwrap_or(0));
         let projected = u128::from(self.size("proj_size").unwrap_or(0));
@@ -94,7 +98,7 @@ impl Call<'_> {
 
     /// Our own products; a whole `LSTM` is one kernel unless it projects. The bias of the first layer's
     /// input is not added within the product if `batch_first` makes the input another one in memory.
-    pub(super) fn recurrent_products(
+    pub(crate) fn recurrent_products(
         &self,
         bias: bool,
         input: &TensorType,

@@ -1,12 +1,16 @@
 //! [thop](https://github.com/Lyken17/pytorch-OpCounter) (pytorch-OpCounter) and
 //! [that of Ultralytics](https://github.com/ultralytics/thop): `calc_func.py`, `vision/basic_hooks.py`, `rnn_hooks.py`. What it prints as FLOPs or MACs is counted here as MACs.
 
-use super::{
-    ADAPTIVE_AVERAGES, ADAPTIVE_MAXIMA, AVERAGE_POOLS, BATCH_NORMS, CELLS, CONVOLUTIONS,
-    Calls::{All, Functional, Modules},
-    Convention, DROPOUTS, INSTANCE_NORMS, MACS, MAX_POOLS, PADS, Parameters, RECURRENT, Row, Sum,
-    TRANSPOSED, UPSAMPLES,
+use crate::{
     attention::Attention,
+    convention::{
+        Calls::{All, Functional, Modules},
+        Convention, MACS, Parameters, Row, Sum,
+    },
+    kinds::{
+        ADAPTIVE_AVERAGES, ADAPTIVE_MAXIMA, AVERAGE_POOLS, BATCH_NORMS, CELLS, CONVOLUTIONS,
+        DROPOUTS, INSTANCE_NORMS, MAX_POOLS, PADS, RECURRENT, TRANSPOSED, UPSAMPLES,
+    },
     recurrent::Recurrent,
     rule::Rule,
     windows::{Convolution, Division, Window},
@@ -16,7 +20,7 @@ use super::{
 const NORM: Rule = Rule::Normalization { plain: 2, weighted: 4 };
 const PRODUCTS: Rule = Rule::Products { bias: false };
 
-pub(super) static CONVENTIONS: [Convention; 4] = [
+pub(crate) static CONVENTIONS: [Convention; 4] = [
     Convention {
         name: "thop",
         summary: "thop 0.1.1.post2209072238: MACs of modules; no bias of a convolution, 4 for an element of a norm",

@@ -1,23 +1,29 @@
 //! [calflops](https://github.com/MrYxJ/calculate-flops.pytorch) 0.3.2: `pytorch_ops.py`. It patches functions,
 //! and gives FLOPs and MACs.
 
-use super::{
-    ADAPTIVE_AVERAGES, ADAPTIVE_MAXIMA, AVERAGE_POOLS, BATCH_NORMS, CELLS, CONVOLUTIONS,
-    Calls::{All, Functional, Modules, Named, Patched},
-    Convention, INSTANCE_NORMS, MACS, MAX_POOLS, RECURRENT, Row, TRANSPOSED, UPSAMPLES,
+use layers::Unit;
+
+use crate::{
     attention::Attention,
+    convention::{
+        Calls::{All, Functional, Modules, Named, Patched},
+        Convention, MACS, Row,
+    },
+    kinds::{
+        ADAPTIVE_AVERAGES, ADAPTIVE_MAXIMA, AVERAGE_POOLS, BATCH_NORMS, CELLS, CONVOLUTIONS,
+        INSTANCE_NORMS, MAX_POOLS, RECURRENT, TRANSPOSED, UPSAMPLES,
+    },
     recurrent::Recurrent,
     rule::Rule,
     windows::Convolution,
 };
-use crate::Unit;
 
 const EACH: Rule = Rule::Flops(&Rule::Inputs(1));
 const NORM: Rule = Rule::Flops(&Rule::Normalization { plain: 4, weighted: 5 });
 const RNN: Rule = Rule::Flops(&Rule::Recurrent(Recurrent::WeightsTwice));
 
 /// What DeepSpeed, which it was made from, counts the same.
-pub(super) const SHARED: &[Row] = &[
+pub(crate) const SHARED: &[Row] = &[
     Row(Patched, CONVOLUTIONS, Rule::Convolution(Convolution::Symmetric)),
     Row(Patched, &["Linear"], Rule::Products { bias: false }),
     Row(All, &["SelectiveScan"], Rule::Products { bias: false }),
@@ -39,7 +45,7 @@ pub(super) const SHARED: &[Row] = &[
     Row(Modules, CELLS, RNN),
 ];
 
-pub(super) static CONVENTION: Convention = Convention {
+pub(crate) static CONVENTION: Convention = Convention {
     name: "calflops",
     summary: "calflops 0.3.2: FLOPs and MACs of functions; no bias of a Linear, no fused attention, 1 for an element of a pool or an activation",
     gives: &[Unit::Macs, Unit::Flops],
