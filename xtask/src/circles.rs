@@ -92,15 +92,6 @@ impl Crate {
     fn items(&mut self, items: &[Item], folder: &Path, module: Module) -> Result {
         let items: Vec<&Item> = items.iter().filter(|item| !is_test(attributes(item))).collect();
         self.names.entry(module.clone()).or_default();
-        for item in &items {
-            match item {
-                Item::Use(item) => self.handed_on(item, &module),
-                item => {
-                    let own = name_of(item).map(|name| (name, Name::Own));
-                    self.names.entry(module.clone()).or_default().extend(own);
-                }
-            }
-        }
         let children: BTreeSet<String> = items
             .iter()
             .filter_map(|item| match item {
@@ -108,6 +99,15 @@ impl Crate {
                 _ => None,
             })
             .collect();
+        for item in &items {
+            match item {
+                Item::Use(item) => self.handed_on(item, &module, &children),
+                item => {
+                    let own = name_of(item).map(|name| (name, Name::Own));
+                    self.names.entry(module.clone()).or_default().extend(own);
+                }
+            }
+        }
         let mut paths = Paths { module: &module, children: &children, found: BTreeSet::new() };
         for item in &items {
             match item {
@@ -132,11 +132,11 @@ impl Crate {
     }
 
     /// Notes what `pub use` hands on.
-    fn handed_on(&mut self, item: &ItemUse, module: &Module) {
+    fn handed_on(&mut self, item: &ItemUse, module: &Module, children: &BTreeSet<String>) {
         let mut leaves = Vec::new();
         leaves_of(&item.tree, &mut Vec::new(), &mut leaves);
         for (path, name) in leaves {
-            let Some(path) = absolute(&path, module, &BTreeSet::new()) else { continue };
+            let Some(path) = absolute(&path, module, children) else { continue };
             match name {
                 Some(name) => {
                     let names = self.names.entry(module.clone()).or_default();
