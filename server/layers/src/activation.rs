@@ -453,7 +453,7 @@ impl Softmax {
     }
 
     fn dim(arguments: &Arguments, inputs: &[TensorType]) -> Result<i64, Refusal> {
-        let input = float_input(arguments.entry().name, inputs)?;
+        let input = float_input(arguments.signature().name, inputs)?;
         // PyTorch's default dimension, kept from its early versions.
         let old = if matches!(input.shape.len(), 0 | 1 | 3) { 0 } else { 1 };
         let dim = arguments.optional_int("dim")?.unwrap_or(old);

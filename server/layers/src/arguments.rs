@@ -6,7 +6,7 @@ use kernels::PerAxis;
 use smallvec::SmallVec;
 
 use crate::{
-    DType, Entry, Kind, Param, Reason, Refusal, TensorType,
+    DType, Kind, Param, Reason, Refusal, Signature, TensorType,
     refusal::{At, WayOut},
 };
 
@@ -67,7 +67,7 @@ impl fmt::Display for Arg {
 /// The arguments of one call, each with its parameter.
 #[derive(Debug, Clone)]
 pub struct Arguments {
-    entry: &'static Entry,
+    signature: Signature,
     values: Vec<Option<Arg>>,
     /// The names of parameters for which a tensor is given, such as a tied `weight`.
     given: Vec<String>,
@@ -83,13 +83,13 @@ impl Arguments {
     ///
     /// # Errors
     /// For an argument that the layer does not have, has twice, or lacks.
-    pub fn bind(
-        entry: &'static Entry,
+    pub(crate) fn bind(
+        signature: Signature,
         positional: &[Arg],
         named: &[(&str, Arg)],
     ) -> Result<Arguments, Refusal> {
-        let mut values = vec![None; entry.params.len()];
-        let variadic = entry.params.first().is_some_and(|param| param.kind == Kind::Variadic);
+        let mut values = vec![None; signature.params.len()];
+        let variadic = signature.params.first().is_some_and(|param| param.kind == Kind::Variadic);
         if variadic && !positional.is_empty() {
             values[0] = Some(match positional {
                 [list @ Arg::List(_)] => list.clone(),
@@ -98,25 +98,25 @@ impl Arguments {
         } else {
             for (index, value) in positional.iter().enumerate() {
                 let Some(slot) = values.get_mut(index) else {
-                    return Err(too_many(entry, index));
+                    return Err(too_many(signature, index));
                 };
                 *slot = Some(value.clone());
             }
         }
         for (name, value) in named {
-            let Some(index) = entry.params.iter().position(|param| param.name == *name) else {
+            let Some(index) = signature.params.iter().position(|param| param.name == *name) else {
                 if IGNORED.contains(name) {
                     continue;
                 }
-                return Err(unknown(entry, name));
+                return Err(unknown(signature, name));
             };
             if values[index].is_some() {
-                let message = format!("`{name}` of `{}` is given twice", entry.name);
+                let message = format!("`{name}` of `{}` is given twice", signature.name);
                 return Err(Refusal::argument(name, message));
             }
             values[index] = Some(value.clone());
         }
-        let arguments = Arguments { entry, values, given: Vec::new(), dtype: DType::F32 };
+        let arguments = Arguments { signature, values, given: Vec::new(), dtype: DType::F32 };
         arguments.check()?;
         Ok(arguments)
     }
@@ -133,26 +133,26 @@ impl Arguments {
         self
     }
 
-    /// The layer that is called.
-    pub fn entry(&self) -> &'static Entry {
-        self.entry
+    /// The name and the arguments of the layer that is called.
+    pub fn signature(&self) -> Signature {
+        self.signature
     }
 
     /// The arguments that were given, in the order of the signature.
     pub fn shown(&self) -> impl Iterator<Item = (&'static str, &Arg)> {
-        let pairs = self.entry.params.iter().zip(&self.values);
+        let pairs = self.signature.params.iter().zip(&self.values);
         pairs.filter_map(|(param, value)| Some((param.name, value.as_ref()?)))
     }
 
     fn check(&self) -> Result<(), Refusal> {
-        for (param, value) in self.entry.params.iter().zip(&self.values) {
+        for (param, value) in self.signature.params.iter().zip(&self.values) {
             match value {
                 None if param.default.is_none() && param.kind != Kind::Variadic => {
-                    let message = format!("`{}` needs `{}`", self.entry.signature(), param.name);
+                    let message = format!("`{}` needs `{}`", self.signature, param.name);
                     return Err(Refusal::new(Reason::MissingArgument, At::Layer, message));
                 }
                 Some(value) if *value != Arg::None || param.default.is_none() => {
-                    check_kind(self.entry, param, value)?;
+                    check_kind(self.signature, param, value)?;
                 }
                 _ => {}
             }
@@ -162,15 +162,15 @@ impl Arguments {
 
     /// The value given for an argument, or its default.
     pub fn get(&self, name: &str) -> Arg {
-        let index = self.entry.params.iter().position(|param| param.name == name);
-        debug_assert!(index.is_some(), "{} has no argument {name}", self.entry.name);
+        let index = self.signature.params.iter().position(|param| param.name == name);
+        debug_assert!(index.is_some(), "{} has no argument {name}", self.signature.name);
         let Some(index) = index else { return Arg::None };
-        let default = || self.entry.params[index].default.and_then(Arg::parse);
+        let default = || self.signature.params[index].default.and_then(Arg::parse);
         self.values[index].clone().or_else(default).unwrap_or(Arg::None)
     }
 
     fn refuse<T>(&self, name: &str, wanted: &str, value: &Arg) -> Result<T, Refusal> {
-        let message = format!("`{name}` of `{}` is {wanted}, not {value}", self.entry.name);
+        let message = format!("`{name}` of `{}` is {wanted}, not {value}", self.signature.name);
         Err(Refusal::argument(name, message))
     }
 
@@ -219,7 +219,7 @@ impl Arguments {
         match range.contains(&value) {
             true => Ok(value),
             false => self.refuse(name, wanted, &self.get(name)).map_err(|mut refusal| {
-                let param = self.entry.params.iter().find(|param| param.name == name);
+                let param = self.signature.params.iter().find(|param| param.name == name);
                 let is_optional = param.is_some_and(|param| param.default.is_some());
                 refusal.way_out = is_optional.then_some(WayOut::LeaveOut);
                 refusal
@@ -251,7 +251,7 @@ impl Arguments {
 
     /// Whether the layer has a switch of this name, and it is on.
     pub fn is_on(&self, name: &str) -> bool {
-        let has = self.entry.params.iter().any(|param| param.name == name);
+        let has = self.signature.params.iter().any(|param| param.name == name);
         has && self.bool(name).unwrap_or(false)
     }
 
@@ -325,22 +325,22 @@ impl Arguments {
     }
 }
 
-fn too_many(entry: &Entry, index: usize) -> Refusal {
-    let message = match entry.params.len() {
-        0 => format!("`{}` takes no argument", entry.name),
-        count => format!("`{}` takes at most {count} arguments", entry.signature()),
+fn too_many(signature: Signature, index: usize) -> Refusal {
+    let message = match signature.params.len() {
+        0 => format!("`{}` takes no argument", signature.name),
+        count => format!("`{}` takes at most {count} arguments", signature),
     };
     Refusal::new(Reason::UnknownArgument, At::Position(index), message)
 }
 
-fn unknown(entry: &Entry, name: &str) -> Refusal {
-    let nearest = nearest(name, entry.params.iter().map(|param| param.name));
+fn unknown(signature: Signature, name: &str) -> Refusal {
+    let nearest = nearest(name, signature.params.iter().map(|param| param.name));
     let hint = match nearest {
         Some(nearest) => format!("; did you mean `{nearest}`?"),
-        None if entry.params.is_empty() => "; it takes none".to_owned(),
-        None => format!("; it takes `{}`", entry.signature()),
+        None if signature.params.is_empty() => "; it takes none".to_owned(),
+        None => format!("; it takes `{}`", signature),
     };
-    let message = format!("`{}` has no argument `{name}`{hint}", entry.name);
+    let message = format!("`{}` has no argument `{name}`{hint}", signature.name);
     let mut refusal = Refusal::new(Reason::UnknownArgument, At::Argument(name.to_owned()), message);
     refusal.way_out = nearest.map(|nearest| WayOut::Rename(nearest.to_owned()));
     refusal
@@ -366,7 +366,7 @@ pub fn is_one_edit_away(name: &str, other: &str) -> bool {
     strsim::osa_distance(name, other) == 1
 }
 
-fn check_kind(entry: &Entry, param: &Param, value: &Arg) -> Result<(), Refusal> {
+fn check_kind(signature: Signature, param: &Param, value: &Arg) -> Result<(), Refusal> {
     let is_int = |value: &Arg| matches!(value, Arg::Int(_));
     let ints = |value: &Arg| matches!(value, Arg::List(items) if items.iter().all(is_int));
     let (fits, wanted) = match param.kind {
@@ -407,11 +407,12 @@ fn check_kind(entry: &Entry, param: &Param, value: &Arg) -> Result<(), Refusal> 
     }
     let float_for_int = matches!(value, Arg::Float(_)) && wanted.contains("whole number");
     let hint = if float_for_int { "; `//` divides to a whole number" } else { "" };
-    let message = format!("`{}` of `{}` is {wanted}, not {value}{hint}", param.name, entry.name);
+    let message =
+        format!("`{}` of `{}` is {wanted}, not {value}{hint}", param.name, signature.name);
     Err(Refusal::argument(param.name, message))
 }
 
-/// The type of the only or first tensor, which [`Entry::check_inputs`] has made sure of.
+/// The type of the only or first tensor, which [`crate::Entry::check_inputs`] has made sure of.
 pub(crate) fn first_input(inputs: &[TensorType]) -> Result<&TensorType, Refusal> {
     inputs.first().ok_or_else(|| {
         Refusal::new(Reason::WrongNumberOfInputs, At::Layer, "this layer needs a tensor")

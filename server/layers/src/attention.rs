@@ -9,9 +9,10 @@ use kernels::{
 };
 
 use crate::{
-    Arg, Arguments, Cost, Entry, Inputs, Kind, Layer, Module, Param, Reason, Refusal, TensorType,
+    Arg, Arguments, Cost, Entry, GivenByInput, Inputs, Kind, Layer, Module, Param, Reason, Refusal,
+    TensorType,
     arguments::{first_input, float_input},
-    given_by_input::{GivenByInput, features},
+    given_by_input::features,
     module::{Remembered, first, many_to_many, one_to_one, unbuilt},
     refusal::At,
 };

@@ -9,9 +9,9 @@ use kernels::{
 };
 
 use crate::{
-    Arg, Arguments, Cost, Entry, Inputs, Kind, Layer, Module, Param, Refusal, Shape, TensorType,
+    Arg, Arguments, Cost, Entry, GivenByInput, Inputs, Kind, Layer, Module, Param, Refusal, Shape,
+    TensorType,
     arguments::{first_input, float_input},
-    given_by_input::GivenByInput,
     module::one_to_one,
     padding::padded,
     window,
@@ -203,7 +203,7 @@ impl Conv {
         inputs: &[TensorType],
         axes: usize,
     ) -> Result<Box<dyn Layer>, Refusal> {
-        let name = arguments.entry().name;
+        let name = arguments.signature().name;
         let input = first_input(inputs)?;
         let in_channels = channels(name, input, axes)?;
         let out_channels = arguments.size("out_channels", 1)?;
@@ -226,7 +226,7 @@ fn groups(arguments: &Arguments, in_channels: u64, out_channels: u64) -> Result<
         if channels % groups != 0 {
             let message = format!(
                 "`groups={groups}` does not divide the {channels} {what} channels of `{}`",
-                arguments.entry().name
+                arguments.signature().name
             );
             return Err(Refusal::argument("groups", message));
         }
@@ -347,7 +347,7 @@ impl ConvTranspose {
         inputs: &[TensorType],
         axes: usize,
     ) -> Result<Box<dyn Layer>, Refusal> {
-        let in_channels = channels(arguments.entry().name, first_input(inputs)?, axes)?;
+        let in_channels = channels(arguments.signature().name, first_input(inputs)?, axes)?;
         let out_channels = arguments.size("out_channels", 1)?;
         let window = window::of_convolution(arguments, axes)?;
         let output_padding = arguments.per_axis("output_padding", axes, 0)?;
@@ -441,13 +441,13 @@ impl Layer for ConvTranspose {
 
 #[cfg(test)]
 mod tests {
-    use crate::{Arg, Arguments, DType, Reason, TensorType, find};
+    use crate::{Arg, DType, Reason, TensorType, find};
 
     fn conv2d(named: &[(&str, Arg)], input: [u64; 4]) -> Result<String, (Reason, String)> {
         let input = TensorType::new(DType::F32, input);
         let outputs = || {
             let entry = find("Conv2d").expect("Conv2d");
-            let arguments = Arguments::bind(entry, &[Arg::Int(8), Arg::Int(3)], named)?;
+            let arguments = entry.arguments(&[Arg::Int(8), Arg::Int(3)], named)?;
             let layer = (entry.bind)(&arguments, std::slice::from_ref(&input))?;
             layer.outputs(std::slice::from_ref(&input))
         };

@@ -4,32 +4,9 @@
 //! [`size_given_by_input`] tells such a call from one that means what it says.
 
 use crate::{
-    Arg, Arguments, DType, Entry, Reason, Refusal, TensorType,
+    Arg, Arguments, DType, Entry, GivenByInput, Reason, Refusal, TensorType,
     refusal::{At, WayOut},
 };
-
-/// A size that PyTorch's signature has and ours lacks.
-#[derive(Debug, Clone, Copy)]
-pub struct GivenByInput {
-    /// Its name in PyTorch.
-    pub name: &'static str,
-    /// Its place in PyTorch's signature.
-    pub(crate) place: usize,
-    /// What it is for these inputs, in PyTorch's words; `None` if they are no such inputs.
-    pub(crate) size: fn(&[TensorType]) -> Option<u64>,
-    /// Whether arguments that could be meant are unlikely, so that PyTorch's order is likelier.
-    pub(crate) is_doubtful: fn(&Arguments) -> bool,
-}
-
-impl GivenByInput {
-    /// In the first place, and with nothing to tell the two readings apart but that one of them fails.
-    pub(crate) const fn first(
-        name: &'static str,
-        size: fn(&[TensorType]) -> Option<u64>,
-    ) -> GivenByInput {
-        GivenByInput { name, place: 0, size, is_doubtful: |_| false }
-    }
-}
 
 /// The last dimension of the first input.
 pub(crate) fn features(inputs: &[TensorType]) -> Option<u64> {
@@ -44,7 +21,7 @@ pub(crate) fn channels_after_batch(inputs: &[TensorType]) -> Option<u64> {
 /// The refusal of a call that has, as PyTorch's has, a size that the input gives. `made` is what came of the call
 /// as it is written.
 pub fn size_given_by_input(
-    entry: &'static Entry,
+    entry: &Entry,
     positional: &[Arg],
     named: &[(&str, Arg)],
     inputs: &[TensorType],
@@ -69,7 +46,7 @@ pub fn size_given_by_input(
     let is_given = |place: usize| entry.given_by_input.iter().any(|given| given.place == place);
     let others = positional.iter().enumerate().filter(|(place, _)| !is_given(*place));
     let others: Vec<Arg> = others.map(|(_, value)| value.clone()).collect();
-    let without = Arguments::bind(entry, &others, named).ok()?;
+    let without = entry.arguments(&others, named).ok()?;
     if !inputs.is_empty() {
         (entry.bind)(&without.with_dtype(DType::F32), inputs)
             .and_then(|layer| layer.outputs(inputs))

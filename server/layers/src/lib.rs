@@ -6,11 +6,11 @@
 //! from there. This crate knows no text and no file.
 //!
 //! ```
-//! use layers::{Arg, Arguments, DType, TensorType};
+//! use layers::{Arg, DType, TensorType};
 //!
 //! let entry = layers::find("Conv2d").unwrap();
 //! let image = TensorType::new(DType::F32, [1, 3, 224, 224]);
-//! let arguments = Arguments::bind(entry, &[Arg::Int(64), Arg::Int(7)], &[("stride", Arg::Int(2))])?;
+//! let arguments = entry.arguments(&[Arg::Int(64), Arg::Int(7)], &[("stride", Arg::Int(2))])?;
 //! let layer = (entry.bind)(&arguments, &[image.clone()])?;
 //!
 //! let outputs = layer.outputs(&[image.clone()])?;
@@ -27,12 +27,14 @@ mod arguments;
 mod catalogue;
 mod cost;
 mod dtype;
+mod entry;
 mod given_by_input;
 mod hollow;
 mod layer;
 mod module;
 mod refusal;
 mod shape;
+mod signature;
 mod training;
 mod window;
 
@@ -57,17 +59,16 @@ mod resampling;
 mod scan;
 
 pub use arguments::{Arg, Arguments, is_one_edit_away, nearest};
-pub use catalogue::{
-    Bind, Called, Entry, Inputs, Kind, Param, all, find, find_called, find_function, functions,
-    is_kind,
-};
+pub use catalogue::{all, find, find_called, find_function, functions, is_kind};
 pub use cost::{Cost, Term, Unit, sizes};
 pub use dtype::DType;
 pub use einsum::{Axes, axes_of as einsum_axes};
-pub use given_by_input::{GivenByInput, size_given_by_input};
+pub use entry::{Bind, Entry, GivenByInput};
+pub use given_by_input::size_given_by_input;
 pub use hollow::{ParameterTensor, parameters};
 pub use layer::{Buffer, Layer};
 pub use module::Module;
 pub use refusal::{At, Reason, Refusal, WayOut};
 pub use shape::{MAX_DIMS, MAX_SIZE, Overflow, Shape, TensorType, product};
+pub use signature::{Called, Inputs, Kind, Param, Signature};
 pub use training::{Backward, Inputs as KeptInputs, Kept, backward, kept};

@@ -5,10 +5,11 @@ use candle_nn::VarBuilder;
 use kernels::{broadcast, matmul::linear};
 
 use crate::{
-    Arguments, Cost, DType, Entry, Inputs, Kind, Layer, Module, Param, Refusal, TensorType,
+    Arguments, Cost, DType, Entry, GivenByInput, Inputs, Kind, Layer, Module, Param, Refusal,
+    TensorType,
     arguments::{first_input, float_input},
     cost::sizes,
-    given_by_input::{GivenByInput, features},
+    given_by_input::features,
     module::{candle, first, many_to_many, one_to_one},
 };
 

@@ -7,11 +7,11 @@ use candle_nn::VarBuilder;
 use kernels::{broadcast, scale::scale_and_shift};
 
 use crate::{
-    Arg, Arguments, Buffer, Cost, DType, Entry, Inputs, Kind, Layer, Module, Param, Refusal,
-    TensorType,
+    Arg, Arguments, Buffer, Cost, DType, Entry, GivenByInput, Inputs, Kind, Layer, Module, Param,
+    Refusal, TensorType,
     arguments::{first_input, float_input},
     convolution::channels_of,
-    given_by_input::{GivenByInput, channels_after_batch, features},
+    given_by_input::{channels_after_batch, features},
     module::one_to_one,
 };
 
@@ -273,7 +273,7 @@ impl BatchNorm {
         inputs: &[TensorType],
         ranks: &[usize],
     ) -> Result<Box<dyn Layer>, Refusal> {
-        let name = arguments.entry().name;
+        let name = arguments.signature().name;
         let num_features = norm_channels(name, inputs, ranks)?;
         let eps = arguments.eps()?;
         let tracks = arguments.bool("track_running_stats")?;
@@ -410,7 +410,7 @@ impl InstanceNorm {
         inputs: &[TensorType],
         axes: usize,
     ) -> Result<Box<dyn Layer>, Refusal> {
-        let name = arguments.entry().name;
+        let name = arguments.signature().name;
         let num_features = crate::convolution::channels(name, first_input(inputs)?, axes)?;
         Ok(Box::new(InstanceNorm {
             num_features,

@@ -152,7 +152,7 @@ impl Shuffle {
     ) -> Result<Box<dyn Layer>, Refusal> {
         let input = first_input(inputs)?;
         if input.shape.len() < 3 {
-            let name = arguments.entry().name;
+            let name = arguments.signature().name;
             let message = format!("`{name}` takes [*, C, H, W], not {}", input.shape);
             return Err(Refusal::shape(0, message));
         }

@@ -183,7 +183,7 @@ impl Pool {
         axes: usize,
         reduction: Reduction,
     ) -> Result<Box<dyn Layer>, Refusal> {
-        let name = arguments.entry().name;
+        let name = arguments.signature().name;
         channels(name, first_input(inputs)?, axes)?;
         let kernel = arguments.per_axis("kernel_size", axes, 1)?;
         let stride = match arguments.get("stride") {
@@ -245,7 +245,7 @@ impl AdaptivePool {
         axes: usize,
         max: bool,
     ) -> Result<Box<dyn Layer>, Refusal> {
-        channels(arguments.entry().name, first_input(inputs)?, axes)?;
+        channels(arguments.signature().name, first_input(inputs)?, axes)?;
         let outputs = match arguments.get("output_size") {
             Arg::List(items) if items.len() == axes && items.contains(&Arg::None) => items
                 .iter()

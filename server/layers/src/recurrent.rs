@@ -6,10 +6,10 @@ use candle_nn::{VarBuilder, ops};
 use kernels::matmul::linear;
 
 use crate::{
-    Arguments, Cost, Entry, Inputs, Kind, Layer, Module, Param, Refusal, TensorType,
+    Arguments, Cost, Entry, GivenByInput, Inputs, Kind, Layer, Module, Param, Refusal, TensorType,
     arguments::{first_input, float_input},
     cost::sizes,
-    given_by_input::{GivenByInput, features},
+    given_by_input::features,
     module::{first, many_to_many},
 };
 
@@ -288,7 +288,7 @@ impl Recurrent {
         inputs: &[TensorType],
         cell: Cell,
     ) -> Result<Box<dyn Layer>, Refusal> {
-        let name = arguments.entry().name;
+        let name = arguments.signature().name;
         let input = float_input(name, inputs)?;
         if !matches!(input.shape.len(), 2 | 3) {
             let message = format!(
@@ -481,7 +481,7 @@ impl OneStep {
         inputs: &[TensorType],
         cell: Cell,
     ) -> Result<Box<dyn Layer>, Refusal> {
-        let name = arguments.entry().name;
+        let name = arguments.signature().name;
         let input = float_input(name, inputs)?;
         if !matches!(input.shape.len(), 1 | 2) {
             let message = format!("`{name}` takes [N, in] or [in], not {}", input.shape);

@@ -154,7 +154,7 @@ impl Reduce {
     ) -> Result<Box<dyn Layer>, Refusal> {
         let input = first_input(inputs)?;
         if matches!(operation, Operation::Mean | Operation::Norm(_)) {
-            float_input(arguments.entry().name, inputs)?;
+            float_input(arguments.signature().name, inputs)?;
         }
         let rank = input.shape.len();
         let mut dims = arguments

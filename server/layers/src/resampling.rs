@@ -193,7 +193,7 @@ impl Interpolate {
         mode: Mode,
         align_corners: bool,
     ) -> Result<Box<dyn Layer>, Refusal> {
-        let name = arguments.entry().name;
+        let name = arguments.signature().name;
         let input = float_input(name, inputs)?;
         let spatial = input.shape.len().saturating_sub(2);
         if !(1..=3).contains(&spatial) || mode.axes().is_some_and(|axes| axes != spatial) {
@@ -215,7 +215,8 @@ impl Interpolate {
             let message = format!("`{name}` needs `size` or `scale_factor`, one of them");
             return Err(Refusal::argument("size", message));
         }
-        let knows = |name: &str| arguments.entry().params.iter().any(|param| param.name == name);
+        let knows =
+            |name: &str| arguments.signature().params.iter().any(|param| param.name == name);
         let recomputes = knows("recompute_scale_factor")
             && arguments.get("recompute_scale_factor") == Arg::Bool(true);
         let axes = if has("size") {

@@ -166,14 +166,14 @@ impl<'w> Run<'w> {
             if let Some(bad) =
                 named.iter().find(|(name, _)| entry.params.iter().all(|param| param.name != *name))
             {
-                let refusal = Arguments::bind(entry, &[], std::slice::from_ref(bad));
+                let refusal = entry.arguments(&[], std::slice::from_ref(bad));
                 if let Err(refusal) = refusal {
                     self.refuse(frame, node, Some(recipe), &[], &refusal);
                 }
             }
             return None;
         }
-        match Arguments::bind(entry, &positional, &named) {
+        match entry.arguments(&positional, &named) {
             Ok(arguments) => {
                 let names = given.iter().map(|(name, _)| name.clone()).collect();
                 let arguments = arguments.with_given(names).with_dtype(frame.dtype);
