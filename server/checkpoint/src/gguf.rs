@@ -10,7 +10,7 @@ use std::{
     path::Path,
 };
 
-use crate::{Checkpoint, Dtype, Error, Format, MAX_DIMS, Problem, Shape, Tensor};
+use crate::{Checkpoint, Dtype, Error, Format, Problem, Shape, Tensor, contents::MAX_DIMS};
 
 /// Where the data begins unless the file says otherwise.
 const DEFAULT_ALIGNMENT: u64 = 32;

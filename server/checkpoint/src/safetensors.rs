@@ -12,7 +12,7 @@ use serde::{
     de::{Error as _, MapAccess, SeqAccess, Visitor},
 };
 
-use crate::{Checkpoint, Dtype, Error, Format, MAX_DIMS, Problem, Shape, Tensor};
+use crate::{Checkpoint, Dtype, Error, Format, Problem, Shape, Tensor, contents::MAX_DIMS};
 
 /// The largest header that the format allows.
 const MAX_HEADER: u64 = 100_000_000;

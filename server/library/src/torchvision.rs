@@ -1,7 +1,7 @@
 //! torchvision's classification models under its names: each is a family's model with arguments.
 //! Source: `torchvision.models` 0.24.1.
 
-use crate::Architecture;
+use crate::architecture::Architecture;
 
 /// Every model.
 #[rustfmt::skip] // One line each.

@@ -23,24 +23,13 @@ mod words;
 use std::sync::Arc;
 
 pub use kind::Kind;
+pub use parser::{MAX_DEPTH, SyntaxError};
 pub use text_size::{TextRange, TextSize};
 pub use tree::{Element, NodeId, SyntaxNode, SyntaxToken, Tree};
 pub use words::{CONTEXTUAL_WORDS, RESERVED_WORDS};
 
 /// The longest text that is parsed, in bytes.
 pub const MAX_TEXT: usize = 1 << 20;
-
-/// The deepest nesting of braces and brackets that is parsed.
-pub const MAX_DEPTH: usize = 128;
-
-/// What [`parse`] found wrong: one sentence, and where.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SyntaxError {
-    /// One sentence in the user's words.
-    pub message: String,
-    /// The text that it is about; never empty unless the file is.
-    pub range: TextRange,
-}
 
 /// A parsed text: its tree and its errors. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -78,10 +67,10 @@ pub fn parse(text: &str) -> Parse {
             format!("this file has {} bytes; a Taper file may have {MAX_TEXT}", text.len());
         let range = TextRange::up_to(TextSize::new(1));
         return Parse {
-            tree: Arc::new(parser::parse("").0),
+            tree: Arc::new(parser::parse("", grammar::file).0),
             errors: [SyntaxError { message, range }].into(),
         };
     }
-    let (tree, errors) = parser::parse(text);
+    let (tree, errors) = parser::parse(text, grammar::file);
     Parse { tree: Arc::new(tree), errors: errors.into() }
 }

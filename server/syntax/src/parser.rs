@@ -8,18 +8,31 @@
 use text_size::TextRange;
 
 use crate::{
-    Kind, MAX_DEPTH, SyntaxError, grammar,
+    Kind,
     lexer::{self, Token},
     tree::{NodeData, Tree},
 };
 
-pub(crate) fn parse(text: &str) -> (Tree, Vec<SyntaxError>) {
+/// Parses a text by a grammar of its whole.
+pub(crate) fn parse(text: &str, grammar: fn(&mut Parser<'_>)) -> (Tree, Vec<SyntaxError>) {
     let raw = lexer::lex(text);
     let mut parser = Parser::new(text, &raw);
-    grammar::file(&mut parser);
+    grammar(&mut parser);
     let Parser { events, errors, tokens, .. } = parser;
     let nodes = build_nodes(&events, &tokens, raw.len() as u32);
     (Tree::new(text, raw, nodes), errors)
+}
+
+/// The deepest nesting of braces and brackets that is parsed.
+pub const MAX_DEPTH: usize = 128;
+
+/// What [`crate::parse`] found wrong: one sentence, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SyntaxError {
+    /// One sentence in the user's words.
+    pub message: String,
+    /// The text that it is about; never empty unless the file is.
+    pub range: TextRange,
 }
 
 /// A token that is not trivia.

@@ -1,14 +1,165 @@
-//! Steps and their stages.
+//! Items, their bodies and the steps in them, which may hold bodies again.
 
 use crate::{
     Kind,
     parser::{Finished, Parser},
 };
 
-use super::{at_keyword, body, expressions, expressions::expr};
+use super::{
+    expressions::{self, expr},
+    keywords::{at_item, at_keyword},
+    lines,
+    patterns::pattern,
+};
+
+/// `item := ( "model" | "block" ) NAME [ "(" parameters ")" ] body`
+pub(super) fn item(p: &mut Parser<'_>) {
+    let kind = if p.at_word("model") { Kind::Model } else { Kind::Block };
+    let indent = p.indent();
+    let item = p.start();
+    p.bump();
+    p.expect(Kind::Name);
+    if p.at(Kind::LeftParen) {
+        parameters(p);
+    }
+    if p.at(Kind::LeftBrace) {
+        body(p);
+    } else {
+        p.error_expected(if kind == Kind::Model {
+            "`{` and the model's steps"
+        } else {
+            "`{` and the block's steps"
+        });
+        p.skip_until(&[Kind::LeftBrace, Kind::RightBrace]);
+        if p.at(Kind::LeftBrace) {
+            body(p);
+        } else if p.at(Kind::Newline) && !p.dedented(indent) {
+            // The head is half-typed; the lines below it are its body all the same.
+            let body = p.start();
+            p.in_body(indent, |p| body_lines(p, indent));
+            p.eat(Kind::RightBrace);
+            p.finish(body, Kind::Body);
+        }
+    }
+    p.finish(item, kind);
+}
+
+fn parameters(p: &mut Parser<'_>) {
+    let parameters = p.start();
+    let opened = p.range();
+    p.open_bracket();
+    p.in_head(|p| {
+        while !matches!(p.current(), Kind::RightParen | Kind::Newline | Kind::Eof) {
+            parameter(p);
+            if p.eat(Kind::Comma) {
+                continue;
+            }
+            if !p.at_new_parameter() {
+                break;
+            }
+            p.error_expected("`,`");
+        }
+        p.close_bracket(Kind::RightParen, opened);
+    });
+    p.finish(parameters, Kind::Parameters);
+}
+
+/// `param := path [ "=" expr ]`
+fn parameter(p: &mut Parser<'_>) {
+    let parameter = p.start();
+    if p.at(Kind::Name) {
+        lines::path(p);
+    } else {
+        p.error_expected("the name of a parameter");
+        p.skip_until(&[Kind::Comma, Kind::RightParen]);
+    }
+    if p.eat(Kind::Equal) {
+        if p.at_new_parameter() {
+            p.error("expected a default before the next parameter".to_owned());
+        } else {
+            expr(p);
+        }
+    }
+    p.finish(parameter, Kind::Parameter);
+}
+
+/// `body := "{" { sep } [ line { sep { sep } line } ] { sep } "}"`
+fn body(p: &mut Parser<'_>) {
+    let indent = p.step_indent();
+    let body = p.start();
+    let opened = p.range();
+    p.bump();
+    p.in_body(indent, |p| p.nested(|p| body_lines(p, indent)));
+    if !p.eat(Kind::RightBrace) {
+        p.error_at_range("this `{` is not closed".to_owned(), opened);
+    }
+    p.finish(body, Kind::Body);
+}
+
+/// The lines of a body, up to its closing brace or to the line that shows that it is missing.
+fn body_lines(p: &mut Parser<'_>, indent: u32) {
+    loop {
+        if p.dedented(indent) {
+            break;
+        }
+        p.skip_newline();
+        match p.current() {
+            Kind::Eof => break,
+            Kind::RightBrace if p.closes_nothing(indent) => {
+                p.error("this `}` closes nothing".to_owned());
+                let error = p.start();
+                p.bump();
+                p.finish(error, Kind::Error);
+            }
+            Kind::RightBrace => break,
+            Kind::Semicolon => p.bump(),
+            _ => line(p),
+        }
+    }
+}
+
+/// `line := item | step | "let" … | "input" … | …`
+pub(super) fn line(p: &mut Parser<'_>) {
+    let production = match p.text() {
+        "model" | "block" if at_item(p) => item,
+        "let" if at_keyword(p, "let") => lines::let_,
+        "input" if at_keyword(p, "input") => lines::input,
+        "output" if at_keyword(p, "output") => lines::output,
+        "param" if at_keyword(p, "param") => lines::param_decl,
+        "buffer" if at_keyword(p, "buffer") => lines::buffer_decl,
+        "macs" if at_keyword(p, "macs") => lines::stated_macs,
+        "elementwise" if at_keyword(p, "elementwise") => lines::stated_elementwise,
+        "dtype" if at_keyword(p, "dtype") => lines::dtype_line,
+        "expect" if at_keyword(p, "expect") => lines::expect,
+        "weights" if at_keyword(p, "weights") => lines::weights,
+        word if lines::PYTHON_STATEMENTS.contains(&word) && lines::at_statement(p) => {
+            lines::python_statement
+        }
+        _ => step,
+    };
+    p_step(p, production);
+}
+
+/// Runs a production as a step that begins on the current line.
+pub(super) fn p_step(p: &mut Parser<'_>, production: fn(&mut Parser<'_>)) {
+    let indent = p.indent();
+    p.in_step(indent, production);
+    end_of_line(p);
+}
+
+fn end_of_line(p: &mut Parser<'_>) {
+    if !matches!(p.current(), Kind::Newline | Kind::Eof | Kind::Semicolon | Kind::RightBrace) {
+        p.error_expected("the end of the line");
+        p.skip_until(&[Kind::Semicolon, Kind::RightBrace]);
+        if p.at(Kind::LeftBrace) {
+            // What a broken line opens is read, so that its closing brace is not taken for another.
+            group(p);
+        }
+    }
+}
 
 /// `step := [ label { "," label } ":" ] flow`
-pub(super) fn step(p: &mut Parser<'_>) {
+fn step(p: &mut Parser<'_>) {
     let step = p.start();
     if at_stage(p) {
         flow(p);
@@ -105,7 +256,7 @@ fn layer(p: &mut Parser<'_>) {
     p.finish(layer, Kind::LayerStage);
 }
 
-pub(super) fn group(p: &mut Parser<'_>) {
+fn group(p: &mut Parser<'_>) {
     let group = p.start();
     body(p);
     p.finish(group, Kind::Group);
@@ -211,40 +362,4 @@ fn choose(p: &mut Parser<'_>) {
         p.error_expected("`of` and the number of experts");
     }
     p.finish(choose, Kind::Choose);
-}
-
-/// `shape-pattern := "[" [ dim { "," dim } ] "]"`
-pub(super) fn pattern(p: &mut Parser<'_>) {
-    let pattern = p.start();
-    let opened = p.range();
-    p.open_bracket();
-    while !matches!(p.current(), Kind::RightBracket | Kind::Newline | Kind::Eof) {
-        dim(p);
-        expressions::no_comprehension(p, Kind::RightBracket);
-        if !p.eat(Kind::Comma) {
-            break;
-        }
-    }
-    p.close_bracket(Kind::RightBracket, opened);
-    p.finish(pattern, Kind::Pattern);
-}
-
-/// `dim := "..." | "_" | NAME "=" expr | expr`
-fn dim(p: &mut Parser<'_>) {
-    let dim = p.start();
-    let kind = if p.eat(Kind::Ellipsis) {
-        Kind::DimRest
-    } else if p.at_word("_") {
-        p.bump();
-        Kind::DimAny
-    } else if p.at(Kind::Name) && p.next() == Kind::Equal {
-        p.bump();
-        p.bump();
-        expr(p);
-        Kind::DimDefault
-    } else {
-        expr(p);
-        Kind::Dim
-    };
-    p.finish(dim, kind);
 }
