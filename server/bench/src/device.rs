@@ -6,7 +6,7 @@ use candle_core::{Device as Place, Result};
 use rayon::prelude::*;
 use sysinfo::System;
 
-use crate::{Condition, Device, Failure, worker::Refused};
+use crate::{Condition, Device, Failure, event::Failed};
 
 /// The devices of this machine that this build can use.
 pub fn devices() -> Vec<Device> {
@@ -80,7 +80,7 @@ pub(crate) enum Mark {
 }
 
 impl Opened {
-    pub fn open(id: &str) -> std::result::Result<Opened, Refused> {
+    pub fn open(id: &str) -> std::result::Result<Opened, Failed> {
         let all = devices();
         let Some(described) = all.iter().find(|device| device.id == id).cloned() else {
             let known: Vec<&str> = all.iter().map(|device| device.id.as_str()).collect();

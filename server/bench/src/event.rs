@@ -1,5 +1,7 @@
 //! What a worker says, one line of JSON for each event.
 
+use std::sync::Arc;
+
 use analysis::Ceilings;
 use serde::{Deserialize, Serialize};
 
@@ -197,3 +199,9 @@ pub struct Throughput {
     /// Of what: `samples` or `tokens`.
     pub unit: String,
 }
+
+/// Why there is no result, and in which words.
+pub(crate) type Failed = (Failure, String);
+
+/// Called wherever a long piece of work gets on: a tensor is made, a layer is done.
+pub(crate) type Heartbeat = Arc<dyn Fn() + Send + Sync>;

@@ -10,7 +10,7 @@ use execution::{Executable, random_inputs};
 use crate::{
     Gap, LayerTime, Statistics, Throughput,
     device::{Mark, Opened},
-    worker::Pulse,
+    event::Heartbeat,
 };
 
 /// How many samples of each layer are kept.
@@ -34,7 +34,7 @@ pub(crate) struct Built<'d> {
     /// microseconds, which would be part of the whole.
     marks_apart: bool,
     samples: u64,
-    pulse: Pulse,
+    heartbeat: Heartbeat,
 }
 
 /// A layer with its samples.
@@ -55,7 +55,7 @@ impl Built<'_> {
         weights: VarBuilder<'_>,
         is_random: bool,
         device: &'d Opened,
-        pulse: Pulse,
+        heartbeat: Heartbeat,
     ) -> Result<Built<'d>> {
         let executable = match scope {
             Some(found) => Executable::build_step(found, weights)?,
@@ -76,7 +76,16 @@ impl Built<'_> {
         let inputs = inputs.collect::<Result<_>>()?;
         let marks_apart = !device.place.is_cpu();
         let (layers, between) = (Vec::new(), Vec::new());
-        Ok(Built { device, executable, inputs, layers, between, marks_apart, samples: 0, pulse })
+        Ok(Built {
+            device,
+            executable,
+            inputs,
+            layers,
+            between,
+            marks_apart,
+            samples: 0,
+            heartbeat,
+        })
     }
 
     /// What was left out.
@@ -87,7 +96,7 @@ impl Built<'_> {
 
     /// The outputs of a run.
     pub fn outputs(&self) -> Result<Vec<Tensor>> {
-        self.executable.run(&self.inputs, &mut |_| (self.pulse)())
+        self.executable.run(&self.inputs, &mut |_| (self.heartbeat)())
     }
 
     /// Runs the model so often. Nothing waits for the device before all is done.
@@ -119,7 +128,7 @@ impl Built<'_> {
             let mut failed = None;
             marks.push((None, device.mark()?));
             self.executable.run(inputs, &mut |done| {
-                (self.pulse)();
+                (self.heartbeat)();
                 let layer = is_leaf(done.step).then_some(number);
                 if layer.is_some() {
                     // The first run finds out which layers there are.
@@ -256,9 +265,9 @@ mod tests {
         let analysis = analysis::analyse(&workspace, file, &Default::default());
         let device = Opened::open("cpu").expect("a CPU");
         let weights = execution::random_weights(SEED, CandleDType::F32, &device.place);
-        let pulse: Pulse = std::sync::Arc::new(|| {});
-        let mut built =
-            Built::new(&analysis.models[0], None, weights, true, &device, pulse).expect("a model");
+        let heartbeat: Heartbeat = std::sync::Arc::new(|| {});
+        let mut built = Built::new(&analysis.models[0], None, weights, true, &device, heartbeat)
+            .expect("a model");
         built.marks_apart = true;
         for _ in 0..9 {
             assert!(built.run(2).expect("a run") > 0.0);

@@ -18,6 +18,7 @@ use sysinfo::System;
 use crate::{
     Condition, Event, Failure, Measured, PROTOCOL, Request, Samples, Statistics, Stop, ceilings,
     device::Opened,
+    event::{Failed, Heartbeat},
     measure::{Phase, Told, measure},
     model::{Built, SEED, is_finite, throughput, without_numbers},
 };
@@ -84,9 +85,6 @@ fn end() -> ! {
     std::process::exit(1)
 }
 
-/// Called wherever a long piece of work gets on: a tensor is made, a layer is done.
-pub(crate) type Pulse = Arc<dyn Fn() + Send + Sync>;
-
 /// Writes events as they happen.
 struct Events<W> {
     said: Arc<Mutex<Said<W>>>,
@@ -120,7 +118,7 @@ impl<W: Write + Send + 'static> Events<W> {
     }
 
     /// Says that work goes on, where nothing was said for long.
-    fn pulse(&self) -> Pulse {
+    fn heartbeat(&self) -> Heartbeat {
         let events = Events { said: self.said.clone(), working_every: self.working_every };
         Arc::new(move || {
             let at = events.said.lock().unwrap_or_else(PoisonError::into_inner).at;
@@ -130,8 +128,6 @@ impl<W: Write + Send + 'static> Events<W> {
         })
     }
 }
-
-pub(crate) type Refused = (Failure, String);
 
 /// How a measurement runs, as its environment.
 struct Conduct {
@@ -143,7 +139,7 @@ struct Conduct {
 fn answer(
     request: &Request,
     events: &Events<impl Write + Send + 'static>,
-) -> Result<Measured, Refused> {
+) -> Result<Measured, Failed> {
     if request.protocol != PROTOCOL {
         let message =
             format!("the request is of version {}, this worker of {PROTOCOL}", request.protocol);
@@ -163,8 +159,8 @@ fn answer(
     events.tell(&Event::Building);
     let dtype = model.dtype();
     candle_core::cuda::set_gemm_reduced_precision_f32(request.tf32);
-    let pulse = events.pulse();
-    let mut built = built(request, model, scope.as_ref(), &device, &pulse)?;
+    let heartbeat = events.heartbeat();
+    let mut built = built(request, model, scope.as_ref(), &device, &heartbeat)?;
     let before = device.condition();
     device.reset_peak();
     let samples = samples(request, &mut built, events).map_err(|error| failed(&error))?;
@@ -177,15 +173,14 @@ fn answer(
     let mut doubts = doubts(&samples, &whole, parts, request.budget.precision);
     doubts.extend(conduct.doubts);
     // What else is looked at comes after all that is timed, which it can no longer take away.
-    let mut looked_at =
-        |what: &str, refused: Refused| doubts.push(format!("{what}: {}", refused.1));
+    let mut looked_at = |what: &str, refused: Failed| doubts.push(format!("{what}: {}", refused.1));
     let outputs = built.outputs().map_err(|error| {
         looked_at("the outputs could not be looked at", failed(&error));
     });
     let wrong = outputs.as_deref().map_or(Ok(Vec::new()), without_numbers);
     let wrong = wrong.map_err(|error| looked_at("the outputs could not be read", failed(&error)));
     let difference = outputs.ok().filter(|_| request.compares_with_cpu).and_then(|outputs| {
-        let found = difference(request, model, scope.as_ref(), &outputs, &pulse);
+        let found = difference(request, model, scope.as_ref(), &outputs, &heartbeat);
         found.map_err(|no| looked_at("the outputs could not be compared with the CPU's", no)).ok()
     });
     let ceilings = ceilings::measure(dtype.candle(), &device)
@@ -232,15 +227,15 @@ fn built<'d>(
     model: &Model,
     scope: Option<&Located<'_>>,
     device: &'d Opened,
-    pulse: &Pulse,
-) -> Result<Built<'d>, Refused> {
+    heartbeat: &Heartbeat,
+) -> Result<Built<'d>, Failed> {
     let is_random = request.weights.is_empty();
-    let made = pulse.clone();
+    let made = heartbeat.clone();
     let weights = weights(request, model.dtype(), device)?.rename_f(move |name| {
         made();
         name.to_owned()
     });
-    Built::new(model, scope, weights, is_random, device, pulse.clone())
+    Built::new(model, scope, weights, is_random, device, heartbeat.clone())
         .map_err(|error| refused(Failure::CannotBuild, &error))
 }
 
@@ -250,10 +245,10 @@ fn difference(
     model: &Model,
     scope: Option<&Located<'_>>,
     ours: &[Tensor],
-    pulse: &Pulse,
-) -> Result<f64, Refused> {
+    heartbeat: &Heartbeat,
+) -> Result<f64, Failed> {
     let cpu = Opened::open("cpu")?;
-    let there = built(request, model, scope, &cpu, pulse)?;
+    let there = built(request, model, scope, &cpu, heartbeat)?;
     let compared = there.outputs().and_then(|theirs| {
         let pairs = ours.iter().zip(&theirs);
         pairs.map(|(ours, theirs)| largest_difference(ours, theirs)).try_fold(
@@ -279,12 +274,12 @@ fn largest_difference(ours: &Tensor, theirs: &Tensor) -> candle_core::Result<f64
     Ok((ours - theirs)?.abs()?.max_all()?.to_scalar::<f64>()? / largest)
 }
 
-fn failed(error: &candle_core::Error) -> Refused {
+fn failed(error: &candle_core::Error) -> Failed {
     refused(Failure::RunFailed, error)
 }
 
 /// An error of Candle's; memory that ran out is a case of its own.
-fn refused(failure: Failure, error: &candle_core::Error) -> Refused {
+fn refused(failure: Failure, error: &candle_core::Error) -> Failed {
     let text = error.to_string();
     let line = text.lines().next().unwrap_or_default();
     match execution::is_out_of_memory(error) {
@@ -297,7 +292,7 @@ fn refused(failure: Failure, error: &candle_core::Error) -> Refused {
 }
 
 /// The one step that is asked for.
-fn scope<'m>(request: &Request, model: &'m Model) -> Result<Option<Located<'m>>, Refused> {
+fn scope<'m>(request: &Request, model: &'m Model) -> Result<Option<Located<'m>>, Failed> {
     let Some(path) = &request.scope else { return Ok(None) };
     let found = model.find(path);
     let found = found.filter(|found| matches!(found.step.what, What::Layer(_) | What::Part(_)));
@@ -312,7 +307,7 @@ fn weights(
     request: &Request,
     dtype: DType,
     device: &Opened,
-) -> Result<VarBuilder<'static>, Refused> {
+) -> Result<VarBuilder<'static>, Failed> {
     if request.weights.is_empty() {
         return Ok(execution::random_weights(SEED, dtype.candle(), &device.place));
     }
@@ -387,7 +382,7 @@ fn samples(
     )
 }
 
-fn analyse(request: &Request) -> Result<Analysis, Refused> {
+fn analyse(request: &Request) -> Result<Analysis, Failed> {
     let mut workspace = Workspace::default();
     let files: Vec<_> = request
         .sources
@@ -432,11 +427,7 @@ fn analyse(request: &Request) -> Result<Analysis, Refused> {
 }
 
 /// Refuses what does not fit before anything is allocated: a process that asks for too much dies.
-fn check_memory(
-    model: &Model,
-    scope: Option<&Located<'_>>,
-    device: &Opened,
-) -> Result<(), Refused> {
+fn check_memory(model: &Model, scope: Option<&Located<'_>>, device: &Opened) -> Result<(), Failed> {
     let Some(free) = device.free_memory().map(u128::from) else { return Ok(()) };
     let (totals, activations) = match scope {
         Some(found) => (&found.step.totals, found.step.peak_activation_bytes()),
@@ -460,7 +451,7 @@ fn check_memory(
 }
 
 /// Refuses tensors with more elements than can be counted, of a model or of a step of it.
-fn check_counts(model: &Model, scope: Option<&str>, countable: u64) -> Result<(), Refused> {
+fn check_counts(model: &Model, scope: Option<&str>, countable: u64) -> Result<(), Failed> {
     let is_meant = |path: &str| {
         let rest = scope.map_or(Some(""), |scope| path.strip_prefix(scope));
         rest.is_some_and(|rest| scope.is_none() || rest.is_empty() || rest.starts_with(['.', '@']))
@@ -561,12 +552,12 @@ mod tests {
             String::from_utf8(lines).expect("JSON").matches(r#"{"event":"working"}"#).count()
         };
         let device = Opened::open("cpu").expect("a CPU");
-        let often = Events::new(output.clone(), Duration::ZERO).pulse();
+        let often = Events::new(output.clone(), Duration::ZERO).heartbeat();
         let model = built(&request, &analysis.models[0], None, &device, &often).expect("a model");
         assert_eq!(heard(), 4, "two weights and two biases");
         model.outputs().expect("a run");
         assert_eq!(heard(), 3, "three layers");
-        let seldom = Events::new(output.clone(), Duration::from_secs(60)).pulse();
+        let seldom = Events::new(output.clone(), Duration::from_secs(60)).heartbeat();
         seldom();
         assert_eq!(heard(), 0);
     }
