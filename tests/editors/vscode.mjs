@@ -41,6 +41,20 @@ async function until(what, found) {
   assert.fail(`not seen: ${what}`);
 }
 
+/**
+ * Whether a frame of the window has what is looked for. A webview replaces its frames while it loads: one that is gone has nothing.
+ */
+async function inFrames(found) {
+  for (const frame of page.frames()) {
+    const isThere = await found(frame).catch((error) => {
+      if (!frame.isDetached()) throw error;
+      return false;
+    });
+    if (isThere) return true;
+  }
+  return false;
+}
+
 /** The processes whose command line begins with a text. */
 function processes(command) {
   const listed = execFileSync('ps', ['-eo', 'pid=,args='], { encoding: 'utf8' });
@@ -279,24 +293,18 @@ await check('the totals stand in the status bar', async () => {
 
 await check('the summary opens', async () => {
   await command('Taper: Show Summary');
-  await until('a table of layers', async () => {
-    for (const frame of page.frames()) {
-      if ((await frame.locator('table').filter({ hasText: 'Conv2d' }).count()) > 0) return true;
-    }
-    return false;
-  });
+  await until('a table of layers', () =>
+    inFrames(async (frame) => (await frame.locator('table').filter({ hasText: 'Conv2d' }).count()) > 0),
+  );
   await command('View: Close All Editors');
 });
 
 await check('the report opens', async () => {
   await open('net.taper', 5, 3);
   await command('Taper: Show Report');
-  await until('a treemap and a roofline chart', async () => {
-    for (const frame of page.frames()) {
-      if ((await frame.locator('#treemap svg, #roofline svg').count()) === 2) return true;
-    }
-    return false;
-  });
+  await until('a treemap and a roofline chart', () =>
+    inFrames(async (frame) => (await frame.locator('#treemap svg, #roofline svg').count()) === 2),
+  );
   await command('View: Close All Editors');
 });
 
@@ -341,12 +349,9 @@ await check('other JSON is left alone', async () => {
 
 await check('a checkpoint is shown', async () => {
   await open('model.safetensors');
-  await until('21 tensors', async () => {
-    for (const frame of page.frames()) {
-      if (plain((await frame.locator('body').textContent().catch(() => '')) ?? '').includes('21 tensors')) return true;
-    }
-    return false;
-  });
+  await until('21 tensors', () =>
+    inFrames(async (frame) => plain((await frame.evaluate(() => document.body?.textContent)) ?? '').includes('21 tensors')),
+  );
 });
 
 await check('a server that is killed is started again', async () => {

@@ -5,7 +5,8 @@ use analysis::{ConfiguredArgument, Influence, Model, Place, grouped, influence};
 use syntax::{TextRange, TextSize};
 
 use crate::{
-    Click, Hint, HintId, Hover, Lens, Snapshot, Units, display::work, lenses::benchmarks, percent,
+    Click, Hint, HintId, Hover, Lens, Snapshot, Units, device_lenses::benchmarks, display::work,
+    percent,
 };
 
 /// The most modules that a hint names.

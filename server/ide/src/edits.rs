@@ -1,17 +1,8 @@
 //! Edits to files, and what is known after them.
 
-use analysis::{FileId, Place, Severity};
+use analysis::{FileId, Severity};
 
-use crate::Snapshot;
-
-/// A text that takes the place of another.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Edit {
-    /// What is replaced.
-    pub place: Place,
-    /// By what.
-    pub text: String,
-}
+use crate::{Edit, Snapshot};
 
 /// What is known once the edits are made. Edits do not overlap.
 pub(crate) fn edited(snapshot: &Snapshot, edits: &[Edit]) -> Snapshot {

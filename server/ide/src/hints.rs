@@ -8,32 +8,12 @@ use layers::Unit;
 use syntax::{Kind, SyntaxNode, TextRange, TextSize, ast};
 
 use crate::{
-    Snapshot, Units, config, dims,
+    Hint, HintId, Snapshot, Units, config, dims,
     display::work,
     heat::is_large,
     lines::{Figures, StepLine, outputs, step_lines},
     percent,
 };
-
-/// A text that an editor shows between the characters of a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Hint {
-    /// Where it stands.
-    pub offset: TextSize,
-    /// What it says.
-    pub label: String,
-    /// What it is about, to ask for its tooltip.
-    pub id: HintId,
-}
-
-/// What a hint is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct HintId {
-    /// The start of the step or line in the text.
-    pub start: TextSize,
-    /// The place of the hint.
-    pub offset: TextSize,
-}
 
 /// The hints in a range, or in the whole file, in the order of the text.
 pub fn hints(snapshot: &Snapshot, range: Option<TextRange>) -> Vec<Hint> {

@@ -7,16 +7,9 @@ use analysis::{
 use layers::{Called, Cost, Entry, Overflow, Unit};
 use syntax::{Kind, SyntaxNode, TextRange, TextSize, ast};
 
-use crate::{Snapshot, Units, config, dims, duration, lines::outputs, percent, timings::Timing};
-
-/// Markdown about a range of the text.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Hover {
-    /// What it is about.
-    pub range: TextRange,
-    /// What is known of it.
-    pub markdown: String,
-}
+use crate::{
+    Hover, Snapshot, Units, config, dims, duration, lines::outputs, percent, timings::Timing,
+};
 
 /// What is known of the thing at an offset.
 pub fn hover(snapshot: &Snapshot, offset: TextSize) -> Option<Hover> {

@@ -1,32 +1,7 @@
 //! Lines above models and blocks: what they cost.
 
+use crate::{Click, Lens, Snapshot, config, device_lenses::benchmarks, dims, display::work};
 use analysis::Model;
-use smol_str::SmolStr;
-use syntax::TextRange;
-
-use crate::{Benchmark, Snapshot, config, dims, display::work, duration};
-
-/// A line above an item.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lens {
-    /// The item's name.
-    pub range: TextRange,
-    /// What it says.
-    pub title: String,
-    /// What a click does.
-    pub click: Option<Click>,
-}
-
-/// What a click on a lens does.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Click {
-    /// It opens the layers of a model.
-    Layers(SmolStr),
-    /// The report of a model, in a browser.
-    Report(SmolStr),
-    /// It measures.
-    Benchmark(Benchmark),
-}
 
 /// Of a model its totals, and how it compares with the file's first one; of a block its shapes and
 /// how often it is used.
@@ -79,37 +54,6 @@ pub fn lenses(snapshot: &Snapshot) -> Vec<Lens> {
         lens(format!("{} → {output} · {times} {noun}{kinds}", inputs.join(", ")), None);
     }
     lenses
-}
-
-/// For each device that can be used the time of a model, or the way to it.
-pub(crate) fn benchmarks<'s>(
-    snapshot: &'s Snapshot,
-    model: &'s Model,
-    range: TextRange,
-) -> impl Iterator<Item = Lens> + 's {
-    let usable = snapshot.display.devices.iter().filter(|device| device.disabled.is_none());
-    usable.map(move |device| {
-        let known = snapshot.timings().of_model(model).iter();
-        let known = known.clone().find(|(one, _)| one.device == device.id);
-        let title = match known {
-            None => format!("Benchmark on {}", device.id),
-            Some((one, true)) => {
-                format!("was {} on {}, before an edit", duration(one.whole.seconds), device.id)
-            }
-            Some((one, false)) => {
-                let doubt = match (one.is_invalid, one.doubts.is_empty()) {
-                    (true, _) => " · invalid",
-                    (false, false) => " · doubtful",
-                    (false, true) => "",
-                };
-                let time = duration(one.whole.seconds);
-                format!("{time} on {} · {}{doubt}", device.id, one.throughput)
-            }
-        };
-        let (model, device) = (model.name.clone(), device.id.clone());
-        let click = Some(Click::Benchmark(Benchmark { model, scope: None, device }));
-        Lens { range, title, click }
-    })
 }
 
 /// How many times the parameters and FLOPs of the file's first model another one has.

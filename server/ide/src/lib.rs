@@ -4,10 +4,12 @@
 //! knows no protocol, no files and no threads.
 
 mod actions;
+mod answers;
 mod calls;
 mod completion;
 mod config;
 mod config_keys;
+mod device_lenses;
 mod display;
 mod edits;
 #[cfg(test)]
@@ -33,20 +35,22 @@ mod symbols;
 mod timings;
 mod tokens;
 
-pub use actions::{Action, ActionKind, BenchDevice, Benchmark, actions};
+pub use actions::actions;
+pub use answers::{
+    Action, ActionKind, BenchDevice, Benchmark, Click, Edit, Hint, HintId, Hover, Lens,
+};
 pub use completion::{
     Completion, CompletionKind, Completions, FilePath, completion_documentation, completions,
     file_path,
 };
 pub use display::{Display, Heat, HintParts, Units, dims, duration, percent, rate};
-pub use edits::Edit;
 pub use folding::{Fold, FoldKind, folds};
 pub use formatting::{format_edits, format_on_type};
 pub use hierarchy::{Caller, hierarchy_item, incoming, item_target, outgoing};
-pub use hints::{Hint, HintId, hint_symbol, hint_tooltip, hints, label_parts};
-pub use hover::{Hover, hover};
+pub use hints::{hint_symbol, hint_tooltip, hints, label_parts};
+pub use hover::hover;
 pub use index::{index_lens, index_problems};
-pub use lenses::{Click, Lens, lenses};
+pub use lenses::lenses;
 pub use links::{Link, links};
 pub use names::{Named, Occurrence, name_at, occurrences};
 pub use navigation::{

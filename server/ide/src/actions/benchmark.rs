@@ -1,31 +1,9 @@
 //! Measuring a layer, a block or a model.
 
 use analysis::{Model, Step, What};
-use smol_str::SmolStr;
 use syntax::{TextSize, ast};
 
-use super::{Action, ActionKind};
-use crate::{Click, Snapshot};
-
-/// What is to be measured, and where.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Benchmark {
-    /// The model.
-    pub model: SmolStr,
-    /// The path of the one layer or block of it.
-    pub scope: Option<String>,
-    /// The device: `cpu`, `cuda:0`.
-    pub device: String,
-}
-
-/// A device that a benchmark may run on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BenchDevice {
-    /// Its name: `cpu`, `cuda:0`.
-    pub id: String,
-    /// Why it cannot be used.
-    pub disabled: Option<String>,
-}
+use crate::{Action, ActionKind, Benchmark, Click, Snapshot};
 
 /// Measuring what stands at an offset, on each device; and the model's report.
 pub(super) fn benchmarks(snapshot: &Snapshot, offset: TextSize) -> Vec<Action> {
@@ -118,7 +96,7 @@ fn conditions(model: &Model) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Display, fixture::cursor};
+    use crate::{BenchDevice, Display, fixture::cursor};
 
     fn offered(source: &str) -> Vec<String> {
         let (snapshot, offset) = cursor(source);

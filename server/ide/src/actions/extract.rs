@@ -3,9 +3,9 @@
 use analysis::{DefinitionKind, NodeRef, Place};
 use syntax::{Kind, SyntaxNode, TextRange, ast};
 
-use super::{Action, ActionKind, indent_at};
+use super::places::{indent_at, step_at};
 use crate::{
-    Edit, Snapshot,
+    Action, ActionKind, Edit, Snapshot,
     edits::{edited, keeps_costs},
 };
 
@@ -49,12 +49,11 @@ pub(super) fn extract(snapshot: &Snapshot, selection: TextRange) -> Option<Actio
 
 /// The whole steps of one body that a selection touches.
 fn selected_steps(snapshot: &Snapshot, selection: TextRange) -> Option<Vec<SyntaxNode<'_>>> {
-    let start =
-        super::step_at(snapshot, selection.start()).map(|step| step.syntax()).or_else(|| {
-            let tree = snapshot.parse().tree();
-            tree.nodes()
-                .find(|node| node.kind() == Kind::Step && selection.contains(node.range().start()))
-        })?;
+    let start = step_at(snapshot, selection.start()).map(|step| step.syntax()).or_else(|| {
+        let tree = snapshot.parse().tree();
+        tree.nodes()
+            .find(|node| node.kind() == Kind::Step && selection.contains(node.range().start()))
+    })?;
     let body = start.parent()?;
     let lines: Vec<SyntaxNode<'_>> = body
         .children()

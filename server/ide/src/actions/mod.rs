@@ -2,56 +2,16 @@
 
 mod benchmark;
 mod extract;
+mod places;
 mod repeat;
 mod separable;
-
-pub use benchmark::{BenchDevice, Benchmark};
 
 use analysis::{Place, Severity, What};
 use syntax::{Kind, SyntaxNode, TextRange, TextSize, ast};
 
-use crate::{Click, Edit, Snapshot, dims, lines::step_lines};
+use crate::{Action, ActionKind, Edit, Snapshot, dims, lines::step_lines};
 
-/// What an action is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs)] // The names say it.
-pub enum ActionKind {
-    QuickFix,
-    Extract,
-    Inline,
-    Rewrite,
-    Other,
-}
-
-/// Something that an editor offers to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Action {
-    /// What a menu shows.
-    pub title: String,
-    /// What it is for.
-    pub kind: ActionKind,
-    /// What it does.
-    pub edits: Vec<Edit>,
-    /// It removes the mistake at the cursor and is the obvious way.
-    pub is_preferred: bool,
-    /// Why it cannot be done now.
-    pub disabled: Option<String>,
-    /// What it does instead of edits.
-    pub click: Option<Click>,
-}
-
-impl Action {
-    fn new(title: impl Into<String>, kind: ActionKind, edits: Vec<Edit>) -> Action {
-        Action {
-            title: title.into(),
-            kind,
-            edits,
-            is_preferred: false,
-            disabled: None,
-            click: None,
-        }
-    }
-}
+use self::places::{indent_at, step_at};
 
 /// What can be done at a selection.
 pub fn actions(snapshot: &Snapshot, selection: TextRange) -> Vec<Action> {
@@ -94,27 +54,9 @@ fn fixes(snapshot: &Snapshot, selection: TextRange) -> Vec<Action> {
     actions
 }
 
-/// The innermost step around an offset.
-fn step_at(snapshot: &Snapshot, offset: TextSize) -> Option<ast::Step<'_>> {
-    let tree = snapshot.parse().tree();
-    let token = tree.token_at(offset)?;
-    let token = match token.kind().is_trivia() {
-        true => token.previous().filter(|before| before.range().end() == offset)?,
-        false => token,
-    };
-    tree.innermost(token).ancestors().find_map(ast::Step::cast)
-}
-
 /// The item that a node stands in.
 fn item_around(node: SyntaxNode<'_>) -> Option<ast::Item<'_>> {
     node.ancestors().find_map(ast::Item::cast)
-}
-
-/// White space before the first token of the line on which an offset stands.
-fn indent_at(text: &str, offset: TextSize) -> &str {
-    let before = &text[..usize::from(offset)];
-    let line = &text[before.rfind('\n').map_or(0, |at| at + 1)..];
-    &line[..line.len() - line.trim_start_matches([' ', '\t']).len()]
 }
 
 /// A pattern of the step's output behind it, so that a change of its shape is an error there.

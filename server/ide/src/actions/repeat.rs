@@ -3,8 +3,8 @@
 use analysis::Place;
 use syntax::{TextRange, ast};
 
-use super::{Action, ActionKind};
-use crate::{Edit, Snapshot, edits::edited, edits::keeps_costs};
+use super::places::indent_at;
+use crate::{Action, ActionKind, Edit, Snapshot, edits::edited, edits::keeps_costs};
 
 /// Turns the run of equal steps around a step into `repeat n { … }`.
 pub(super) fn repeat(
@@ -25,7 +25,7 @@ pub(super) fn repeat(
         steps[first + period - 1].syntax().range().end(),
     );
     let whole = TextRange::new(once.start(), last.syntax().range().end());
-    let indent = super::indent_at(snapshot.text(), once.start());
+    let indent = indent_at(snapshot.text(), once.start());
     let lines: Vec<String> = snapshot.text()[std::ops::Range::<usize>::from(once)]
         .lines()
         .map(|line| format!("    {indent}{}", line.strip_prefix(indent).unwrap_or(line)))

@@ -3,8 +3,9 @@
 use analysis::{Place, Use};
 use syntax::ast;
 
-use super::{Action, ActionKind};
-use crate::{Edit, Snapshot, edits::edited, edits::new_error, lines::step_lines, percent};
+use crate::{
+    Action, ActionKind, Edit, Snapshot, edits::edited, edits::new_error, lines::step_lines, percent,
+};
 
 /// Replaces `Conv2d(64, 3)` by `Conv2d(32, 3, groups=32)` and `Conv2d(64, 1)`; the title says what
 /// that changes.
