@@ -25,6 +25,16 @@ struct Held {
 
 type Key = (usize, Vec<Held>, Vec<Inner>);
 
+impl Step {
+    /// The largest sum of live tensors at any time while the step runs by itself, in bytes.
+    pub fn peak_activation_bytes(&self) -> u128 {
+        match &self.what {
+            What::Part(part) => self::peak(part),
+            _ => self.input_bytes().saturating_add(self.output_bytes()),
+        }
+    }
+}
+
 /// The peak of a model that is run by itself, its inputs included.
 pub(crate) fn peak(root: &Arc<Part>) -> u128 {
     let inputs = root.inputs.iter().enumerate().map(|(class, input)| Held {

@@ -1,27 +1,27 @@
 //! Weights that are stored in fewer bits, as a config's `quantization_config` says: which tensors a
 //! checkpoint has in place of each weight, and so how many bytes.
 
-use std::{borrow::Cow, ops::ControlFlow};
+use std::borrow::Cow;
 
 use layers::ParameterTensor;
 
 use crate::{
-    Code, Configured, ConfiguredArgument, Diagnostic, Model, Row,
+    Code, Configured, ConfiguredArgument, Diagnostic, Row,
     evaluate::{Value, parse_value},
 };
 
 /// How weights are stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Quantization {
-    method: Method,
+    pub(crate) method: Method,
     /// Modules that are left as they are.
-    skipped: Vec<String>,
+    pub(crate) skipped: Vec<String>,
     /// The config says which.
-    says_which: bool,
+    pub(crate) says_which: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Method {
+pub(crate) enum Method {
     /// Source: `QuantLinear` of auto_gptq 0.7.1.
     Gptq { bits: u64, group: Option<u64> },
     /// Source: `WQLinear_GEMM` of autoawq 0.2.9.
@@ -109,24 +109,6 @@ impl Quantization {
         Some(Ok(Quantization { method, skipped, says_which }))
     }
 
-    /// Leaves the module of the last parameters as it is, unless the config says which stay: it is
-    /// the head, if there is one. Source: `get_keys_to_not_convert` of transformers 4.57.3.
-    pub(crate) fn without_head(mut self, model: &Model) -> Quantization {
-        // Those of AWQ come besides.
-        if self.says_which && !matches!(self.method, Method::Awq { .. }) {
-            return self;
-        }
-        let mut last = None;
-        model.rows(|row| {
-            if row.tensors().iter().any(|(_, tensor)| !tensor.is_buffer) {
-                last = Some(row.path);
-            }
-            ControlFlow::Continue(())
-        });
-        self.skipped.extend(last);
-        self
-    }
-
     /// The name of the method with its bits, as `4-bit gptq`.
     pub fn name(&self) -> String {
         match &self.method {
@@ -140,7 +122,7 @@ impl Quantization {
     }
 
     /// The tensors in whose form a parameter is stored; none if it is left as it is.
-    fn parts(&self, row: &Row<'_>, tensor: &ParameterTensor) -> Option<Vec<Part>> {
+    pub(crate) fn parts(&self, row: &Row<'_>, tensor: &ParameterTensor) -> Option<Vec<Part>> {
         if self.is_skipped(&row.path) {
             return None;
         }
@@ -205,7 +187,7 @@ impl Quantization {
     }
 
     /// What says how the others are to be read: it is short, and not always there.
-    fn notes(&self) -> Option<String> {
+    pub(crate) fn notes(&self) -> Option<String> {
         match &self.method {
             Method::Int8 => Some("weight_format".to_owned()),
             Method::FourBit { kind, .. } => {
@@ -243,57 +225,6 @@ fn names(module: &str, path: &str) -> bool {
     path.windows(module.len()).any(|window| {
         window.iter().zip(&module).all(|(one, wanted)| *wanted == "*" || one == wanted)
     })
-}
-
-impl Model {
-    /// The tensors that a checkpoint of the model has.
-    pub fn stored(&self) -> Vec<Stored> {
-        let mut all = Vec::new();
-        self.rows(|row| {
-            for (name, tensor) in row.tensors() {
-                self.store(&row, name, tensor, &mut all);
-            }
-            ControlFlow::Continue(())
-        });
-        all
-    }
-
-    fn store(&self, row: &Row<'_>, name: String, tensor: &ParameterTensor, all: &mut Vec<Stored>) {
-        let quantization = self.quantization.as_ref();
-        let Some((quantization, parts)) = quantization
-            .and_then(|quantization| Some((quantization, quantization.parts(row, tensor)?)))
-        else {
-            let dtype = tensor.dtype.to_string().into();
-            let (shape, is_buffer) = (tensor.shape.to_vec(), tensor.is_buffer);
-            return all.push(Stored { name, dtype, shape, is_buffer, is_optional: false });
-        };
-        let base = name.strip_suffix(&tensor.name).unwrap_or(&name);
-        let stored = |part: &str, dtype: &'static str, shape, is_optional| Stored {
-            name: format!("{base}{part}"),
-            dtype: dtype.into(),
-            shape,
-            is_buffer: false,
-            is_optional,
-        };
-        all.extend(
-            parts.into_iter().map(|(part, dtype, shape)| stored(&part, dtype, shape, false)),
-        );
-        all.extend(quantization.notes().map(|part| stored(&part, "u8", Vec::new(), true)));
-    }
-
-    /// Bytes of a parameter that is quantised, with its scales; none if it is left as it is.
-    pub(crate) fn quantized_bytes(&self, row: &Row<'_>, tensor: &ParameterTensor) -> Option<u128> {
-        let parts = self.quantization.as_ref()?.parts(row, tensor)?;
-        let bytes = parts.iter().map(|(_, dtype, shape)| {
-            let width = match *dtype {
-                "i32" | "f32" => 4,
-                "f16" => 2,
-                _ => 1,
-            };
-            shape.iter().fold(width, |bytes: u128, size| bytes.saturating_mul((*size).into()))
-        });
-        Some(bytes.fold(0, u128::saturating_add))
-    }
 }
 
 /// The keys of `quantization_config`.

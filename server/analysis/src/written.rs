@@ -13,7 +13,7 @@ use layers::{
 use smallvec::SmallVec;
 use smol_str::SmolStr;
 
-use crate::{NodeRef, memory};
+use crate::NodeRef;
 
 /// A tensor of a part, by its number there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -488,19 +488,11 @@ impl Step {
         parameters.fold(read.saturating_add(written), u128::saturating_add)
     }
 
-    /// The largest sum of live tensors at any time while the step runs by itself, in bytes.
-    pub fn peak_activation_bytes(&self) -> u128 {
-        match &self.what {
-            What::Part(part) => memory::peak(part),
-            _ => self.input_bytes().saturating_add(self.output_bytes()),
-        }
-    }
-
-    fn input_bytes(&self) -> u128 {
+    pub(crate) fn input_bytes(&self) -> u128 {
         sum_of_bytes(self.inputs.iter().map(|input| &*input.ty))
     }
 
-    fn output_bytes(&self) -> u128 {
+    pub(crate) fn output_bytes(&self) -> u128 {
         sum_of_bytes(self.outputs.iter().map(|output| &*output.ty))
     }
 

@@ -11,9 +11,8 @@ use crate::{
     evaluate::{
         MAX_STEPS, Run,
         frame::{Frame, Level, Pending},
-        scope::{Binding, How, LabelId, Named, Scope},
         steps::{Made, flowing, taken},
-        value::{Tensor, Value},
+        value::{Binding, How, LabelId, Named, Scope, Tensor, Value},
     },
     written::{Stack, StepPath},
 };

@@ -7,8 +7,7 @@ use crate::{
     evaluate::{
         Run,
         frame::Frame,
-        scope::{Binding, How, Named, Scope},
-        value::Value,
+        value::{Binding, How, Named, Scope, Value},
     },
     workspace::unquote,
 };

@@ -9,11 +9,7 @@ use syntax::NodeId;
 
 use crate::{
     NodeRef, Part, Step, What,
-    evaluate::{
-        labels::Label,
-        scope::{LabelId, Scope},
-        value::{Origin, Tensor, Value},
-    },
+    evaluate::value::{LabelId, Origin, Recipe, Scope, Tensor, Value},
     written::{Export, Inner, Memory, Source, TensorId},
 };
 
@@ -95,6 +91,39 @@ pub(crate) struct Evaluated {
     pub part: Arc<Part>,
     pub labels: Vec<Label>,
     pub value: Value,
+}
+
+/// A node of the tree of labels.
+#[derive(Default)]
+pub(crate) struct Label {
+    pub parent: Option<LabelId>,
+    pub segment: SmolStr,
+    pub children: FxHashMap<SmolStr, LabelId>,
+    /// The children in the order in which they were given.
+    pub order: Vec<LabelId>,
+    pub value: Option<Value>,
+    /// Where it was given.
+    pub node: Option<NodeRef>,
+    /// The label whose children are looked up after its own, of one that belongs to no tree.
+    pub around: Option<LabelId>,
+    /// The step that owns its parameters.
+    pub step: Option<Arc<Step>>,
+    /// The block that its step used.
+    pub part: Option<Rc<Evaluated>>,
+    /// It names a layer, block or group, so `group.*` reads it.
+    pub is_module: bool,
+    /// Its step is being made, so it cannot be used again yet.
+    pub is_open: bool,
+    /// Its step's layers, to be used again.
+    pub stages: Vec<Stage>,
+}
+
+/// A stage that can be used again with the same parameters.
+#[derive(Clone)]
+pub(crate) enum Stage {
+    Layer(Rc<Recipe>),
+    /// Braces, a loop or a condition, in the scope in which they stand.
+    Written(NodeRef, Rc<Scope>),
 }
 
 impl Frame {

@@ -1,53 +1,18 @@
 //! Labels: the tree that those of a body form, and what a dotted name reads in it and in the blocks that the
 //! body uses.
 
-use std::{rc::Rc, sync::Arc};
+use std::rc::Rc;
 
-use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
 use crate::{
-    NodeRef, ParameterPath, Step,
+    NodeRef, ParameterPath,
     evaluate::{
         Evaluated,
-        frame::Frame,
-        scope::{LabelId, Scope},
-        value::{Origin, Recipe, Tensor, Value},
+        frame::{Frame, Label},
+        value::{LabelId, Origin, Tensor, Value},
     },
 };
-
-/// A node of the tree of labels.
-#[derive(Default)]
-pub(crate) struct Label {
-    pub parent: Option<LabelId>,
-    pub segment: SmolStr,
-    pub children: FxHashMap<SmolStr, LabelId>,
-    /// The children in the order in which they were given.
-    pub order: Vec<LabelId>,
-    pub value: Option<Value>,
-    /// Where it was given.
-    pub node: Option<NodeRef>,
-    /// The label whose children are looked up after its own, of one that belongs to no tree.
-    pub around: Option<LabelId>,
-    /// The step that owns its parameters.
-    pub step: Option<Arc<Step>>,
-    /// The block that its step used.
-    pub part: Option<Rc<Evaluated>>,
-    /// It names a layer, block or group, so `group.*` reads it.
-    pub is_module: bool,
-    /// Its step is being made, so it cannot be used again yet.
-    pub is_open: bool,
-    /// Its step's layers, to be used again.
-    pub stages: Vec<Stage>,
-}
-
-/// A stage that can be used again with the same parameters.
-#[derive(Clone)]
-pub(crate) enum Stage {
-    Layer(Rc<Recipe>),
-    /// Braces, a loop or a condition, in the scope in which they stand.
-    Written(NodeRef, Rc<Scope>),
-}
 
 /// A label of this body, or one inside a block that it uses.
 #[derive(Clone)]

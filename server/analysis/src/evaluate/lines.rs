@@ -11,9 +11,8 @@ use crate::{
         frame::{Frame, Pending},
         items::of_model_dtype,
         labels::label_path,
-        scope::{Binding, How, Named},
         tensors::dtype_of,
-        value::{Origin, Tensor, Value},
+        value::{Binding, How, Named, Origin, Tensor, Value},
     },
     written::{Segments, StepPath},
 };
@@ -319,7 +318,7 @@ impl<'w> Run<'w> {
     /// The file is compared with the model elsewhere; here its parts are checked.
     fn weights_line(&mut self, frame: &mut Frame, line: ast::Weights<'w>) {
         let Some(path) = line.path() else { return };
-        let mut label = Some(crate::evaluate::scope::LabelId(0));
+        let mut label = Some(crate::evaluate::value::LabelId(0));
         for segment in path.segments() {
             label =
                 label.and_then(|label| frame.label(label).children.get(segment.text()).copied());

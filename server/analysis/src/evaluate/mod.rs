@@ -13,6 +13,7 @@ mod items;
 mod labels;
 mod layers_used;
 mod lines;
+mod literal;
 mod names;
 mod paths;
 mod patterns;
@@ -35,14 +36,14 @@ use syntax::ast;
 pub use expectations::FIGURES;
 pub(crate) use expectations::mentions;
 pub(crate) use frame::Evaluated;
-pub(crate) use items::parse_value;
-use scope::Scope;
+pub(crate) use literal::parse_value;
 use value::Callee;
+use value::Scope;
 pub(crate) use value::Value;
 
 use crate::{
-    Code, Diagnostic, FileId, Latency, NodeRef, Options, ParameterPath, Place, Severity, Workspace,
-    written::Stack,
+    Code, Definition, Diagnostic, FileId, Latency, NodeRef, Options, ParameterPath, Place,
+    Severity, Symbol, Workspace, written::Stack,
 };
 
 /// The most steps that are written out, lists and parts counted once.
@@ -130,42 +131,6 @@ pub(crate) enum SizeExpectations {
     InModels,
     /// In blocks too: the steps that lead there must be run.
     InBlocks,
-}
-
-/// A symbol of a model: a size that may vary.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Symbol {
-    /// Its name.
-    pub name: SmolStr,
-    /// The size that is shown.
-    pub size: u64,
-    /// Where it is declared, as `N = 1`.
-    pub node: NodeRef,
-}
-
-/// What a name in the text means.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Definition {
-    /// Where it is given.
-    pub node: NodeRef,
-    /// What it is.
-    pub kind: DefinitionKind,
-    /// Its value at its first use, if it is a scalar or a tensor.
-    pub value: Option<String>,
-}
-
-/// What a name is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs)] // The names say it.
-pub enum DefinitionKind {
-    Parameter,
-    Let,
-    Loop,
-    Symbol,
-    Pattern,
-    Input,
-    Label,
-    Item,
 }
 
 /// One walk through a model.

@@ -13,8 +13,8 @@ use crate::{
         frame::Frame,
         functions::FUNCTIONS,
         labels::LabelRef,
-        scope::{Binding, Border, Found, How, Named},
-        value::{Callee, Origin, Recipe, Tensor, Value},
+        scope::Found,
+        value::{Binding, Border, Callee, How, Named, Origin, Recipe, Tensor, Value},
     },
 };
 
@@ -78,8 +78,8 @@ impl Run<'_> {
     fn scope_of(
         &self,
         frame: &Frame,
-        wanted: &super::scope::Scope,
-    ) -> Option<Rc<super::scope::Scope>> {
+        wanted: &super::value::Scope,
+    ) -> Option<Rc<super::value::Scope>> {
         let mut scope = Some(frame.scope.clone());
         while let Some(candidate) = scope {
             if std::ptr::eq(&*candidate, wanted) {

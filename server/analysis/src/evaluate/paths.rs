@@ -9,9 +9,8 @@ use crate::{
     evaluate::{
         Run,
         frame::{Frame, Pending},
-        scope::{Binding, LabelId, Named, Scope},
         steps::Made,
-        value::Value,
+        value::{Binding, LabelId, Named, Scope, Value},
     },
     written::{Segments, StepPath},
 };

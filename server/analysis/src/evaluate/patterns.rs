@@ -9,8 +9,7 @@ use crate::{
     evaluate::{
         Run,
         frame::Frame,
-        scope::{Binding, How, Named},
-        value::Value,
+        value::{Binding, How, Named, Value},
     },
 };
 

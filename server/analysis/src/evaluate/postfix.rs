@@ -11,14 +11,14 @@ use crate::{
     Code, Diagnostic, NodeRef, Step, What,
     evaluate::{
         Run,
-        frame::Frame,
+        frame::{Frame, Stage},
         functions::{self, FUNCTIONS, int},
-        labels::{LabelRef, Stage},
+        labels::LabelRef,
         layers_used::is_parameter_name,
         names::Resolved,
         scalars::unescape,
-        scope::{Binding, Found, Named},
-        value::{Argument, Callee, Recipe, Value},
+        scope::Found,
+        value::{Argument, Binding, Callee, Named, Recipe, Value},
     },
 };
 

@@ -4,7 +4,7 @@
 //! one body only, so what is bound beyond the border of the body is not handed out: [`Found::Outside`] has
 //! no binding to read by mistake.
 
-use std::{cell::RefCell, rc::Rc};
+use std::rc::Rc;
 
 use rustc_hash::FxHashMap;
 use smallvec::{SmallVec, smallvec};
@@ -12,38 +12,8 @@ use smol_str::SmolStr;
 
 use crate::{
     NodeRef,
-    evaluate::value::{Callee, Value},
+    evaluate::value::{Binding, Border, Callee, How, Named, Scope, Value},
 };
-
-/// The names of one pair of braces, and the scope around it.
-#[derive(Debug)]
-pub(crate) struct Scope {
-    pub parent: Option<Rc<Scope>>,
-    /// What separates it from the scope around it.
-    border: Border,
-    /// How many bodies are open where its own is written out: what it sees of parameters is told from there.
-    pub depth: usize,
-    /// The braces of a loop or branch, whose labels belong to the braces around it.
-    pub is_spliced: bool,
-    names: RefCell<FxHashMap<SmolStr, Binding>>,
-    /// The models and blocks declared here.
-    pub items: FxHashMap<SmolStr, NodeRef>,
-    /// Labels of branches that were not taken, with the `if` that hid them.
-    pub hidden: RefCell<FxHashMap<SmolStr, NodeRef>>,
-}
-
-/// What lies between a scope and the one around it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Border {
-    /// Nothing: braces in a body.
-    Open,
-    /// It is the body of this block, which sees the parameters around it, and the `let`s above it that use no
-    /// sizes.
-    Body(NodeRef),
-    /// The scope around it is that of another body, whose braces are used again from here. It sees sizes and
-    /// other scalars, and nothing that flows.
-    OtherBody,
-}
 
 /// Scopes in which a `let` names a block that stands there: the block knows its scope, so each would hold itself for
 /// ever. They are emptied when the run ends.
@@ -85,38 +55,6 @@ pub(crate) enum Found {
     /// It is given there, beyond this border, and not seen from here.
     Outside(NodeRef, Border),
 }
-
-/// What a name stands for.
-#[derive(Debug, Clone)]
-pub(crate) struct Binding {
-    pub what: Named,
-    /// Where it was given.
-    pub node: NodeRef,
-}
-
-#[derive(Debug, Clone)]
-pub(crate) enum Named {
-    /// A parameter of the model or block.
-    Parameter(Value),
-    /// A `let`, a loop's or a pattern's name; `sized` if it may differ with the sizes.
-    Scalar { value: Value, sized: bool, how: How },
-    /// An input.
-    Input(Value),
-    /// A label, by its number in the frame.
-    Label(LabelId),
-}
-
-/// What bound a scalar.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum How {
-    Let,
-    Loop,
-    Symbol,
-    Pattern,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct LabelId(pub u32);
 
 impl Binding {
     /// As a body so many parts further in sees it.

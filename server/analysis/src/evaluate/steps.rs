@@ -11,10 +11,9 @@ use crate::{
     Code, NodeRef, Step, What,
     evaluate::{
         Evaluated, Run,
-        frame::{Frame, Pending},
-        labels::{LabelRef, Stage},
-        scope::{LabelId, Scope},
-        value::{Callee, Recipe, Tensor, Value},
+        frame::{Frame, Pending, Stage},
+        labels::LabelRef,
+        value::{Callee, LabelId, Recipe, Scope, Tensor, Value},
     },
     written::StepPath,
 };

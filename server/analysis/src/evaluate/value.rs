@@ -1,13 +1,19 @@
 //! What an expression gives.
 
-use std::{cell::OnceCell, fmt, hash::Hash, rc::Rc, sync::Arc};
+use std::{
+    cell::{OnceCell, RefCell},
+    fmt,
+    hash::Hash,
+    rc::Rc,
+    sync::Arc,
+};
 
 use layers::{Arg, Arguments, Called, Entry, TensorType};
+use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
 use crate::{
     NodeRef, ParameterPath,
-    evaluate::scope::Scope,
     written::{Flowing, Source, Taken, TensorId},
 };
 
@@ -51,6 +57,68 @@ pub(crate) struct Recipe {
     /// Its arguments bound to the layer's signature, once it was used.
     pub bound: OnceCell<Arc<Arguments>>,
 }
+
+/// The names of one pair of braces, and the scope around it.
+#[derive(Debug)]
+pub(crate) struct Scope {
+    pub parent: Option<Rc<Scope>>,
+    /// What separates it from the scope around it.
+    pub(super) border: Border,
+    /// How many bodies are open where its own is written out: what it sees of parameters is told from there.
+    pub depth: usize,
+    /// The braces of a loop or branch, whose labels belong to the braces around it.
+    pub is_spliced: bool,
+    pub(super) names: RefCell<FxHashMap<SmolStr, Binding>>,
+    /// The models and blocks declared here.
+    pub items: FxHashMap<SmolStr, NodeRef>,
+    /// Labels of branches that were not taken, with the `if` that hid them.
+    pub hidden: RefCell<FxHashMap<SmolStr, NodeRef>>,
+}
+
+/// What lies between a scope and the one around it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Border {
+    /// Nothing: braces in a body.
+    Open,
+    /// It is the body of this block, which sees the parameters around it, and the `let`s above it that use no
+    /// sizes.
+    Body(NodeRef),
+    /// The scope around it is that of another body, whose braces are used again from here. It sees sizes and
+    /// other scalars, and nothing that flows.
+    OtherBody,
+}
+
+/// What a name stands for.
+#[derive(Debug, Clone)]
+pub(crate) struct Binding {
+    pub what: Named,
+    /// Where it was given.
+    pub node: NodeRef,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum Named {
+    /// A parameter of the model or block.
+    Parameter(Value),
+    /// A `let`, a loop's or a pattern's name; `sized` if it may differ with the sizes.
+    Scalar { value: Value, sized: bool, how: How },
+    /// An input.
+    Input(Value),
+    /// A label, by its number in the frame.
+    Label(LabelId),
+}
+
+/// What bound a scalar.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum How {
+    Let,
+    Loop,
+    Symbol,
+    Pattern,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct LabelId(pub u32);
 
 impl Recipe {
     pub fn new(callee: Callee, arguments: Vec<Argument>, node: NodeRef) -> Recipe {
