@@ -8,9 +8,8 @@ use std::{
 
 use analysis::{Configured, Diagnostic, FileId, Workspace};
 use checkpoint::Checkpoint;
-use syntax::Parse;
 
-use crate::configs::{self, ConfigFile};
+use configs::{ConfigFile, load_used};
 
 /// The largest file that is read: nothing larger is parsed.
 const MAX_FILE: u64 = 16 << 20;
@@ -201,27 +200,4 @@ pub fn taper_files_in(folder: &Path) -> Vec<String> {
 /// The path of a file as a workspace knows it: with `/` whatever the system writes.
 pub fn key(path: &Path) -> String {
     path.to_string_lossy().replace(std::path::MAIN_SEPARATOR, "/")
-}
-
-/// Adds the files that are used and not yet there; those of the library are known.
-pub fn load_used(workspace: &mut Workspace, mut read: impl FnMut(&str) -> Option<Parse>) {
-    let mut unreadable = std::collections::HashSet::new();
-    loop {
-        let mut missing = workspace.missing();
-        missing.retain(|path| !unreadable.contains(path));
-        if missing.is_empty() {
-            return;
-        }
-        for path in missing {
-            let of_library = || Some(syntax::parse(library::file(&path)?.text));
-            match of_library().or_else(|| read(&path)) {
-                Some(parse) => {
-                    workspace.insert(&path, parse);
-                }
-                None => {
-                    unreadable.insert(path);
-                }
-            }
-        }
-    }
 }

@@ -2,7 +2,6 @@
 
 mod cache;
 mod commands;
-mod configs;
 mod count;
 mod files;
 mod lsp;

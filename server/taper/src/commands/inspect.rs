@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use comfy_table::{CellAlignment, Table, presets};
 use ide::Units;
 
-use crate::{configs, report};
+use crate::report;
 
 #[derive(Args)]
 pub struct Arguments {

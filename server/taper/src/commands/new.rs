@@ -102,7 +102,7 @@ mod tests {
                 let mut workspace = analysis::Workspace::default();
                 let path = architecture.file_path();
                 let file = workspace.insert(&path, syntax::parse(text));
-                crate::files::load_used(&mut workspace, |_| None);
+                configs::load_used(&mut workspace, |_| None);
                 let set = set.iter().map(|(name, value)| (name.to_string(), value.to_string()));
                 let options = analysis::Options { set: set.collect(), ..Default::default() };
                 let analysis = analysis::analyse(&workspace, file, &options);

@@ -20,7 +20,6 @@ use super::{
     settings::Settings,
     sources::{Source, Sources, Stamps, shards},
 };
-use crate::configs;
 
 /// One state of a document, with the texts that it may use and the settings.
 pub struct Document {
@@ -257,7 +256,7 @@ pub fn snapshot(
     }
     let mut workspace = Workspace::default();
     let file = workspace.insert(path, source.parse().clone());
-    crate::files::load_used(&mut workspace, |path| Some(sources.get(path)?.parse().clone()));
+    configs::load_used(&mut workspace, |path| Some(sources.get(path)?.parse().clone()));
     crate::files::load_weights(&mut workspace, None, |path| sources.weights(path));
     ide::Snapshot::new(workspace, file, settings.options()).shown(settings.display())
 }

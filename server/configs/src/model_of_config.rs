@@ -1,7 +1,4 @@
-//! From a `config.json` to the model that it configures.
-//!
-//! A model named by the config's `architectures`, or else of its `model_type`, is looked for in the
-//! `.taper` files beside the config, then in those that the user names, then in the library.
+//! The model of a config.
 
 use std::{fmt, ops::Range, path::Path};
 
@@ -9,7 +6,7 @@ use analysis::{Code, Configured, ConfiguredArgument, Diagnostic, FileId, Place, 
 use checkpoint::config::Config;
 use syntax::{Parse, TextRange, TextSize};
 
-use crate::files;
+use crate::used::load_used;
 
 /// A config, and the model that it configures.
 pub struct ConfigFile {
@@ -25,7 +22,9 @@ pub struct ConfigFile {
 pub struct ConfiguredModel {
     /// The file that has it.
     pub file: FileId,
+    /// Its name and arguments, with their places in the config.
     pub configured: Configured,
+    /// Where it was found.
     pub source: Source,
     /// The architecture of the library that it is.
     pub architecture: Option<&'static str>,
@@ -89,7 +88,7 @@ pub fn load(
     // Only the text of this file is looked at, to show places in it.
     let file = workspace.insert(path, syntax::parse(text));
     let model = find(&mut workspace, file, text, candidates, &mut read);
-    files::load_used(&mut workspace, read);
+    load_used(&mut workspace, read);
     ConfigFile { workspace, text: file, model }
 }
 
