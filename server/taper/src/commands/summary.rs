@@ -3,13 +3,17 @@
 mod charts;
 mod html;
 mod json;
+mod layout;
 mod table;
 
+pub use layout::{By, parse_depth};
 pub use table::bar;
+
+use layout::Layout;
 
 use std::process::ExitCode;
 
-use analysis::{Model, Options, Totals};
+use analysis::{Model, Options};
 use clap::{Args, ValueEnum};
 
 use crate::{
@@ -36,58 +40,6 @@ pub struct Arguments {
     format: Format,
 }
 
-/// What the table shows.
-#[derive(Args)]
-struct Layout {
-    /// What a line of the table is.
-    #[arg(long, value_enum, default_value_t = By::Tree)]
-    by: By,
-    /// How deep the tree goes; `all` for every leaf.
-    #[arg(long, default_value = "3", value_parser = parse_depth)]
-    depth: usize,
-    /// The largest first, by this column.
-    #[arg(long, value_enum)]
-    sort: Option<Sort>,
-    /// How many lines are shown.
-    #[arg(long)]
-    top: Option<usize>,
-}
-
-/// What a line of the table is.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum By {
-    /// A layer or block below what holds it; equal neighbours are one line.
-    Tree,
-    /// A layer, in order of execution.
-    Layer,
-    /// All uses of a block.
-    Block,
-    /// All layers of a kind.
-    Kind,
-}
-
-/// A column by which lines can be sorted.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Sort {
-    Params,
-    Macs,
-    Flops,
-    /// Bytes of activations.
-    Memory,
-}
-
-impl Sort {
-    /// The column in sums.
-    fn of(self, totals: &Totals) -> u128 {
-        match self {
-            Sort::Params => totals.params,
-            Sort::Macs => totals.macs,
-            Sort::Flops => totals.flops,
-            Sort::Memory => totals.activation_bytes,
-        }
-    }
-}
-
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
     Human,
@@ -96,13 +48,6 @@ enum Format {
     Markdown,
     /// A report with a treemap and a roofline chart, in one file for a browser.
     Html,
-}
-
-pub fn parse_depth(text: &str) -> Result<usize, String> {
-    match text {
-        "all" => Ok(usize::MAX),
-        _ => text.parse().map_err(|_| "a number or `all`".to_owned()),
-    }
 }
 
 /// Every layer of a model, for an editor.

@@ -8,7 +8,7 @@ use ide::{Units, dims, percent};
 
 use layers::Unit;
 
-use super::{By, Layout};
+use super::layout::{By, Layout};
 use crate::training::Need;
 
 /// A line of the table.
