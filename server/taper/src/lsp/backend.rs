@@ -20,11 +20,13 @@ use tower_lsp::{
 
 use super::{
     capabilities::{self, BENCHMARK, SHOW},
+    client_watch::ClientWatch,
     documents::Kind,
-    main_loop::{Event, Job, MainLoop},
+    event::{Event, Job},
+    log::Log,
+    main_loop::MainLoop,
     requests::{self, Context},
-    transport::{ClientWatch, Log},
-    views::View,
+    view::View,
     world::World,
 };
 

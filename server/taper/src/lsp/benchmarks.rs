@@ -15,19 +15,22 @@ use std::{
 
 use bench::Request;
 use ide::duration;
-use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tower_lsp::{
     Client,
     lsp_types::{
-        MessageType, NumberOrString, ProgressParams, ProgressParamsValue, Url, WorkDoneProgress,
+        MessageType, NumberOrString, ProgressParams, ProgressParamsValue, WorkDoneProgress,
         WorkDoneProgressBegin, WorkDoneProgressCreateParams, WorkDoneProgressEnd,
         WorkDoneProgressReport, notification::Progress as ProgressNotification,
         request::WorkDoneProgressCreate,
     },
 };
 
-use super::{documents::Document, main_loop::Event, records::Record};
+use super::{
+    documents::Document,
+    event::{BenchmarkParams, Event, Order},
+    records::Record,
+};
 use crate::worker::{NoResult, Worker};
 
 /// A client is told no more often.
@@ -35,31 +38,6 @@ const REPORT_EVERY: Duration = Duration::from_millis(100);
 
 /// How long the end of the server waits for the end of its workers.
 const LAST_WAIT: Duration = Duration::from_secs(1);
-
-/// What a client asks for with `taper.benchmark`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct BenchmarkParams {
-    /// The document.
-    pub uri: Url,
-    /// The model in it.
-    pub model: String,
-    /// The path of one layer or block.
-    #[serde(default)]
-    pub scope: Option<String>,
-    /// `cpu`, `cuda:0`.
-    pub device: String,
-}
-
-/// What a worker is to be asked, and what the answer will be about.
-pub struct Order {
-    pub document: String,
-    /// What is measured, as a title.
-    pub title: String,
-    pub fingerprint: u64,
-    pub layers: Vec<(String, u64)>,
-    pub command: Vec<String>,
-    pub request: Request,
-}
 
 impl Order {
     /// An order for what a document says now, or why there can be none.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde_json::Value;
 use tower_lsp::lsp_types::*;
 
-use super::{convert::Encoding, main_loop::Initial, views};
+use super::{convert::Encoding, view};
 
 /// What is known of the client.
 #[derive(Debug, Clone)]
@@ -64,6 +64,14 @@ impl Default for ClientCapabilities {
     fn default() -> ClientCapabilities {
         client(&InitializeParams::default())
     }
+}
+
+/// What `initialize` says.
+pub struct Initial {
+    pub client: ClientCapabilities,
+    pub folders: Vec<PathBuf>,
+    /// The settings of a client that cannot be asked for them.
+    pub options: Value,
 }
 
 /// What both sides can.
@@ -309,7 +317,7 @@ pub fn registrations(client: &ClientCapabilities) -> Vec<Registration> {
         register("workspace/didChangeWatchedFiles", serde_json::json!({ "watchers": watchers }));
     }
     if client.reads_content {
-        let options = serde_json::json!({ "schemes": [views::SCHEME] });
+        let options = serde_json::json!({ "schemes": [view::SCHEME] });
         register("workspace/textDocumentContent", options);
     }
     if client.registers_configuration {

@@ -4,7 +4,7 @@ use line_index::{LineCol, LineIndex, WideEncoding, WideLineCol};
 use syntax::{TextRange, TextSize};
 use tower_lsp::lsp_types::{Position, PositionEncodingKind, Range, Url};
 
-use super::views::View;
+use super::view::View;
 
 /// How a client counts columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

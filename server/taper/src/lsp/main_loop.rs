@@ -3,7 +3,6 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    path::PathBuf,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -16,25 +15,24 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use serde_json::Value;
 use tower_lsp::{
     Client,
-    lsp_types::{
-        self as lsp, MessageType, TextDocumentContentChangeEvent, TextDocumentItem, Url,
-        VersionedTextDocumentIdentifier,
-    },
+    lsp_types::{self as lsp, MessageType, Url},
 };
 
 use ide::Measurement;
 
 use super::{
-    benchmarks::{BenchmarkParams, Benchmarks, Order, Speaker},
-    capabilities::{self, ClientCapabilities},
+    benchmarks::{Benchmarks, Speaker},
+    capabilities::{self},
     convert::key,
     documents::{Document, Known, Versioned, apply},
+    event::{BenchmarkParams, Event, Job, Order},
+    log::Log,
     records::{self, Record},
     requests,
     settings::Settings,
     sources::Source,
-    transport::Log,
-    views::{ContentRefresh, ContentRefreshParams, View},
+    view::View,
+    views::{ContentRefresh, ContentRefreshParams},
     world::World,
 };
 use crate::worker;
@@ -44,59 +42,6 @@ const THREADS: usize = 2;
 
 /// How long changes are gathered before a client is asked to ask again.
 const REFRESH_DELAY: Duration = Duration::from_millis(200);
-
-/// Computes an answer.
-pub type Job = Box<dyn FnOnce(&World) + Send>;
-
-/// What happens.
-pub enum Event {
-    Initialize(Box<Initial>),
-    /// The client is ready to be asked.
-    Initialized,
-    Open(TextDocumentItem),
-    Change(VersionedTextDocumentIdentifier, Vec<TextDocumentContentChangeEvent>),
-    Close(Url),
-    /// Files may have changed on disk.
-    FilesChanged(Vec<Url>),
-    /// Folders of the project came and went.
-    Folders {
-        added: Vec<PathBuf>,
-        removed: Vec<PathBuf>,
-    },
-    /// The settings may have changed; a client that cannot be asked sends them.
-    SettingsChanged(Value),
-    Settings(Value),
-    /// The server will end; told once its workers have.
-    Shutdown(tokio::sync::oneshot::Sender<()>),
-    /// A document that the server makes is to be shown.
-    Show(View),
-    /// What was measured earlier.
-    Measurements(Vec<Arc<Measurement>>),
-    /// The GPUs of this machine, or why there is none.
-    Gpus(Result<Vec<String>, String>),
-    /// Something is to be measured.
-    Benchmark(BenchmarkParams),
-    /// It is known what.
-    Order(Box<Order>),
-    CancelBenchmark(String),
-    /// A benchmark has ended, with what is to be said of it.
-    BenchmarkEnded {
-        token: String,
-        result: Option<Result<Box<Record>, String>>,
-    },
-    /// A request about a document, or about all.
-    Request(Option<Url>, Job),
-    /// A request for a document that the server makes.
-    Read(View, Job),
-}
-
-/// What `initialize` says.
-pub struct Initial {
-    pub client: ClientCapabilities,
-    pub folders: Vec<PathBuf>,
-    /// The settings of a client that cannot be asked for them.
-    pub options: Value,
-}
 
 pub struct MainLoop {
     client: Client,

@@ -7,8 +7,11 @@
 mod backend;
 mod benchmarks;
 mod capabilities;
+mod client_watch;
 mod convert;
 mod documents;
+mod event;
+mod log;
 mod main_loop;
 mod pages;
 mod records;
@@ -16,6 +19,7 @@ mod requests;
 mod settings;
 mod sources;
 mod transport;
+mod view;
 mod views;
 mod world;
 

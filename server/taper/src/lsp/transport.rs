@@ -6,13 +6,12 @@
 
 use std::{
     future::ready,
-    io::Write,
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
     pin::Pin,
     process::ExitCode,
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll, Waker},
@@ -27,43 +26,11 @@ use tower_lsp::{
 };
 use tower_service::Service;
 
-use super::backend::Backend;
+use super::{backend::Backend, client_watch::ClientWatch, log::Log};
 
 /// More handlers at once than a client has requests under way: a full queue could otherwise block
 /// the reader, and with it the answers that would empty the queue.
 const CONCURRENCY: usize = 1024;
-
-/// How much of a message is logged.
-const MAX_LOGGED: usize = 16_384;
-
-/// A file that says what happens, for bug reports.
-#[derive(Clone, Default)]
-pub struct Log(Option<Arc<Mutex<std::fs::File>>>);
-
-impl Log {
-    fn open(path: Option<&Path>) -> std::io::Result<Log> {
-        let file = path.map(std::fs::File::create).transpose()?;
-        Ok(Log(file.map(|file| Arc::new(Mutex::new(file)))))
-    }
-
-    /// Writes a message that came, shortened.
-    fn request(&self, request: &Request) {
-        if self.0.is_none() {
-            return;
-        }
-        let id = request.id().map_or(String::new(), Id::to_string);
-        let params = request.params().map_or(String::new(), Value::to_string);
-        let shown: String = params.chars().take(MAX_LOGGED).collect();
-        self.line(format_args!("{} {id} {shown}", request.method()));
-    }
-
-    /// Writes a line; a log that cannot be written is no reason to stop.
-    pub fn line(&self, line: std::fmt::Arguments<'_>) {
-        if let Some(mut file) = self.0.as_ref().and_then(|file| file.lock().ok()) {
-            let _ = writeln!(file, "{line}");
-        }
-    }
-}
 
 /// Serves until the client says `exit`, closes the pipe or ends.
 pub fn serve(log: Option<&Path>, client_process: Option<i32>) -> std::io::Result<ExitCode> {
@@ -95,30 +62,6 @@ pub fn serve(log: Option<&Path>, client_process: Option<i32>) -> std::io::Result
     });
     // tokio's thread for standard input cannot be stopped, so nothing waits for it.
     std::process::exit(code)
-}
-
-/// Tells when the client's process has ended: it may have been killed with the pipe still open.
-#[derive(Clone)]
-pub struct ClientWatch(Arc<Mutex<Option<oneshot::Sender<()>>>>);
-
-impl ClientWatch {
-    fn new() -> (ClientWatch, oneshot::Receiver<()>) {
-        let (gone, receiver) = oneshot::channel();
-        (ClientWatch(Arc::new(Mutex::new(Some(gone)))), receiver)
-    }
-
-    /// Watches a process on a thread of its own.
-    pub fn start(&self, process: i32) {
-        let gone = self.0.clone();
-        std::thread::spawn(move || {
-            let Ok(mut handle) = waitpid_any::WaitHandle::open(process) else { return };
-            if handle.wait().is_ok()
-                && let Some(gone) = gone.lock().ok().and_then(|mut gone| gone.take())
-            {
-                let _ = gone.send(());
-            }
-        });
-    }
 }
 
 /// The service with its weak places closed.

@@ -1,24 +1,29 @@
 //! What is known at one point in the order of messages: documents, texts, settings, folders.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex},
+};
 
 use analysis::{NodeRef, Place};
 use line_index::LineIndex;
 use rustc_hash::FxHashMap;
-use tower_lsp::lsp_types::{Location, Url};
+use tower_lsp::lsp_types::{Location, SemanticTokens, Url};
 
 use super::{
     capabilities::ClientCapabilities,
     convert::{Positions, key, uri},
     documents::{Around, Document, Known, snapshot},
-    requests::KnownTokens,
     settings::Settings,
     sources::Sources,
-    views::View,
+    view::View,
 };
 
 /// The most files of a project that are looked at.
 const MAX_FILES: usize = 10_000;
+
+/// The last whole answer for each document.
+pub type KnownTokens = Mutex<FxHashMap<Url, SemanticTokens>>;
 
 /// An immutable state. Cheap to clone.
 #[derive(Clone)]

@@ -5,9 +5,9 @@ use tower_lsp::lsp_types::*;
 
 use super::{Context, rename::Edits};
 use crate::lsp::{
-    benchmarks::BenchmarkParams,
     capabilities::{BENCHMARK, SHOW},
-    views::View,
+    event::BenchmarkParams,
+    view::View,
 };
 
 pub fn code_actions(context: Context<'_>, params: CodeActionParams) -> Option<CodeActionResponse> {

@@ -26,7 +26,7 @@ pub use navigation::{
 pub use rename::{prepare_rename, rename};
 pub use structure::{folding_ranges, selection_ranges};
 pub use symbols::{document_symbols, workspace_symbols};
-pub use tokens::{KnownTokens, tokens_delta, tokens_full, tokens_range};
+pub use tokens::{tokens_delta, tokens_full, tokens_range};
 
 use tower_lsp::lsp_types::{MarkupContent, MarkupKind};
 

@@ -1,16 +1,10 @@
 //! Semantic tokens: whole, of a range, and as the difference from the last answer.
 
-use std::sync::Mutex;
-
 use ide::TokenKind;
-use rustc_hash::FxHashMap;
 use syntax::TextRange;
 use tower_lsp::lsp_types::*;
 
 use super::Context;
-
-/// The last whole answer for each document.
-pub type KnownTokens = Mutex<FxHashMap<Url, SemanticTokens>>;
 
 pub fn tokens_full(context: Context<'_>, _: SemanticTokensParams) -> Option<SemanticTokensResult> {
     let tokens = whole(context);
