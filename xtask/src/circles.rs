@@ -353,3 +353,55 @@ fn attributes(item: &Item) -> &[Attribute] {
         _ => &[],
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The circles of a crate of these files, as they are told.
+    fn circles(files: &[(&str, &str)]) -> Vec<String> {
+        let folder = tempfile::tempdir().expect("a folder");
+        for (path, text) in files {
+            let path = folder.path().join(path);
+            fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+            fs::write(path, text).expect("a file");
+        }
+        let read = Crate::read(folder.path()).expect("a crate");
+        read.circles().iter().map(|circle| told(circle)).collect()
+    }
+
+    #[test]
+    fn a_circle_is_named_by_what_closes_it() {
+        let root = "mod a;\nmod b;\npub use b::B;\n";
+        let a = "use crate::B;\npub struct A(B);\n";
+        let found =
+            circles(&[("lib.rs", root), ("a.rs", a), ("b.rs", "pub struct B(crate::a::A);")]);
+        assert_eq!(found, ["a → (`B`) b → (`A`) a"]);
+        assert!(circles(&[("lib.rs", root), ("a.rs", a), ("b.rs", "pub struct B;")]).is_empty());
+    }
+
+    #[test]
+    fn a_child_may_not_need_what_its_parent_defines_if_that_needs_the_child() {
+        let child = "use super::Limit;\npub fn run(_: Limit) {}\n";
+        let root = "mod child;\npub struct Limit;\n";
+        let files = [("main.rs", "mod outer;"), ("outer/mod.rs", root), ("outer/child.rs", child)];
+        assert!(circles(&files).is_empty());
+        let calls = format!("{root}fn go() {{ child::run(Limit) }}\n");
+        let found = circles(&[files[0], ("outer/mod.rs", &calls), files[2]]);
+        assert_eq!(found, ["outer → (`run`) outer::child → (`Limit`) outer"]);
+    }
+
+    #[test]
+    fn tests_and_what_is_handed_on_are_no_need() {
+        let root = "mod a;\nmod b;\npub use a::*;\n";
+        let a = "pub struct A;\n#[cfg(test)]\nmod tests { use crate::b::B; }\n";
+        assert!(
+            circles(&[("lib.rs", root), ("a.rs", a), ("b.rs", "pub struct B(crate::A);")])
+                .is_empty()
+        );
+        let back = "pub struct A(crate::b::B);\n";
+        let found =
+            circles(&[("lib.rs", root), ("a.rs", back), ("b.rs", "pub struct B(crate::A);")]);
+        assert_eq!(found, ["a → (`B`) b → (`A`) a"]);
+    }
+}
