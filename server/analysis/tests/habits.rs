@@ -96,6 +96,27 @@ fn a_size_that_the_input_gives() {
 }
 
 /// The first number is that of the input by chance.
+/// Beside another slip, which leaves an argument unknown.
+#[test]
+fn a_size_that_the_input_gives_beside_another_slip() {
+    for (step, shape) in [
+        ("MultiheadAttention(embed_dim=64, num_heads=4, batch_first=True)", "5, 64"),
+        ("Conv2d(in_channels=3, out_channels=8, kernel_size=3, bias=False)", "3, 8, 8"),
+        ("BatchNorm2d(num_features=64, affine=False)", "64, 8, 8"),
+        ("GRU(input_size=64, hidden_size=64, bidirectional=True)", "5, 64"),
+        ("Linear(in_features=64, out_features=unknown)", "5, 64"),
+    ] {
+        let found = mistakes(&model(step, shape));
+        let messages: Vec<&str> = found.iter().map(|one| one.message.as_str()).collect();
+        let of_size = |message: &&&str| message.contains("the input gives the size");
+        assert_eq!(
+            (messages.len(), messages.iter().filter(of_size).count()),
+            (2, 1),
+            "{messages:?}"
+        );
+    }
+}
+
 #[test]
 fn a_size_that_is_meant() {
     let steps = [

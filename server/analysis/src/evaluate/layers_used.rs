@@ -166,8 +166,10 @@ impl<'w> Run<'w> {
             if let Some(bad) =
                 named.iter().find(|(name, _)| entry.params.iter().all(|param| param.name != *name))
             {
-                let refusal = entry.arguments(&[], std::slice::from_ref(bad));
-                if let Err(refusal) = refusal {
+                let bad = std::slice::from_ref(bad);
+                if let Err(refusal) = entry.arguments(&[], bad) {
+                    let given = layers::size_given_by_input(entry, &[], bad, types, Err(&refusal));
+                    let refusal = given.unwrap_or(refusal);
                     self.refuse(frame, node, Some(recipe), &[], &refusal);
                 }
             }
