@@ -499,3 +499,32 @@ class Encoder(nn.Module):
 
     def forward(self, x):
         return self.last(self.block(self.embed(x)))
+
+
+class SelfThenCross(nn.Module):
+    """A module that does other things when it is called again."""
+    inputs = X
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.ModuleList([Attends(), Attends()])
+        self.last = nn.Linear(8, 3)
+
+    def forward(self, x):
+        y = x
+        for layer in self.layers:
+            y = layer(y)
+        return self.last(self.layers[0](y, x * 2)) + self.last(self.layers[0](x, y, twice=True))
+
+
+class Attends(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.mha, self.norm = nn.MultiheadAttention(8, 2, batch_first=True), nn.LayerNorm(8)
+        self.ff = nn.Sequential(nn.Linear(8, 16), nn.GELU(), nn.Linear(16, 8))
+
+    def forward(self, x, memory=None, twice=False):
+        memory = x if memory is None else memory
+        y, _ = self.mha(x, memory, memory, need_weights=False)
+        x = self.norm(x + y)
+        return x + self.ff(self.ff(x) if twice else x)

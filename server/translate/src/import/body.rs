@@ -193,12 +193,6 @@ impl<'w, 't> Writer<'w, 't> {
         };
         let again = self.calls.first_call(inner);
         let first = again.unwrap_or(inner);
-        if !self.calls.are_alike(first, inner) {
-            let path = &self.trace.calls[inner].path;
-            self.lost.insert(format!(
-                "`{path}` does other things when it is called again: its first call stands for all"
-            ));
-        }
         let stage = match again {
             Some(_) => {
                 // A module of another one is read by its path.

@@ -53,6 +53,8 @@ pub(crate) struct Calls<'t> {
     /// The first call of each module, and the first node of each that is a layer, by their paths.
     first_calls: HashMap<&'t str, usize>,
     first_nodes: HashMap<&'t str, usize>,
+    /// Modules that do other things when they are called again, by their paths.
+    unlike: HashSet<&'t str>,
 }
 
 impl<'t> Calls<'t> {
@@ -66,6 +68,7 @@ impl<'t> Calls<'t> {
             readers: HashMap::new(),
             first_calls: first_places(trace.calls.iter().map(|call| &call.path[..]).enumerate()),
             first_nodes: first_places(modules.map(|(at, node)| (at, &node.target[..]))),
+            unlike: HashSet::new(),
         };
         for (at, node) in trace.nodes.iter().enumerate() {
             let role = calls.role(at);
@@ -80,6 +83,10 @@ impl<'t> Calls<'t> {
                 calls.readers.entry(given).or_default().push(at);
             }
         }
+        let again = |call: usize| Some((calls.first_call(call)?, call));
+        let again = (0..trace.calls.len()).filter_map(again);
+        let unlike = again.filter(|(first, other)| !calls.are_alike(*first, *other));
+        calls.unlike = unlike.map(|(_, call)| &trace.calls[call].path[..]).collect();
         calls
     }
 
@@ -339,10 +346,11 @@ impl<'t> Calls<'t> {
     }
 
     /// Whether the steps of a call stand among those around it, with whole paths: it is the first to call what does not
-    /// lie in it, or what lies in it was called before, elsewhere.
+    /// lie in it, or what lies in it was called before, elsewhere; or it does other things when it is called again.
     fn is_spread(&self, call: usize) -> bool {
         let first = self.first_call(call).unwrap_or(call);
-        first != 0 && self.has_misplaced(first, first)
+        let is_unlike = || self.unlike.contains(&self.trace.calls[first].path[..]);
+        first != 0 && (is_unlike() || self.has_misplaced(first, first))
     }
 
     fn has_misplaced(&self, call: usize, outer: usize) -> bool {
@@ -374,10 +382,12 @@ impl<'t> Calls<'t> {
         self.first_nodes.get(&self.node(at).target[..]).is_some_and(|first| *first < at)
     }
 
-    /// Whether two calls of one module do the same, in other sizes perhaps.
-    pub fn are_alike(&self, one: usize, other: usize) -> bool {
+    /// Whether two calls of one module take as many tensors and do the same, in other sizes perhaps.
+    fn are_alike(&self, one: usize, other: usize) -> bool {
+        let takes_as_many = self.inputs(one).len() == self.inputs(other).len();
         let (one, other) = (&self.items[one], &self.items[other]);
-        one.len() == other.len()
+        takes_as_many
+            && one.len() == other.len()
             && one.iter().zip(other).all(|pair| match pair {
                 (Item::Node(one), Item::Node(other)) => {
                     let (one, other) = (self.node(*one), self.node(*other));
