@@ -3,6 +3,9 @@
 
 local PATIENCE = 60000
 
+--- All that was told of work that goes on.
+local progress = {}
+
 local function fail(message)
   io.stderr:write('FAILED: ' .. message .. '\n')
   vim.cmd('cquit 1')
@@ -17,14 +20,17 @@ local function check(name, run)
   io.stdout:write('\nok: ' .. name .. '\n')
 end
 
---- Waits for what a function gives, until it is neither nil nor false.
-local function await(what, found)
+--- Waits for what a function gives, until it is neither nil nor false. What there is instead is told by `instead`, when
+--- it was waited for in vain.
+local function await(what, found, instead)
   local last
   local seen = vim.wait(PATIENCE, function()
     last = found()
     return last
-  end, 20)
-  assert(seen, 'not seen: ' .. what)
+  end, 1)
+  if not seen then
+    error(('not seen: %s%s'):format(what, instead and ' but ' .. instead() or ''))
+  end
   return last
 end
 
@@ -53,10 +59,13 @@ end
 
 --- Waits until hints or lenses that are drawn hold a text.
 local function await_drawn(kind, text)
-  return await(('`%s` in %s, which are `%s`'):format(text, kind, drawn(kind)), function()
-    vim.cmd.redraw()
+  return await(('`%s` in %s'):format(text, kind), function()
+    -- Of everything, so that nothing is right only because nobody looked in between.
+    vim.cmd.redraw({ bang = true })
     local now = drawn(kind)
     return now:find(text, 1, true) and now
+  end, function()
+    return ('`%s`, after the progress %s'):format(drawn(kind), vim.inspect(progress[#progress]))
   end)
 end
 
@@ -100,7 +109,6 @@ local function act(title)
   end)
 end
 
-local progress = {}
 vim.api.nvim_create_autocmd('LspProgress', {
   callback = function(event)
     table.insert(progress, event.data.params)

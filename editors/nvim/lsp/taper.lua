@@ -12,5 +12,6 @@ return {
       start(vim.fs.root(buffer, { '.git' }) or vim.fs.dirname(vim.api.nvim_buf_get_name(buffer)))
     end
   end,
+  handlers = { ['workspace/inlayHint/refresh'] = taper.refresh_hints },
   on_exit = taper.restart_after_crash,
 }

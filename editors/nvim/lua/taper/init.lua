@@ -52,6 +52,32 @@ function M.show(buffer)
   refresh()
 end
 
+--- Asks for hints again, as the server wishes it, and draws them when they have come.
+---
+--- Neovim does it in the other order: what is drawn while the answer is under way is taken for the new hints, and the
+--- old ones stay until the next edit. So here the answer is kept first, and only then is all marked to be drawn.
+function M.refresh_hints(error, result, context)
+  local builtin = vim.lsp.handlers
+  local client = assert(vim.lsp.get_client_by_id(context.client_id))
+  local is_seen = function(buffer)
+    return #vim.fn.win_findbuf(buffer) > 0
+  end
+  for _, buffer in ipairs(vim.tbl_filter(is_seen, vim.tbl_keys(client.attached_buffers))) do
+    local params = {
+      textDocument = vim.lsp.util.make_text_document_params(buffer),
+      range = {
+        start = { line = 0, character = 0 },
+        ['end'] = { line = vim.api.nvim_buf_line_count(buffer), character = 0 },
+      },
+    }
+    client:request('textDocument/inlayHint', params, function(...)
+      builtin['textDocument/inlayHint'](...)
+      builtin['workspace/inlayHint/refresh'](error, result, context)
+    end, buffer)
+  end
+  return vim.NIL
+end
+
 --- When the server ended by itself, in seconds.
 local crashes = {}
 
