@@ -136,6 +136,20 @@ impl Model {
         }
     }
 
+    /// The kinds of steps whose work is not known, so that the totals are a least.
+    pub fn uncounted(&self) -> Vec<String> {
+        let mut kinds = Vec::new();
+        self.rows(|row| {
+            if row.totals.uncounted > 0 {
+                kinds.push(row.step.kind().to_owned());
+            }
+            ControlFlow::Continue(())
+        });
+        kinds.sort();
+        kinds.dedup();
+        kinds
+    }
+
     /// The sizes shown, in words: `N = 1, H = 224`.
     pub fn sizes(&self) -> String {
         let each = self.symbols.iter().map(|symbol| format!("{} = {}", symbol.name, symbol.size));

@@ -352,6 +352,17 @@ impl Totals {
         self.uncounted == 0 && self.unknown == 0
     }
 
+    /// What stands before a figure of work: of some steps it may not be known.
+    pub fn work_bound(&self) -> &'static str {
+        if self.is_complete() { "" } else { "≥ " }
+    }
+
+    /// What stands before every other figure: a step with a mistake has none. One whose work is not known still has its
+    /// tensors.
+    pub fn bound(&self) -> &'static str {
+        if self.unknown == 0 { "" } else { "≥ " }
+    }
+
     /// Bytes that inference needs beside its activations: parameters, buffers and caches.
     pub fn memory(&self) -> u128 {
         self.param_bytes.saturating_add(self.buffer_bytes).saturating_add(self.cache_bytes)

@@ -215,9 +215,7 @@ fn item_label(snapshot: &Snapshot, item: NodeRef) -> Option<String> {
 /// no rule or a mistake.
 fn totals_label(units: Units, model: &Model, totals: &Totals) -> String {
     let params = params_label(units, totals.params, totals.active_params);
-    let at_least = if totals.is_complete() { "" } else { "≥ " };
-    let params_at_least = if totals.unknown == 0 { "" } else { "≥ " };
-    format!("{params_at_least}{params} · {at_least}{}", work(units, model, totals))
+    format!("{}{params} · {}{}", totals.bound(), totals.work_bound(), work(units, model, totals))
 }
 
 fn params_label(units: Units, params: u128, active: u128) -> String {

@@ -21,12 +21,10 @@ pub fn lenses(snapshot: &Snapshot) -> Vec<Lens> {
             |title: String, click: Option<Click>| lenses.push(Lens { range, title, click });
         if model.item == reference {
             let totals = model.totals();
-            let at_least = if totals.is_complete() { "" } else { "≥ " };
-            // A layer whose work is not counted still has its tensors.
-            let known = if totals.unknown == 0 { "" } else { "≥ " };
+            let (bound, work_bound) = (totals.bound(), totals.work_bound());
             let left_out = model.left_out().map_or(String::new(), |what| format!(" · {what}"));
             let title = format!(
-                "{known}{} params · {at_least}{} · {known}{} weights · {known}{} peak activations{left_out}",
+                "{bound}{} params · {work_bound}{} · {bound}{} weights · {bound}{} peak activations{left_out}",
                 units.count(totals.params),
                 work(units, model, totals),
                 units.bytes(totals.param_bytes.saturating_add(totals.buffer_bytes)),

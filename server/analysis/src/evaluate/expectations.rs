@@ -69,6 +69,16 @@ impl<'w> Run<'w> {
                 self.report(Diagnostic { severity: Severity::Hint, ..diagnostic });
                 continue;
             }
+            let is_of_work = ["macs", "flops"].iter().any(|name| mentions(expr, name));
+            if is_of_work && totals.uncounted > 0 {
+                let message = "whether this holds is not known: of some steps the work is not";
+                self.report(Diagnostic::new(
+                    Code::UnknownWork,
+                    self.workspace.place(node),
+                    message,
+                ));
+                continue;
+            }
             if self.eval_condition(frame, Some(expr)) == Some(false) {
                 self.fails(frame, line, expr);
             }

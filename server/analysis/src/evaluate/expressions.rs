@@ -94,10 +94,14 @@ impl<'w> Run<'w> {
         what: &str,
     ) -> Option<u64> {
         let value = self.eval_scalar(frame, expr);
-        let node = frame.node(expr?);
+        self.as_count(&value, what, frame.node(expr?))
+    }
+
+    /// A value as a count. What is none is an error at the node.
+    pub(crate) fn as_count(&mut self, value: &Value, what: &str, node: NodeRef) -> Option<u64> {
         match value {
             Value::Unknown => None,
-            Value::Int(count) if count >= 0 => Some(count as u64),
+            Value::Int(count) if *count >= 0 => Some(*count as u64),
             Value::Float(_) => {
                 let message = format!(
                     "{what} is a whole number, not {value}; `//` divides to a whole number"

@@ -268,8 +268,8 @@ impl<'w> Run<'w> {
         self.report(diagnostic);
     }
 
-    /// The value that `--set` gives a parameter.
-    fn set_argument(&self, name: &str) -> Option<Value> {
+    /// The value that `--set` gives a name.
+    pub(crate) fn set_argument(&self, name: &str) -> Option<Value> {
         let set = self.setting.arguments.iter().rev().find(|(set, _)| set == name)?;
         Some(parse_value(&set.1))
     }

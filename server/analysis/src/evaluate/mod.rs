@@ -57,7 +57,7 @@ const MAX_DIAGNOSTICS: usize = 200;
 pub(crate) struct Setting {
     /// Sizes of symbols that differ from those shown.
     pub sizes: FxHashMap<SmolStr, u64>,
-    /// Values of the model's parameters that differ from their defaults.
+    /// What the user gives symbols and the model's parameters, as it was written.
     pub arguments: Vec<(SmolStr, String)>,
     /// Overrides the model's dtype.
     pub dtype: Option<DType>,
@@ -102,11 +102,8 @@ impl Setting {
 
     /// What the user has set. Everything else is off.
     pub fn of(options: &Options) -> Setting {
-        let sizes = options.set.iter();
-        let sizes = sizes.filter_map(|(name, value)| Some((name.into(), value.parse().ok()?)));
         let arguments = options.arguments().map(|(name, value)| (name.into(), value.to_owned()));
         Setting {
-            sizes: sizes.collect(),
             arguments: arguments.collect(),
             dtype: options.dtype,
             ignored: options.ignore.clone().into(),

@@ -80,10 +80,12 @@ impl<'w> Run<'w> {
         node: syntax::SyntaxNode<'w>,
     ) -> Option<u64> {
         let node = NodeRef { file: frame.file, node: node.id() };
-        let size = self.eval_count(frame, value, "a size")?;
+        let written = self.eval_count(frame, value, "a size");
         let name = SmolStr::new(name.text());
-        let size = self.setting.sizes.get(&name).copied().unwrap_or(size);
-        let value = Value::Int(i64::try_from(size).ok()?);
+        let size = self.set_size(&name, node).unwrap_or(written);
+        // Where it is not known, nothing else is said of its name.
+        let value =
+            size.and_then(|size| i64::try_from(size).ok()).map_or(Value::Unknown, Value::Int);
         self.note_scalar(node, &value);
         let what = Named::Scalar { value, sized: true, how: How::Symbol };
         if frame.scope.bind(name.clone(), Binding { what, node }).is_some() {
@@ -93,8 +95,18 @@ impl<'w> Run<'w> {
             self.error(Code::GivenTwice, node, message);
             return None;
         }
+        let size = size?;
         self.symbols.push(Symbol { name, size, node });
         Some(size)
+    }
+
+    /// The size that a symbol is set to, if it is; what is no size was said.
+    fn set_size(&mut self, name: &str, node: NodeRef) -> Option<Option<u64>> {
+        if let Some(size) = self.setting.sizes.get(name) {
+            return Some(Some(*size));
+        }
+        let set = self.set_argument(name)?;
+        Some(self.as_count(&set, &format!("the size `{name}` that is set"), node))
     }
 
     /// Matches a tensor's shape with a pattern: unknown names are bound, the rest is compared. Whether

@@ -5,7 +5,7 @@ use std::{
     process::ExitCode,
 };
 
-use analysis::{Analysis, Change, Model, Options, Severity, Totals};
+use analysis::{Analysis, Change, Model, Options, Totals};
 use clap::{Args, ValueEnum};
 use comfy_table::{CellAlignment, Table, TableStyle, presets};
 use ide::Units;
@@ -13,9 +13,10 @@ use layers::Unit;
 use serde_json::json;
 
 use crate::{
-    commands::{CountArguments, ModelChoice, mistakes, parse_setting, summary::parse_depth},
+    commands::{
+        CountArguments, ModelChoice, least, parse_setting, print_wrong_here, summary::parse_depth,
+    },
     files::Opened,
-    report,
     revision::Revision,
 };
 
@@ -102,9 +103,7 @@ pub fn run(arguments: &Arguments) -> super::Result {
     // What was wrong then is past.
     let mut fails = false;
     for side in [&before, &after].into_iter().skip(usize::from(revision.is_some())) {
-        let mistakes = mistakes(&side.analysis);
-        fails |= mistakes.iter().any(|mistake| mistake.severity == Severity::Error);
-        report::print(&side.opened.workspace, &mistakes);
+        fails |= print_wrong_here(&side.opened.workspace, &side.analysis);
     }
     let (old, new) = (before.model()?, after.model()?);
     let names = (described(&before, old, new), described(&after, new, old));
@@ -143,8 +142,26 @@ struct Found<'m> {
 
 const UNITS: Units = Units { decimal_bytes: false, digits: 3 };
 
-/// A figure in both models: its name, what it is, and how it is written.
-type Figure = (&'static str, u128, u128, fn(u128) -> String);
+/// A figure of both models: before and after.
+struct Figure {
+    name: &'static str,
+    values: (u128, u128),
+    /// What stands before each, where it is a least: their difference is then not known.
+    bounds: (&'static str, &'static str),
+    write: fn(u128) -> String,
+}
+
+impl Figure {
+    fn row(&self) -> [String; 5] {
+        let Figure { name, values: (old, new), bounds, write } = *self;
+        let (change, percent) = match bounds {
+            ("", "") => (difference(old, new, write), percent(old, new)),
+            _ => ("unknown".to_owned(), String::new()),
+        };
+        let (old, new) = (bounds.0.to_owned() + &write(old), bounds.1.to_owned() + &write(new));
+        [name.to_owned(), old, new, change, percent]
+    }
+}
 
 impl Found<'_> {
     /// What work is told in: the unit of both.
@@ -154,20 +171,30 @@ impl Found<'_> {
 
     fn totals(&self) -> Vec<Figure> {
         let (old, new) = (self.old.totals(), self.new.totals());
-        let mut figures: Vec<Figure> = vec![("parameters", old.params, new.params, count)];
+        let figure = |name, values, write| {
+            let bounds = (old.bound(), new.bound());
+            Figure { name, values, bounds, write }
+        };
+        let mut figures = vec![figure("parameters", (old.params, new.params), count)];
         for (name, unit) in [("MACs", Unit::Macs), ("FLOPs", Unit::Flops)] {
             if self.new.gives(unit) {
-                figures.push((name, old.work(unit), new.work(unit), count));
+                let work = figure(name, (old.work(unit), new.work(unit)), count);
+                figures.push(Figure { bounds: (old.work_bound(), new.work_bound()), ..work });
             }
         }
-        let weights = |model: &Model| model.weight_bytes().total();
-        figures.push(("weights", weights(self.old), weights(self.new), bytes));
-        let peak = |model: &Model| model.peak_activation_bytes();
-        figures.push(("peak activations", peak(self.old), peak(self.new), bytes));
+        let both = |of: fn(&Model) -> u128| (of(self.old), of(self.new));
+        figures.push(figure("weights", both(|model| model.weight_bytes().total()), bytes));
+        figures.push(figure("peak activations", both(Model::peak_activation_bytes), bytes));
         if old.cache_bytes > 0 || new.cache_bytes > 0 {
-            figures.push(("cache", old.cache_bytes, new.cache_bytes, bytes));
+            figures.push(figure("cache", (old.cache_bytes, new.cache_bytes), bytes));
         }
         figures
+    }
+
+    /// Whose work is not known, in either.
+    fn unknown_work(&self) -> Option<String> {
+        let of_both = [self.old.uncounted(), self.new.uncounted()].concat();
+        least(of_both).map(|least| format!("\n{least}\n"))
     }
 
     /// The changes that are listed, in their order, and how many are left out.
@@ -196,6 +223,7 @@ impl Found<'_> {
         let (on, off) = (bold.render(), bold.render_reset());
         let mut out = format!("{on}−{off} {}\n{on}+{off} {}\n\n", self.names.0, self.names.1);
         out.push_str(&format!("{}\n", self.totals_table(presets::NOTHING)));
+        out.extend(self.unknown_work());
         if self.changes.is_empty() {
             return out + "\nNo layer differs.\n";
         }
@@ -216,6 +244,7 @@ impl Found<'_> {
             false => format!("{before} → {after}\n\n"),
         };
         out.push_str(&format!("{}\n", self.totals_table(presets::ASCII_MARKDOWN)));
+        out.extend(self.unknown_work());
         if listed.is_empty() {
             return out + "\nNo layer differs.\n";
         }
@@ -241,14 +270,8 @@ impl Found<'_> {
         let mut table = Table::new();
         table.load_style(style);
         table.set_header(["", "before", "after", "change", ""]);
-        for (name, old, new, write) in self.totals() {
-            table.add_row([
-                name.to_owned(),
-                write(old),
-                write(new),
-                difference(old, new, write),
-                percent(old, new),
-            ]);
+        for figure in self.totals() {
+            table.add_row(figure.row());
         }
         right(&mut table, 1..5);
         table.trim_fmt()
@@ -275,6 +298,7 @@ impl Found<'_> {
                 let one = |leaf: Option<&analysis::Leaf>| leaf.map_or(0, |leaf| of(&leaf.totals));
                 (one(old), one(new))
             };
+            let is_known = [old, new].iter().flatten().all(|leaf| leaf.totals.is_complete());
             let params = figure(&|totals| totals.params);
             let work = figure(&|totals| totals.work(self.unit()));
             // Of what is gone its own figures are shown.
@@ -287,7 +311,7 @@ impl Found<'_> {
                 text(|leaf| &leaf.output),
                 nonzero(shown(params)),
                 difference(params.0, params.1, count),
-                nonzero(shown(work)),
+                if is_known { nonzero(shown(work)) } else { "unknown".to_owned() },
                 difference(work.0, work.1, count),
                 percent(work.0, work.1),
             ]);
@@ -316,6 +340,7 @@ impl Found<'_> {
         let model = |name: &str, model: &Model| {
             json!({
                 "name": name, "totals": totals(model, model.totals()),
+                "uncounted": model.uncounted(),
                 "weight_bytes": model.weight_bytes().total().to_string(),
                 "peak_activation_bytes": model.peak_activation_bytes().to_string(),
             })

@@ -8,7 +8,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use ide::{Units, duration};
 use serde_json::json;
 
-use crate::commands::ModelChoice;
+use crate::commands::{ModelChoice, least, print_wrong_here};
 
 #[derive(Args)]
 pub struct Arguments {
@@ -48,6 +48,7 @@ pub fn run(arguments: &Arguments) -> super::Result {
     let choice = &arguments.choice;
     let Some((opened, options)) = choice.open(file)? else { return Ok(ExitCode::FAILURE) };
     let analysis = analysis::analyse(&opened.workspace, opened.file, &options);
+    let fails = print_wrong_here(&opened.workspace, &analysis);
     let model = choice.choose(&analysis)?;
     let (name, ceilings) = limits(&arguments.device, model.dtype())?;
     let layers = analysis::estimate(model, &ceilings);
@@ -56,6 +57,7 @@ pub fn run(arguments: &Arguments) -> super::Result {
         Format::Json => {
             let value = json!({
                 "model": *model.name, "device": name, "is_estimate": true, "seconds": seconds,
+                "uncounted": model.uncounted(),
                 "layers": layers.iter().map(json_of).collect::<Vec<_>>(),
             });
             anstream::println!("{}", serde_json::to_string_pretty(&value)?);
@@ -69,9 +71,10 @@ pub fn run(arguments: &Arguments) -> super::Result {
                 model.dtype(),
                 duration(seconds)
             );
+            least(model.uncounted()).iter().for_each(|least| anstream::println!("{least}"));
         }
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(if fails { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 /// The name of a device, and what it does at best.

@@ -22,7 +22,7 @@ use std::{
     process::ExitCode,
 };
 
-use analysis::{Analysis, Code, Diagnostic, Model, Options};
+use analysis::{Analysis, Code, Diagnostic, Model, Options, Severity, Workspace};
 use clap::{
     Args,
     builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
@@ -74,6 +74,23 @@ pub fn mistakes(analysis: &Analysis) -> Vec<Diagnostic> {
     let expected = [Code::Expectation, Code::Promise];
     let wrong = analysis.diagnostics.iter().filter(|found| !expected.contains(&found.code));
     wrong.cloned().collect()
+}
+
+/// Prints what is wrong with a model at these sizes, but for what it promises of others; whether anything is.
+pub fn print_wrong_here(workspace: &Workspace, analysis: &Analysis) -> bool {
+    let here = analysis.diagnostics.iter().filter(|found| found.code != Code::Promise);
+    let here: Vec<Diagnostic> = here.cloned().collect();
+    report::print(workspace, &here);
+    here.iter().any(|found| found.severity == Severity::Error)
+}
+
+/// What is said below figures that lack the work of such kinds of steps; nothing where they lack none.
+pub fn least(mut kinds: Vec<String>) -> Option<String> {
+    kinds.sort();
+    kinds.dedup();
+    let kinds = kinds.join(", ");
+    let what = format!("The work of {kinds} is not known, so the figures are a least.");
+    (!kinds.is_empty()).then_some(what)
 }
 
 /// Whose rules count the work.
@@ -174,7 +191,9 @@ impl ModelChoice {
             None => analysis.models.first(),
         };
         let Some(model) = found else { return Err(self.no_model(analysis).into()) };
-        for (name, _) in &self.set {
+        // Where an input is wrong its symbols are not known, and that was said.
+        let is_wrong = mistakes(analysis).iter().any(|found| found.severity == Severity::Error);
+        for (name, _) in self.set.iter().filter(|_| !is_wrong) {
             let is_symbol = model.symbols.iter().any(|symbol| symbol.name == *name);
             let is_parameter = model.arguments.iter().any(|(parameter, _)| parameter == name);
             if !is_symbol && !is_parameter {

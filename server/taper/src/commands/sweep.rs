@@ -2,14 +2,14 @@
 
 use std::process::ExitCode;
 
-use analysis::{Ceilings, Model, Options, Severity};
+use analysis::{Ceilings, Code, Diagnostic, Model, Options, Severity};
 use clap::{Args, ValueEnum};
 use comfy_table::{CellAlignment, Table, presets};
 use ide::{Units, duration};
 use layers::Unit;
 use serde::Serialize;
 
-use crate::commands::{CountArguments, ModelArguments, estimate, mistakes, summary::bar};
+use crate::commands::{CountArguments, ModelArguments, estimate, least, mistakes, summary::bar};
 
 #[derive(Args)]
 pub struct Arguments {
@@ -89,6 +89,12 @@ struct Line {
     set: Vec<(String, String)>,
     /// Why there is no such model.
     error: Option<String>,
+    /// What the file expects and that is not so here.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unmet: Vec<String>,
+    /// Kinds of layers whose work is not known, so that the figures of the work are a least.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    uncounted: Vec<String>,
     /// Kinds of layers whose work is left out, and the only ones whose work counts.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     ignored: Vec<String>,
@@ -128,18 +134,26 @@ pub fn run(arguments: &Arguments) -> super::Result {
         if let Some(error) = errors.find(|error| error.severity == Severity::Error) {
             line.fail(error.message);
         }
+        let expected = |found: &&Diagnostic| found.code == Code::Expectation;
+        let unmet = analysis.diagnostics.iter().filter(expected);
+        line.unmet = unmet.map(|found| found.message.clone()).collect();
         left_out = model.left_out();
         lines.push(line);
     }
+    let notes = notes(&lines);
     match arguments.format {
         Format::Json => anstream::println!("{}", serde_json::to_string_pretty(&lines)?),
         Format::Human => anstream::println!("{}", table(&lines, arguments, true)),
         Format::Markdown => anstream::println!("{}", table(&lines, arguments, false)),
-        Format::Csv => anstream::print!("{}", csv(&lines, left_out.as_deref())),
+        Format::Csv => {
+            anstream::print!("{}", csv(&lines, left_out.as_deref()));
+            notes.iter().for_each(|note| anstream::eprintln!("{note}"));
+        }
     }
     let is_table = matches!(arguments.format, Format::Human | Format::Markdown);
-    if let Some(left_out) = left_out.filter(|_| is_table) {
-        anstream::println!("\n({left_out})");
+    if is_table {
+        left_out.iter().for_each(|left_out| anstream::println!("\n({left_out})"));
+        notes.iter().for_each(|note| anstream::println!("\n{note}"));
     }
     let fails = lines.iter().any(|line| line.error.is_some());
     Ok(if fails { ExitCode::FAILURE } else { ExitCode::SUCCESS })
@@ -171,6 +185,8 @@ impl Line {
         Line {
             set,
             error: None,
+            unmet: Vec::new(),
+            uncounted: model.uncounted(),
             ignored: model.ignored.clone(),
             only: model.only.clone(),
             params: Some(totals.params),
@@ -188,6 +204,12 @@ impl Line {
         (self.params, self.macs, self.flops) = (None, None, None);
         (self.weight_bytes, self.peak_activation_bytes, self.cache_bytes) = (None, None, None);
         (self.estimated_seconds, self.error) = (None, Some(error));
+        self.uncounted.clear();
+    }
+
+    /// What stands before figures of the work.
+    fn work_bound(&self) -> &'static str {
+        if self.uncounted.is_empty() { "" } else { "≥ " }
     }
 
     /// What the chart shows.
@@ -238,8 +260,10 @@ fn table(lines: &[Line], arguments: &Arguments, is_human: bool) -> String {
     for line in &good {
         let figures = cells([
             line.params.map(count).unwrap_or_default(),
-            line.macs.map(count).unwrap_or_default(),
-            line.flops.map(count).unwrap_or_default(),
+            line.macs.map(|macs| line.work_bound().to_owned() + &count(macs)).unwrap_or_default(),
+            line.flops
+                .map(|flops| line.work_bound().to_owned() + &count(flops))
+                .unwrap_or_default(),
             bar(line.work(), most),
             line.weight_bytes.map(bytes).unwrap_or_default(),
             line.peak_activation_bytes.map(bytes).unwrap_or_default(),
@@ -253,18 +277,30 @@ fn table(lines: &[Line], arguments: &Arguments, is_human: bool) -> String {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    let mut out = table.trim_fmt();
-    for (line, error) in lines.iter().filter_map(|line| Some((line, line.error.as_ref()?))) {
-        out.push_str(&format!("\n\nNo model at {}: {error}.", line.settings()));
+    table.trim_fmt()
+}
+
+/// What the figures do not say: where there are none, and where they are not what the file expects or all there is.
+fn notes(lines: &[Line]) -> Vec<String> {
+    let mut notes = Vec::new();
+    for line in lines {
+        let at = line.settings();
+        if let Some(error) = &line.error {
+            notes.push(format!("No model at {at}: {error}."));
+        }
+        notes.extend(line.unmet.iter().map(|unmet| format!("At {at} {unmet}.")));
     }
-    out
+    notes.extend(least(lines.iter().flat_map(|line| line.uncounted.clone()).collect()));
+    notes
 }
 
 fn csv(lines: &[Line], left_out: Option<&str>) -> String {
     let mut out = String::from(
         "set,params,macs,flops,weight_bytes,peak_activation_bytes,cache_bytes,estimated_seconds",
     );
-    out.push_str(if left_out.is_some() { ",counted\n" } else { "\n" });
+    let is_least = lines.iter().any(|line| !line.uncounted.is_empty());
+    out.push_str(if left_out.is_some() { ",counted" } else { "" });
+    out.push_str(if is_least { ",uncounted\n" } else { "\n" });
     for line in lines.iter().filter(|line| line.error.is_none()) {
         let number = |value: Option<u128>| value.map_or(String::new(), |value| value.to_string());
         let cells = [
@@ -278,7 +314,11 @@ fn csv(lines: &[Line], left_out: Option<&str>) -> String {
             line.estimated_seconds.map_or(String::new(), |seconds| seconds.to_string()),
         ];
         let left_out = left_out.map_or(String::new(), |left_out| format!(",\"{left_out}\""));
-        out.push_str(&(cells.join(",") + &left_out + "\n"));
+        let uncounted = match is_least {
+            true => format!(",\"{}\"", line.uncounted.join(", ")),
+            false => String::new(),
+        };
+        out.push_str(&(cells.join(",") + &left_out + &uncounted + "\n"));
     }
     out
 }

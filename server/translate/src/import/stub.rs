@@ -161,6 +161,32 @@ impl Writer<'_, '_> {
                 tensor.dtype
             ));
         }
-        tensors.into_iter().enumerate().map(output).collect()
+        let traced = self.traced_sizes(sources, &tensors);
+        traced.into_iter().chain(tensors.into_iter().enumerate().map(output)).collect()
+    }
+
+    /// Outputs that follow no input have the sizes of the trace, and so they have them only where the inputs have theirs:
+    /// expectations of those that no output follows.
+    fn traced_sizes(&self, sources: &[Given], outputs: &[Tensor]) -> Vec<String> {
+        let inputs: Vec<Option<Tensor>> = sources.iter().map(|one| self.tensor(one)).collect();
+        let first = inputs.first().and_then(Option::as_ref);
+        let of_first = |dim: usize| first.and_then(|first| first.shape.get(dim));
+        let follows = |one: &Tensor, dim: usize| one.shape.get(dim) == of_first(dim);
+        let is_followed = |dim: usize| {
+            outputs.iter().any(|output| output.shape.len() > dim && follows(output, dim))
+        };
+        let is_fixed = |output: &Tensor| (0..output.shape.len()).any(|dim| !follows(output, dim));
+        if !outputs.iter().any(is_fixed) {
+            return Vec::new();
+        }
+        let mut lines = Vec::new();
+        for (index, input) in inputs.iter().enumerate() {
+            for (dim, size) in input.iter().flat_map(|input| input.shape.iter().enumerate()) {
+                if of_first(dim) != Some(size) || !is_followed(dim) {
+                    lines.push(format!("expect x{index}.shape[{dim}] == {size}"));
+                }
+            }
+        }
+        lines
     }
 }

@@ -83,15 +83,21 @@ fn at(model: &Model) -> String {
 
 fn totals(model: &Model) -> Vec<(&'static str, String, String)> {
     let totals = model.totals();
-    let count = |name, value: u128| (name, UNITS.count(value), grouped(value));
-    let bytes = |name, value: u128| (name, UNITS.bytes(value), format!("{} bytes", grouped(value)));
-    let mut found = vec![count("parameters", totals.params)];
+    let bound = totals.bound();
+    let count = |name, bound: &str, value: u128| {
+        (name, format!("{bound}{}", UNITS.count(value)), format!("{bound}{}", grouped(value)))
+    };
+    let bytes = |name, value: u128| {
+        let exact = format!("{bound}{} bytes", grouped(value));
+        (name, format!("{bound}{}", UNITS.bytes(value)), exact)
+    };
+    let mut found = vec![count("parameters", bound, totals.params)];
     if totals.active_params != totals.params {
-        found.push(count("active", totals.active_params));
+        found.push(count("active", bound, totals.active_params));
     }
     for (name, unit) in [("MACs", Unit::Macs), ("FLOPs", Unit::Flops)] {
         if model.gives(unit) {
-            found.push(count(name, totals.work(unit)));
+            found.push(count(name, totals.work_bound(), totals.work(unit)));
         }
     }
     found.push(bytes("weights", model.weight_bytes().total()));

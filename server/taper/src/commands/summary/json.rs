@@ -109,16 +109,10 @@ impl Summary {
         training: Option<Need>,
     ) -> Summary {
         let mut layers = Vec::new();
-        let mut uncounted: Vec<String> = Vec::new();
         model.rows(|row| {
-            if row.totals.uncounted > 0 {
-                uncounted.push(row.step.kind().to_owned());
-            }
             layers.push(Layer::new(model, &row));
             ControlFlow::Continue(())
         });
-        uncounted.sort();
-        uncounted.dedup();
         let (totals, weights) = (model.totals(), model.weight_bytes());
         let seen = model.counted.map(|_| Seen::of(model));
         Summary {
@@ -139,7 +133,7 @@ impl Summary {
                 .iter()
                 .map(|(name, value)| (name.to_string(), argument(value)))
                 .collect(),
-            uncounted,
+            uncounted: model.uncounted(),
             seen_params: seen.as_ref().map(|seen| seen.params),
             skipped: seen.map(|seen| seen.skipped),
             inputs: inputs(workspace, model),

@@ -365,7 +365,7 @@ fn footer(model: &Model) -> String {
     let weights = model.weight_bytes();
     let stored = |exact: u128, bytes: String| match exact {
         0 => UNITS.count(exact),
-        _ => format!("{} ({exact}, {bytes})", UNITS.count(exact)),
+        _ => format!("{}{} ({exact}, {bytes})", totals.bound(), UNITS.count(exact)),
     };
     line("parameters", stored(totals.params, UNITS.param_bytes(&weights)));
     if totals.active_params != totals.params {
@@ -374,9 +374,9 @@ fn footer(model: &Model) -> String {
     if totals.buffers > 0 {
         line("buffers", stored(totals.buffers, UNITS.bytes_by_dtype(&weights.buffers)));
     }
-    let at_least = if totals.is_complete() { "" } else { "≥ " };
-    let counted =
-        |value: u128, unit: &str| format!("{at_least}{} ({value})", UNITS.count_of(value, unit));
+    let counted = |value: u128, unit: &str| {
+        format!("{}{} ({value})", totals.work_bound(), UNITS.count_of(value, unit))
+    };
     if let Some(left_out) = model.left_out() {
         line("counted is", left_out);
     }
@@ -386,10 +386,11 @@ fn footer(model: &Model) -> String {
     if model.gives(Unit::Flops) {
         line("FLOPs", counted(totals.flops, "FLOP"));
     }
+    let bound = totals.bound();
     line(
         "activations",
         format!(
-            "{}, peak {}",
+            "{bound}{}, peak {bound}{}",
             UNITS.bytes(totals.activation_bytes),
             UNITS.bytes(model.peak_activation_bytes())
         ),
