@@ -34,6 +34,54 @@ fn git(folder: &Path, arguments: &[&str]) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
+/// What the figures lack is said in every format and by every command: of the work that is not known, of sizes that
+/// cannot be and of what the file expects.
+#[test]
+fn what_the_figures_do_not_say() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "block Own { input x: [N, C, L]; output y: [N, C, 9] }
+        model M { input x: f32[N = 1, 8, L = 16]; a: Conv1d(8, 3, padding=1); Own; expect L % 16 == 0 }";
+    std::fs::write(folder.path().join("m.taper"), text).unwrap();
+    let sweep = ["sweep", "m.taper", "--over", "L=16,24,abc"];
+    for format in ["human", "markdown", "csv", "json"] {
+        let arguments = [&sweep[..], &["--format", format]].concat();
+        let (out, errors, succeeds) = taper(folder.path(), &arguments);
+        assert!(!succeeds, "{format}");
+        let said = out.clone() + &errors;
+        for wanted in ["L % 16 == 0", "the size `L` that is set", "Own"] {
+            assert!(said.contains(wanted), "{format}: no `{wanted}` in {said}");
+        }
+        match format {
+            "json" => {
+                let lines: Value = serde_json::from_str(&out).expect("JSON");
+                assert_eq!(lines[0]["uncounted"], serde_json::json!(["Own"]));
+                assert_eq!(lines[0]["unmet"], Value::Null);
+                assert_eq!(lines[1]["unmet"].as_array().map(Vec::len), Some(1));
+                assert!(
+                    lines[2]["error"].is_string() && lines[2]["macs"].is_null(),
+                    "{}",
+                    lines[2]
+                );
+            }
+            "csv" => {
+                assert!(out.lines().nth(1).is_some_and(|line| line.ends_with("\"Own\"")), "{out}")
+            }
+            _ => assert_eq!(out.matches("≥ ").count(), 4, "{out}"),
+        }
+    }
+    let (out, _, succeeds) = taper(folder.path(), &["diff", "m.taper", "--to-set", "L=32"]);
+    assert!(succeeds && out.contains("The work of Own is not known"), "{out}");
+    assert_eq!((out.matches("≥ ").count(), out.matches("unknown").count()), (4, 2), "{out}");
+    for command in [&["diff", "m.taper", "--to-set"][..], &["estimate", "m.taper", "--set"]] {
+        for (size, wanted) in [("L=24", "L % 16 == 0"), ("L=6.5", "the size `L` that is set")] {
+            let (_, errors, succeeds) = taper(folder.path(), &[command, &[size]].concat());
+            assert!(!succeeds && errors.contains(wanted), "{command:?} {size}: {errors}");
+        }
+    }
+    let (out, _, _) = taper(folder.path(), &["estimate", "m.taper"]);
+    assert!(out.contains("The work of Own is not known"), "{out}");
+}
+
 #[test]
 fn a_file_and_what_it_was() {
     let folder = tempfile::tempdir().unwrap();

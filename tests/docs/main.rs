@@ -47,7 +47,7 @@ fn code_blocks(markdown: &str) -> Vec<Fenced> {
 }
 
 /// Checks a block of Taper by what its fence says: a file (`taper`), the steps of a block (`steps`)
-/// or one that gives an error or hint (`error`, `hint`).
+/// or one that gives an error or hint (`error`, `warning`, `hint`).
 fn check(place: &str, block: &Fenced) {
     let Some(flags) = block.info.strip_prefix("taper") else { return };
     let text = match flags.contains("steps") {
@@ -62,13 +62,14 @@ fn check(place: &str, block: &Fenced) {
         .insert("blocks.taper", syntax::parse("block Bottleneck { ReLU }\nblock Stem { ReLU }\n"));
     let file = workspace.insert("example.taper", syntax::parse(&text));
     let mut found = analysis::analyse(&workspace, file, &Default::default()).diagnostics;
-    if !flags.contains("hint") {
+    if !flags.contains("hint") && !flags.contains("warning") {
         // An example shows one thing, and need not use it.
         found.retain(|one| one.code != analysis::Code::Unused);
     }
     let wanted = |severity| found.iter().any(|one| one.severity == severity);
-    if flags.contains("error") || flags.contains("hint") {
-        let severity = if flags.contains("error") { Severity::Error } else { Severity::Hint };
+    let severities =
+        [("error", Severity::Error), ("warning", Severity::Warning), ("hint", Severity::Hint)];
+    if let Some((_, severity)) = severities.into_iter().find(|(flag, _)| flags.contains(flag)) {
         assert!(wanted(severity), "{place}: line {} gives no {severity:?}", block.line);
     } else {
         assert!(found.is_empty(), "{place}: line {}: {found:#?}\n{text}", block.line);

@@ -11,7 +11,7 @@ mod files;
 
 use std::collections::BTreeSet;
 
-use analysis::{Options, Severity, Workspace};
+use analysis::{Code, Diagnostic, Model, Options, Severity, Workspace};
 use expect_test::expect_file;
 use translate::{export, import};
 
@@ -97,8 +97,12 @@ fn an_imported_module() {
     assert_eq!(analysis.models[0].part.outputs.len(), 2);
 }
 
-/// Idioms that were traced: the file checks, and has PyTorch's FLOPs, parameters and shapes. What Taper lacks makes
-/// totals lower bounds unless it moves numbers only.
+fn shapes(model: &Model) -> Vec<Vec<u64>> {
+    model.part.outputs.iter().map(|output| output.ty.shape.to_vec()).collect()
+}
+
+/// Idioms that were traced: the file checks, and has PyTorch's FLOPs, parameters and shapes, also at sizes that were not
+/// traced, unless it says that it is not for these. What Taper lacks makes totals lower bounds unless it moves numbers only.
 #[test]
 fn imported_idioms() {
     let cases: Vec<serde_json::Value> =
@@ -120,12 +124,30 @@ fn imported_idioms() {
         }
         let model = analysis.model(&imported.model).expect("the model");
         let totals = model.totals();
-        let shapes: Vec<Vec<u64>> =
-            model.part.outputs.iter().map(|output| output.ty.shape.to_vec()).collect();
-        let ours = serde_json::json!([totals.flops, totals.params, shapes]);
+        let ours = serde_json::json!([totals.flops, totals.params, shapes(model)]);
         let theirs = serde_json::json!([case["flops"], case["params"], case["outputs"]]);
         let is_unknown = imported.lost.iter().any(|lost| lost.contains("unknown (≥)"));
         assert_eq!(trace.differences(model), Vec::<String>::new(), "{name}");
+        for there in case["at"].as_array().expect("other sizes") {
+            let set: (String, String) =
+                serde_json::from_value(there["set"].clone()).expect("a size");
+            let at = format!("{name} at {} = {}", set.0, set.1);
+            let options = Options { set: vec![set], count: torch, ..Options::default() };
+            let analysis = analysis::analyse(&workspace, file, &options);
+            let errors = analysis.diagnostics.iter().filter(|one| one.severity == Severity::Error);
+            let errors: Vec<&Diagnostic> = errors.collect();
+            if !errors.is_empty() {
+                if errors.iter().any(|error| error.code != Code::Expectation) {
+                    wrong.push(format!("{at}: {errors:?}\n{}", imported.text));
+                }
+                continue;
+            }
+            let model = analysis.model(&imported.model).expect("the model");
+            let ours = serde_json::json!([model.totals().flops, shapes(model)]);
+            if ours != serde_json::json!([there["flops"], there["outputs"]]) {
+                wrong.push(format!("{at}: {ours}, not {there}\n{}", imported.text));
+            }
+        }
         if ours != theirs || (totals.uncounted > 0) != is_unknown {
             wrong.push(format!(
                 "{name}: {ours}, not {theirs}; {:?}\n{}",
@@ -135,6 +157,38 @@ fn imported_idioms() {
     }
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
     assert!(cases.len() >= 30, "{}", cases.len());
+}
+
+/// What a file cannot say of its module is told, and nothing is lost in silence: the tensors of `state_dict` are those of
+/// the file, or are told to be others of its under another name.
+#[test]
+fn what_an_import_loses() {
+    let cases: Vec<serde_json::Value> =
+        serde_json::from_str(include_str!("import/traces.json")).expect("cases");
+    let told = [
+        ("WithAndWithoutWeights", "`mha` is called with and without `need_weights`"),
+        (
+            "OfTwoParents",
+            "`second.ff`: another name of `first.ff`, which the file has; a checkpoint has 4 tensors",
+        ),
+        (
+            "OfTwoParents",
+            "`head`: another name of `second.last`, which the file has; a checkpoint has 2 tensors",
+        ),
+        ("Spectrum", "whose work is unknown (≥)"),
+    ];
+    let mut found = 0;
+    for case in &cases {
+        let trace: import::Trace = serde_json::from_value(case["trace"].clone()).expect("a trace");
+        let imported = import::pytorch(&trace, "idiom", &["f32[1]".to_owned()]);
+        let again: usize = trace.again.iter().map(|one| one.tensors).sum();
+        assert_eq!(case["state"], trace.state.len() + again, "{}", case["name"]);
+        for (_, text) in told.iter().filter(|(name, _)| case["name"] == *name) {
+            assert!(imported.lost.iter().any(|lost| lost.contains(text)), "{:?}", imported.lost);
+            found += 1;
+        }
+    }
+    assert_eq!(found, told.len());
 }
 
 /// A file that does other work than the module, or gives other shapes, says so.

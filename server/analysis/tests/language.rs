@@ -323,6 +323,41 @@ fn settings_replace_sizes_and_parameters() {
     assert_eq!((totals.params, totals.macs), (36 + 20 + 20, 5 * (32 + 16 + 16)));
 }
 
+/// What is no size is said of the symbol, once, whether it is set or written; it is never left out.
+#[test]
+fn a_size_that_is_none() {
+    let with = |size: &str| {
+        format!("model M {{ input x: f32[N = 1, 3, H = {size}, H]; Conv2d(4, 3, padding=1) }}")
+    };
+    let set =
+        ["abc", "64.5", "1e3", "-2", "true", "none", "[64]", "64x64", "9223372036854775808", ""];
+    for size in set {
+        let found = analyse_with(&with("8"), &[("H", size)]).diagnostics;
+        assert_eq!(found.len(), 1, "{size}: {found:?}");
+        assert!(found[0].message.contains("the size `H` that is set"), "{size}: {found:?}");
+    }
+    for size in ["\"abc\"", "64.5", "-2", "true", "[64]", "9223372036854775808"] {
+        assert_eq!(analyse(&with(size)).diagnostics.len(), 1, "{size}");
+    }
+    assert_eq!(analyse_with(&with("8"), &[("H", "1_0")]).models[0].symbols[1].size, 10);
+}
+
+/// Whether work that is not all known is what is expected cannot be told, be it above or below.
+#[test]
+fn an_expectation_of_work_that_is_not_known() {
+    let with = |line: &str| {
+        format!(
+            "block Own {{ input x: [N, C]; output y: [N, 4] }}
+            model M {{ input x: f32[N = 1, 8]; Own; Linear(2); {line} }}"
+        )
+    };
+    for line in ["expect macs < 1G", "expect flops == 8", "expect 1 < flops < 2"] {
+        assert_eq!(mistake(&with(line)).0, Code::UnknownWork, "{line}");
+    }
+    assert_eq!(analyse(&with("expect params == 10")).diagnostics, []);
+    assert_eq!(mistake(&with("expect params == 11")).0, Code::Expectation);
+}
+
 #[test]
 fn parameters_may_be_dotted() {
     let text = "model M(text_config.hidden_size = 4) { input x: f32[N = 1, 8]; Linear(text_config.hidden_size) }";

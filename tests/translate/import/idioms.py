@@ -501,6 +501,68 @@ class Encoder(nn.Module):
         return self.last(self.block(self.embed(x)))
 
 
+class WithAndWithoutWeights(nn.Module):
+    """An attention that gives its weights in one call, and not in the other."""
+    inputs = X
+
+    def __init__(self):
+        super().__init__()
+        self.mha = nn.MultiheadAttention(8, 2, batch_first=True)
+
+    def forward(self, x):
+        y, _ = self.mha(x, x, x, need_weights=False)
+        return self.mha(y, x, x)
+
+
+class ReturnsAll(nn.Module):
+    """A pair with a pair in it is returned as a module gives it."""
+    inputs = X
+
+    def __init__(self):
+        super().__init__()
+        self.inner, self.last = Recurs(), nn.LSTM(8, 8, batch_first=True)
+
+    def forward(self, x):
+        y, (h, c) = self.inner(x)
+        return self.inner(y), h + c, self.last(y)
+
+
+class Recurs(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.rnn = nn.LSTM(8, 8, batch_first=True)
+
+    def forward(self, x):
+        return self.rnn(x)
+
+
+class OfTwoParents(nn.Module):
+    """Modules with two names, of which one is inside a module that has two."""
+    inputs = X
+
+    def __init__(self):
+        super().__init__()
+        shared = nn.Sequential(nn.Linear(8, 8), nn.GELU(), nn.LayerNorm(8))
+        self.first, self.second = nn.ModuleDict({"ff": shared}), nn.ModuleDict({"ff": shared, "last": nn.Linear(8, 3)})
+        self.head = self.second["last"]
+
+    def forward(self, x):
+        return self.head(self.second["ff"](self.first["ff"](x)))
+
+
+class Spectrum(nn.Module):
+    """A function that Taper lacks, whose sizes are others than those of what it takes."""
+    inputs = X
+
+    def __init__(self):
+        super().__init__()
+        self.mixes, self.head = nn.Linear(8, 8), nn.Linear(5, 3)
+
+    def forward(self, x):
+        x = self.mixes(x)
+        return self.head(torch.fft.rfft(x, dim=-1).abs()), torch.fft.rfft(x, dim=1).abs().sum(-1)
+
+
 class SelfThenCross(nn.Module):
     """A module that does other things when it is called again."""
     inputs = X

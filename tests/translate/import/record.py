@@ -16,15 +16,16 @@ HERE = Path(__file__).parent
 SCRIPT = HERE / "../../../server/translate/src/import/trace.py"
 
 
-def sizes(inputs):
-    """Shapes and dtypes of inputs as Taper has them: a size with a name is given at its first place."""
-    known, found = {}, []
+def sizes(inputs, others={}):
+    """Shapes and dtypes of inputs as Taper has them: a size with a name is given at its first place, or is another."""
+    known, found = dict(others), []
     for text in inputs:
         dtype, rest = text.rstrip("]").split("[")
         shape = []
         for size in rest.split(","):
             name, _, given = size.strip().partition(" = ")
-            known.update({name: int(given)} if given else {})
+            if given:
+                known.setdefault(name, int(given))
             shape.append(known[name] if name in known else int(name))
         found.append([shape, dtype])
     return found
@@ -46,7 +47,20 @@ def truth(make, inputs):
     with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
         output = module(*tensors, **keywords)
     params = sum(one.numel() for one in module.parameters())
-    return {"flops": counter.get_total_flops(), "params": params, "outputs": shapes(output)}
+    return {"flops": counter.get_total_flops(), "params": params, "outputs": shapes(output), "state": len(module.state_dict())}
+
+
+def elsewhere(make):
+    """The same at other sizes: each that has a name, one more and twice as large. Where the module refuses one, none."""
+    found = []
+    for name, given in re.findall(r"(\w+) = (\d+)", " ".join(make.inputs)):
+        for size in (int(given) + 1, 2 * int(given)):
+            try:
+                there = truth(make, sizes(make.inputs, {name: size}))
+            except (AssertionError, IndexError, RuntimeError, ValueError):
+                continue
+            found.append({"set": [name, str(size)], "flops": there["flops"], "outputs": there["outputs"]})
+    return found
 
 
 def main():
@@ -65,7 +79,7 @@ def main():
             sys.exit(f"{one.__name__}: {trace['error']}")
         # Places are of the folder that it is recorded in.
         trace["settled"] = [re.sub(r".*/", "", place) for place in trace["settled"]]
-        case = {"name": one.__name__, "inputs": one.inputs, **truth(one, inputs), "trace": trace}
+        case = {"name": one.__name__, "inputs": one.inputs, **truth(one, inputs), "at": elsewhere(one), "trace": trace}
         lines.append(json.dumps(case, separators=(",", ":")))
         print(one.__name__)
     (HERE / "traces.json").write_text("[\n" + ",\n".join(lines) + "\n]\n")

@@ -125,7 +125,11 @@ fn check(imported: &Imported, trace: &Trace, name: &str) -> bool {
         return true;
     }
     let (model, count) = (&imported.model, trace.state.len());
-    anstream::eprintln!("`{model}` has the {count} tensors of the module's state_dict");
+    let again = match trace.again.iter().map(|one| one.tensors).sum::<usize>() {
+        0 => String::new(),
+        again => format!(", which has {again} of them again under other names"),
+    };
+    anstream::eprintln!("`{model}` has the {count} tensors of the module's state_dict{again}");
     true
 }
 

@@ -331,27 +331,7 @@ impl<'w, 't> Writer<'w, 't> {
 
     /// The tensors that a node gives, from the outside in: a recurrent layer's states are a pair in a pair.
     pub(super) fn parts(&self, at: usize) -> Vec<Given> {
-        fn collect(value: &Traced, given: &Given, found: &mut Vec<Given>) {
-            match value {
-                Traced::Items { items } => {
-                    for (index, item) in items.iter().enumerate() {
-                        let mut part = given.clone();
-                        part.part.push(index);
-                        collect(item, &part, found);
-                    }
-                }
-                _ => found.push(given.clone()),
-            }
-        }
-        let whole = Given { node: at, part: Vec::new() };
-        if self.calls.gives_first(at) {
-            return vec![whole];
-        }
-        let mut found = Vec::new();
-        if let Some(value) = &self.calls.node(at).value {
-            collect(value, &whole, &mut found);
-        }
-        found
+        self.calls.each(Given { node: at, part: Vec::new() })
     }
 
     /// What a step takes, unless that is the current value.

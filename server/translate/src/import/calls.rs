@@ -179,12 +179,9 @@ impl<'t> Calls<'t> {
 
     /// Whether an attention is called for its weights as well, as it is unless told otherwise.
     pub fn needs_weights(&self, at: usize) -> bool {
-        // The argument is the fifth of `forward`. One call that asks has the layer give them.
+        // One call that asks has the layer give them.
         let target = &self.node(at).target;
-        self.trace.nodes.iter().filter(|node| node.target == *target).any(|node| {
-            let given = node.kwargs.get("need_weights").or(node.args.get(4));
-            given.is_none_or(|given| *given != Value::Bool(false))
-        })
+        self.trace.nodes.iter().filter(|node| node.target == *target).any(asks_for_weights)
     }
 
     /// The class of a layer that a node calls.
@@ -208,15 +205,19 @@ impl<'t> Calls<'t> {
 
     /// What a name means; of a list each value.
     pub fn all_of(&self, name: &str) -> Vec<Given> {
-        let Some(given) = self.given(name) else { return Vec::new() };
+        self.given(name).map_or_else(Vec::new, |given| self.each(given))
+    }
+
+    /// Each value of a list, also of one in a list; of what is none, itself.
+    pub fn each(&self, given: Given) -> Vec<Given> {
         match self.value(&given) {
             Some(Traced::Items { items }) if !self.gives_first(given.node) => {
                 let part = |index| {
                     let mut part = given.clone();
                     part.part.push(index);
-                    part
+                    self.each(part)
                 };
-                (0..items.len()).map(part).collect()
+                (0..items.len()).flat_map(part).collect()
             }
             _ => vec![given],
         }
@@ -278,10 +279,11 @@ impl<'t> Calls<'t> {
                 .iter()
                 .filter(|node| node.op == Op::Output)
                 .flat_map(Node::reads)
-                .filter_map(|name| self.given(name))
+                .flat_map(|name| self.all_of(name))
                 .collect(),
             _ => {
-                self.trace.calls[call].outputs.iter().filter_map(|name| self.given(name)).collect()
+                let returned = &self.trace.calls[call].outputs;
+                returned.iter().flat_map(|name| self.all_of(name)).collect()
             }
         };
         let is_read_outside = |given: &Given| {
@@ -439,4 +441,10 @@ fn first_places<'t>(all: impl Iterator<Item = (usize, &'t str)>) -> HashMap<&'t 
         first.entry(text).or_insert(at);
     }
     first
+}
+
+/// Whether one call of an attention asks for its weights. The argument is the fifth of `forward`.
+pub(crate) fn asks_for_weights(node: &Node) -> bool {
+    let given = node.kwargs.get("need_weights").or(node.args.get(4));
+    given.is_none_or(|given| *given != Value::Bool(false))
 }

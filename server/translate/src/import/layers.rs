@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::{
     body::Writer,
-    calls::Given,
+    calls::{self, Given},
     trace::{Leaf, Node, Op, Own, Tensor, Traced, node_of},
 };
 use crate::template::Template;
@@ -180,6 +180,15 @@ impl Writer<'_, '_> {
                     node.target
                 ));
             }
+        }
+        if first
+            .is_some_and(|first| calls::asks_for_weights(first) != calls::asks_for_weights(node))
+        {
+            self.lost.insert(format!(
+                "`{}` is called with and without `need_weights`: it gives its weights in every call, and tools that \
+                 count by operators count these",
+                node.target
+            ));
         }
     }
 

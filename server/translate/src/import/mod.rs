@@ -10,10 +10,10 @@ mod lines;
 mod stub;
 mod trace;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use analysis::Model;
-pub use trace::{Tensor, Trace};
+pub use trace::{Again, Tensor, Trace};
 
 use self::{body::Writer, calls::Calls};
 use crate::classes::{Class, Classes, UnitId, Written};
@@ -30,6 +30,32 @@ pub struct Imported {
     pub model: String,
     /// What could not be carried over, each in a sentence.
     pub lost: Vec<String>,
+}
+
+/// Names of modules that have another before: of each module all, as a sentence.
+fn other_names(again: &[Again]) -> Vec<String> {
+    let mut modules: BTreeMap<&str, Vec<&Again>> = BTreeMap::new();
+    for one in again {
+        modules.entry(&one.same_as).or_default().push(one);
+    }
+    let said = modules.into_iter().map(|(first, others)| {
+        const SHOWN: usize = 3;
+        let names = others.iter().map(|one| format!("`{}`", one.path)).take(SHOWN);
+        let mut names: Vec<String> = names.collect();
+        if others.len() > SHOWN {
+            names.push(format!("{} more", others.len() - SHOWN));
+        }
+        let names = names.join(", ");
+        let tensors = match others.iter().map(|one| one.tensors).sum::<usize>() {
+            0 => String::new(),
+            count => format!("; a checkpoint has {count} tensors more, of these names"),
+        };
+        format!(
+            "{names}: another name of `{first}`, which the file has{tensors}. Tools that hook modules may count \
+             its work once for each name"
+        )
+    });
+    said.collect()
 }
 
 /// Writes a traced module as Taper source; `source` is what made it, `inputs` are its inputs as Taper has them:
@@ -67,6 +93,7 @@ pub fn pytorch(trace: &Trace, source: &str, inputs: &[String]) -> Imported {
     for place in &trace.settled {
         lost.insert(format!("a number made of sizes at {place}; it is that of the sizes given"));
     }
+    lost.extend(other_names(&trace.again));
     let root = classes.made.get(&UnitId(0)).map_or_else(String::new, |made| made.class.clone());
     let blocks = classes.all.iter().map(|class| block(class, class.name == root));
     let head = format!("# `{source}`, imported from PyTorch {} by `taper import`.", trace.torch);

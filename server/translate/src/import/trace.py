@@ -723,15 +723,25 @@ def first_owners(module, modules, traced):
     return owners
 
 
+def named_again(module, modules, state):
+    """Modules that have another name before, which their parameters have here; not the modules in them."""
+    first_names = {id(one): path for path, one in module.named_modules()}
+    again = []
+    for path, one in modules.items():
+        first = first_names[id(one)]
+        if first != path and not any(path.startswith(f"{outer['path']}.") for outer in again):
+            again.append({"path": path, "same_as": first, "tensors": sum(name.startswith(f"{path}.") for name in state)})
+    return again
+
+
 def main():
     module = load(sys.argv[1]).to("meta").eval()
     inputs = [made_input(shape, dtype) for shape, dtype in json.loads(sys.argv[2])]
     tracer, traced, run_work = first_that_works(module, inputs)
     modules = dict(module.named_modules(remove_duplicate=False))
     canonical = first_owners(module, modules, traced)
-    # A module that has two names is one; its parameters have the first.
-    first_names = {id(one): path for path, one in module.named_modules()}
-    again = [path for path, one in modules.items() if first_names[id(one)] != path]
+    state = {name: described(tensor) for name, tensor in module.state_dict().items()}
+    again = named_again(module, modules, state)
     leaves, attributes = {}, {}
     for node in traced.graph.nodes:
         if node.op == "call_module":
@@ -748,8 +758,9 @@ def main():
         "torch": torch.__version__, "calls": tracer.calls, "settled": list(tracer.settled),
         "nodes": [record(node) for node in traced.graph.nodes if "_assert" not in str(node.target)],
         "leaves": leaves, "attributes": attributes, "run": run_work,
-        "state": {name: described(tensor) for name, tensor in module.state_dict().items()
-                  if not any(name.startswith(f"{path}.") for path in again)},
+        "again": again,
+        "state": {name: tensor for name, tensor in state.items()
+                  if not any(name.startswith(f"{one['path']}.") for one in again)},
     })
 
 

@@ -23,10 +23,22 @@ pub struct Trace {
     pub(crate) leaves: HashMap<String, Leaf>,
     /// Parameters and buffers that are read as tensors, by their paths.
     pub(crate) attributes: HashMap<String, Option<Own>>,
-    /// What `state_dict` has.
+    /// Modules that have another name before.
+    pub again: Vec<Again>,
+    /// What `state_dict` has, but for what it has again.
     pub state: HashMap<String, Tensor>,
     /// What a run of the module does, if PyTorch can tell without numbers.
     pub(crate) run: Option<Run>,
+}
+
+/// Another name of a module.
+#[derive(Debug, Deserialize)]
+pub struct Again {
+    pub path: String,
+    /// Its first name, which the file has.
+    pub same_as: String,
+    /// How many tensors `state_dict` has below this name, which the file has below the first.
+    pub tensors: usize,
 }
 
 /// What PyTorch says of a run.
