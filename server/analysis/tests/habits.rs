@@ -172,7 +172,11 @@ fn spellings_of_others() {
         ("x @ torch.matmul", "`torch.matmul` is a layer"),
         ("x -> F.matmul", "it is `torch.matmul`"),
         ("x -> torch.conv1d(3, 1)", "`torch.conv1d` has no parameters of its own"),
-        ("torch.cat([x, y], dim=1)", "`x -> Cat`"),
+        ("torch.cat([x, y], dim=1)", "`x, y -> Cat(dim=1)`"),
+        ("torch.cat((x, y), -1)", "`x, y -> Cat(-1)`"),
+        ("z: torch.stack([x, y])", "`x, y -> Stack`"),
+        ("torch.einsum(\"ntc,nsc->nts\", x, y)", "`x, y -> Einsum(\"ntc,nsc->nts\")`"),
+        ("z: torch.cat([x, y]) + x", "`x, y -> Cat`"),
         ("Linear(3)(x)", "`x -> Linear(3)`"),
         ("Cat([x, y], dim=1)", "`x, y -> Cat(dim=1)`"),
         ("x.softmax(-1)", "`x -> torch.softmax(-1)`"),
@@ -182,6 +186,23 @@ fn spellings_of_others() {
         ("x.relu()", "`x -> torch.relu`"),
         ("x.flatten(1)", "`x -> Flatten(1)`"),
         ("x.size(0)", "`x.shape[0]`"),
+        ("Linear(x.size(-1))", "`x.shape[-1]`"),
+        ("Linear(x.size())", "`x.shape`"),
+        ("nn.Sequential(ReLU, Tanh)", "braces"),
+        ("TransformerEncoderLayer(8, 2)", "`taper import"),
+        ("nn.TransformerDecoderLayer(8, 2)", "`taper import`"),
+        ("print(x)", "`expect`"),
+        ("x @ (y -> Transpose(-2, -1))", "a step of its own"),
+        ("z: x + (y -> ReLU) * 2", "a step of its own"),
+        ("x = ReLU", "`:`"),
+        ("z: ReLU\n    z = Tanh", "`:`"),
+        ("LSTM(8)\n    Linear(3)", "`\"0\"[0] -> Linear(3)`"),
+        ("l: LSTM(8)\n    Softmax(-1)", "`l[0] -> Softmax(-1)`"),
+        ("g: { m: MultiheadAttention(2, need_weights=true) }\n    ReLU", "`g.m[0] -> ReLU`"),
+        ("h, c: LSTM(8)\n    h[0] -> Linear(3)", "`h: …`"),
+        ("out, w: MultiheadAttention(2)\n    out -> Linear(3)", "`out: …`"),
+        ("h[0]", "no name is called `h` here"),
+        ("prnt(3)", "no name is called `prnt` here"),
         ("x @ y.T", "`y -> Transpose(-2, -1)`"),
         ("x.cuda()", "leave it out"),
         ("fc = Linear(3)", "`:`"),
@@ -229,6 +250,51 @@ fn spellings_of_others() {
         if let Some(by_fix) = fixed(&text, found) {
             assert_eq!(mistakes(&by_fix), [], "{by_fix}");
         }
+    }
+}
+
+/// What has no meaning here is taken and left, whatever it is given: the model is in evaluation, on no device.
+#[test]
+fn arguments_without_a_meaning() {
+    for step in [
+        "F.dropout(0.5, training=self.training)",
+        "F.dropout(p=0.5, training=true, inplace=True)",
+        "ReLU(inplace=True)",
+        "Linear(3, device=device, dtype=torch.float32)",
+        "Linear(3, device=x.device)",
+    ] {
+        assert_eq!(mistakes(&model(step, "4, 8")), [], "{step}");
+    }
+    let found = mistakes(&model("Linear(3, trainign=true)", "4, 8"));
+    assert_eq!(found[0].code, Code::UnknownArgument);
+    let found = mistakes(&model("Dropout(inplace=true, 0.5)", "4, 8"));
+    assert_eq!(found[0].code, Code::UnknownArgument);
+    let block = "block B(training) { Linear(training) }\n";
+    assert_eq!(mistakes(&(block.to_owned() + &model("B(training=3)", "4, 8"))), []);
+}
+
+/// A layer that takes whole numbers is told which input has them.
+#[test]
+fn an_embedding_of_what_flows() {
+    let text = "model M { input ids: i64[N = 1, T = 4]; input x: f32[N, T, 8]; x; e: Embedding(10, 8); it + x }";
+    let found = mistakes(text);
+    assert!(found[0].message.contains("`ids -> Embedding(10, 8)`"), "{found:?}");
+    let by_fix = fixed(text, &found[0]).expect("a fix");
+    assert_eq!(mistakes(&by_fix), [], "{by_fix}");
+    let two = text.replace("input x", "input others: i64[N, T]; input x");
+    assert!(!mistakes(&two)[0].message.contains("->"));
+}
+
+/// Of what a mistake leaves unknown nothing is said that would be wrong of what was meant.
+#[test]
+fn nothing_is_said_of_the_unknown() {
+    for step in [
+        "a: Linaer(4)\n    a.softmax(-1)",
+        "a: Linaer(4)\n    Linear(a.shape[0])",
+        "a: Linaer(4)\n    a.b.c",
+    ] {
+        let found = mistakes(&model(step, "4, 8"));
+        assert_eq!(found.len(), 1, "{step}: {found:?}");
     }
 }
 

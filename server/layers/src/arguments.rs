@@ -6,7 +6,7 @@ use kernels::PerAxis;
 use smallvec::SmallVec;
 
 use crate::{
-    DType, Kind, Param, Reason, Refusal, Signature, TensorType,
+    DType, Entry, Kind, Param, Reason, Refusal, Signature, TensorType,
     refusal::{At, WayOut},
 };
 
@@ -76,7 +76,15 @@ pub struct Arguments {
 }
 
 /// What PyTorch's layers and functions take and has no meaning here.
-const IGNORED: &[&str] = &["inplace", "device", "dtype"];
+const IGNORED: &[&str] = &["inplace", "device", "dtype", "training"];
+
+/// Whether an argument of a layer has no meaning here, whatever it is.
+pub fn is_ignored(entry: &Entry, name: &str) -> bool {
+    match entry.params.iter().find(|param| param.name == name) {
+        Some(param) => param.kind == Kind::Ignored,
+        None => IGNORED.contains(&name),
+    }
+}
 
 impl Arguments {
     /// Binds positional and named arguments to the signature, as Python does.
@@ -356,7 +364,9 @@ pub fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Opt
         let continues = wanted.len() >= 3 && candidate.starts_with(name);
         **candidate != *name && (continues || strsim::osa_distance(&wanted, &other) <= most)
     };
-    let near = candidates.filter(is_near);
+    // Two short names with no letter in common are one or two letters away too.
+    let is_like = |candidate: &&str| strsim::jaro(&wanted, &candidate.to_lowercase()) > 0.5;
+    let near = candidates.filter(is_near).filter(is_like);
     let scored = near.map(|candidate| (strsim::jaro_winkler(name, candidate), candidate));
     scored.max_by(|left, right| left.0.total_cmp(&right.0)).map(|(_, candidate)| candidate)
 }

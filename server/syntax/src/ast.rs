@@ -397,6 +397,11 @@ impl<'t> Step<'t> {
         child(self.0, Labels::cast).into_iter().flat_map(|labels| exprs(labels.0))
     }
 
+    /// Whether it was written as Python does: `x = Linear(3)`.
+    pub fn is_assignment(self) -> bool {
+        self.0.token(Kind::Equal).is_some()
+    }
+
     /// What stands before the first arrow, unless it is a stage by its looks.
     pub fn sources(self) -> Option<Sources<'t>> {
         child(self.0, Sources::cast)

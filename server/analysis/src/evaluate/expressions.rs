@@ -27,8 +27,8 @@ impl<'w> Run<'w> {
                 frame.read_size = true;
                 frame.it.clone()
             }
+            Kind::Paren | Kind::List if expr.is_broken() => Value::Unknown,
             Kind::Paren => self.operand(frame, expr),
-            Kind::List if expr.is_broken() => Value::Unknown,
             Kind::List => {
                 let items: Vec<Value> =
                     expr.operands().map(|item| self.eval(frame, item)).collect();

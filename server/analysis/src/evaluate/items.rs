@@ -287,7 +287,8 @@ impl<'w> Run<'w> {
         if inputs.len() != lines.max(1) && !(lines == 0 && inputs.is_empty()) {
             let plural = if lines.max(1) == 1 { "tensor" } else { "tensors" };
             let message = format!("`{name}` takes {} {plural}, not {}", lines.max(1), inputs.len());
-            self.error(Code::WrongInputs, call, message);
+            let tensors: Vec<Tensor> = inputs.iter().map(|one| one.tensor.clone()).collect();
+            self.report_number_of_inputs(None, call, message, &tensors);
             return false;
         }
         let file = frame.file;

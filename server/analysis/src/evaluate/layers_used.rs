@@ -7,6 +7,7 @@ use layers::{
     Arguments, At, Called, Cost, DType, Entry, Kind, Layer, ParameterTensor, Reason, Refusal,
     TensorType, WayOut,
 };
+use smol_str::SmolStr;
 use syntax::ast;
 
 use crate::{
@@ -14,7 +15,9 @@ use crate::{
     evaluate::{
         Run,
         frame::{Frame, Pending},
-        value::{Argument, Origin, Recipe, Tensor, Value},
+        scope::Found,
+        spellings::is_alone,
+        value::{Argument, Binding, Named, Origin, Recipe, Tensor, Value},
     },
     written::{Counted, LayerUse, StepPath},
 };
@@ -75,7 +78,7 @@ impl<'w> Run<'w> {
             },
         };
         if let Err(message) = entry.check_inputs(called, tensors.len()) {
-            self.error(Code::WrongInputs, node, message);
+            self.report_number_of_inputs(Some(frame), node, message, tensors);
             return Value::Unknown;
         }
         let types = if none { Vec::new() } else { types };
@@ -447,7 +450,39 @@ impl<'w> Run<'w> {
         if let Some((argument, way_out)) = argument.zip(refusal.way_out.as_ref()) {
             diagnostic = self.with_way_out(diagnostic, argument.node, way_out);
         }
+        if let (Reason::WrongDtype, [tensor]) = (refusal.reason, tensors)
+            && tensor.ty.dtype.is_float()
+        {
+            diagnostic = self.with_whole_numbers(frame, node, diagnostic);
+        }
         self.report(diagnostic);
+    }
+
+    /// A layer that takes whole numbers, where others flow: the model's one input that has them is named.
+    fn with_whole_numbers(
+        &self,
+        frame: &Frame,
+        node: NodeRef,
+        mut diagnostic: Diagnostic,
+    ) -> Diagnostic {
+        let is_whole = |name: &SmolStr| {
+            let Some(Found::Seen(Binding { what: Named::Input(Value::Tensor(tensor)), .. })) =
+                frame.scope.find(name)
+            else {
+                return false;
+            };
+            tensor.ty.dtype.is_integer()
+        };
+        let mut names = frame.scope.all_names();
+        names.retain(is_whole);
+        let [name] = &names[..] else { return diagnostic };
+        let stage = self.workspace.node(node);
+        let step = format!("{name} -> {}", stage.text());
+        diagnostic.message.push_str(&format!("; `{step}` takes those of `{name}`"));
+        match is_alone(stage) {
+            true => diagnostic.fix(format!("Write `{step}`"), self.place(node), step),
+            false => diagnostic,
+        }
     }
 
     fn with_way_out(

@@ -22,11 +22,14 @@ pub(crate) struct Labels {
     pub broken: bool,
     /// The first one was given before, which is reported.
     pub taken: bool,
+    /// The step has parameters, so that it may have one label alone, which is reported.
+    pub too_many: bool,
 }
 
 impl<'w> Run<'w> {
     pub(crate) fn labels(&mut self, frame: &mut Frame, step: ast::Step<'w>) -> Labels {
-        let mut labels = Labels { paths: SmallVec::new(), broken: false, taken: false };
+        let mut labels =
+            Labels { paths: SmallVec::new(), broken: false, taken: false, too_many: false };
         // A step whose values are all dropped has no label.
         if step.labels().all(|label| label.text() == "_") {
             return labels;
@@ -115,7 +118,7 @@ impl<'w> Run<'w> {
         frame: &mut Frame,
         node: NodeRef,
         own: LabelId,
-        labels: &Labels,
+        labels: &mut Labels,
         pending: SmallVec<[Pending; 2]>,
     ) {
         let modules: Vec<usize> =
@@ -147,8 +150,12 @@ impl<'w> Run<'w> {
             && let Some(index) = with_parameters.first()
         {
             let stage = pending[*index].step.node;
-            let message = "a step with parameters has one label, under which they live; pick its values by an index";
+            let first = self.workspace.node(labels.paths[0].1).text();
+            let message = format!(
+                "a step with parameters has one label, under which they live: `{first}: …`; its values are `{first}[0]`, `{first}[1]`"
+            );
             self.error(Code::TwoModules, stage, message);
+            labels.too_many = true;
         }
         let owner = match (&with_parameters[..], &modules[..]) {
             ([owner, ..], _) => Some(*owner),
@@ -200,7 +207,9 @@ impl<'w> Run<'w> {
             (_, Value::Unknown) => smallvec![Value::Unknown; labels.paths.len()],
             (count, value) => {
                 let tensors = value.as_tensors().unwrap_or_default();
-                if tensors.len() != count {
+                if tensors.len() != count && labels.too_many {
+                    smallvec![Value::Unknown; count]
+                } else if tensors.len() != count {
                     let message = format!("{count} labels for {}", describe_count(tensors.len()));
                     self.error(Code::Unpack, node, message);
                     smallvec![Value::Unknown; count]
@@ -242,6 +251,9 @@ impl<'w> Run<'w> {
         segments: &[SmolStr],
     ) -> bool {
         let Some(first) = frame.label(label).node else { return false };
+        if self.is_assigned(node) {
+            return true;
+        }
         let text = segments.join(".");
         let place = self.place(node);
         let loops = first == node;
@@ -268,6 +280,9 @@ impl<'w> Run<'w> {
             // Who reads it is not told that it is another thing.
             let unknown = Binding { what: Named::Input(Value::Unknown), node };
             frame.scope.bind(segment.clone(), unknown);
+            if self.is_assigned(node) {
+                return;
+            }
             let (place, first) = (self.place(node), self.place(before));
             let message = format!("`{segment}` is given twice in this body");
             self.report(
@@ -279,6 +294,12 @@ impl<'w> Run<'w> {
         for scope in targets {
             scope.bind(segment.clone(), Binding { what: Named::Label(label), node });
         }
+    }
+
+    /// Whether a label is given as in Python, `x = F.relu(x)`, where a name is given again: that it is none was told.
+    fn is_assigned(&self, label: NodeRef) -> bool {
+        let step = self.workspace.node(label).ancestors().find_map(ast::Step::cast);
+        step.is_some_and(ast::Step::is_assignment)
     }
 
     /// A hint where one body has both numbered and labelled parameters.

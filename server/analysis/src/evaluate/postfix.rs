@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use heck::ToUpperCamelCase;
-use layers::Called;
+use layers::{Called, Entry};
 use smol_str::SmolStr;
 use syntax::{Kind, SyntaxNode, SyntaxToken, ast};
 
@@ -184,6 +184,10 @@ impl<'w> Run<'w> {
             frame.read_size = true;
             let value = self.label_value(frame, label, node);
             return Resolved::Value(self.suffix(frame, value, ast::Suffix::Field(field)));
+        }
+        // After a mistake it may be a tensor, which has other names than a group.
+        if matches!(label.get(frame).value, Some(Value::Unknown)) {
+            return Resolved::Value(Value::Unknown);
         }
         let fields = self.fields_of(frame, label);
         self.no_field(node, name, &fields);
@@ -418,7 +422,11 @@ impl<'w> Run<'w> {
 
     /// Parentheses after a layer: its arguments.
     fn call(&mut self, frame: &mut Frame, value: Value, call: ast::Call<'w>) -> Value {
-        let arguments = self.arguments(frame, call);
+        let entry = match &value {
+            Value::Layer(recipe) => recipe.callee.entry(),
+            _ => None,
+        };
+        let arguments = self.arguments(frame, call, entry);
         match value {
             Value::Unknown => Value::Unknown,
             Value::Layer(recipe) => {
@@ -438,14 +446,26 @@ impl<'w> Run<'w> {
         }
     }
 
-    fn arguments(&mut self, frame: &mut Frame, call: ast::Call<'w>) -> Vec<Argument> {
+    fn arguments(
+        &mut self,
+        frame: &mut Frame,
+        call: ast::Call<'w>,
+        entry: Option<&Entry>,
+    ) -> Vec<Argument> {
         let mut arguments: Vec<Argument> = Vec::new();
+        let mut after_named = false;
         for argument in call.arguments() {
             let name = argument.name().map(|name| SmolStr::new(name.text()));
             let node = NodeRef { file: frame.file, node: argument.id() };
-            if name.is_none() && arguments.iter().any(|before| before.name.is_some()) {
+            if name.is_none() && after_named {
                 let message = "an argument without a name stands before those with one";
                 self.error(Code::UnknownArgument, node, message);
+            }
+            after_named |= name.is_some();
+            // What means nothing is not read either: `training=self.training`.
+            let is_ignored = |name| entry.is_some_and(|entry| layers::is_ignored(entry, name));
+            if name.as_deref().is_some_and(is_ignored) {
+                continue;
             }
             let value = match &name {
                 // A tensor is given; a text is the computed path of one.

@@ -8,10 +8,11 @@ use crate::{
     Code, Diagnostic, NodeRef, Place,
     evaluate::{
         Run,
-        frame::Frame,
+        frame::{Frame, Label},
         functions::FUNCTIONS,
+        labels::label_path,
         layers_used::holds_tensors,
-        value::{Argument, Recipe},
+        value::{Argument, LabelId, Origin, Recipe, Tensor, Value},
     },
 };
 use layers::Called;
@@ -53,6 +54,21 @@ const SPELLINGS: &[(&str, Spelling)] = &[
     ("Sequential", Way("braces: `{ Linear(64); ReLU }`")),
     ("ModuleList", Way("a group with a label: `layers: { … }`, or `layers: repeat 3 { … }`")),
     ("ModuleDict", Way("a group whose steps have labels")),
+    (
+        "TransformerEncoderLayer",
+        Way(
+            "a block of its steps: `taper import \"torch.nn:TransformerEncoderLayer(64, 8)\" --input \"f32[N = 1, T = 16, 64]\"` writes it",
+        ),
+    ),
+    (
+        "TransformerDecoderLayer",
+        Way("a block of its steps: `taper import` writes that of PyTorch (docs/frameworks.md)"),
+    ),
+    (
+        "Transformer",
+        Way("blocks of its steps: `taper import` writes those of PyTorch (docs/frameworks.md)"),
+    ),
+    ("print", Way("nothing: a figure of each step stands beside it, and `expect` checks one")),
     ("Parameter", Way("a line `param name: [64, 64]`")),
     ("Lambda", Way("an expression: `x * 2`")),
     ("Add", Way("an expression: `a + b`")),
@@ -177,13 +193,27 @@ impl<'w> Run<'w> {
             );
             (message, None)
         } else if layers::find(&word.to_upper_camel_case()).is_some() {
-            let layer = word.to_upper_camel_case();
-            (
-                format!(
-                    "`{prefix_text}{word}` is a layer here, and tensors flow into it: `x -> {layer}`"
-                ),
-                None,
-            )
+            let call = suffixes.get(fields.len()).and_then(|suffix| match suffix {
+                ast::Suffix::Call(call) => Some(*call),
+                _ => None,
+            });
+            let step = self.flowing(frame, &word.to_upper_camel_case(), call);
+            let message = format!(
+                "`{prefix_text}{word}` is a layer here, and tensors flow into it: `{step}`"
+            );
+            let is_whole = suffixes.len() == fields.len() + usize::from(call.is_some());
+            if is_whole && is_alone(expr.syntax()) {
+                let place = self.place(frame.node(expr));
+                let diagnostic = Diagnostic::new(Code::UnknownName, place, message);
+                self.report(diagnostic.fix(format!("Write `{step}`"), place, step));
+                return true;
+            }
+            (message, None)
+        } else if let Some(way) = SPELLINGS.iter().find_map(|(foreign, spelling)| match spelling {
+            Way(way) if *foreign == word => Some(*way),
+            _ => None,
+        }) {
+            (format!("there is no `{prefix_text}{word}`; it is written as {way}"), None)
         } else {
             let message = format!(
                 "there is no `{prefix_text}{word}` here: layers have PyTorch's names alone, functions begin with `F.` or `torch.`"
@@ -200,6 +230,29 @@ impl<'w> Run<'w> {
         true
     }
 
+    /// What Python writes as a call of a function with tensors: they flow into the layer, and the rest are arguments.
+    fn flowing(&self, frame: &Frame, layer: &str, call: Option<ast::Call<'w>>) -> String {
+        let is_tensor = |expr: ast::Expr<'w>| {
+            expr.as_name().is_some_and(|name| self.is_tensor(frame, name.text()))
+        };
+        let (mut tensors, mut others) = (Vec::new(), Vec::new());
+        for argument in call.into_iter().flat_map(ast::Call::arguments) {
+            let value = argument.value().filter(|_| argument.name().is_none());
+            match value {
+                Some(value) if is_tensor(value) => tensors.push(value.text()),
+                Some(value) if value.kind() == Kind::List && value.operands().all(is_tensor) => {
+                    tensors.extend(value.operands().map(|one| one.text()));
+                }
+                _ => others.push(argument.syntax().text()),
+            }
+        }
+        let tensors = if tensors.is_empty() { "x".to_owned() } else { tensors.join(", ") };
+        match others.is_empty() {
+            true => format!("{tensors} -> {layer}"),
+            false => format!("{tensors} -> {layer}({})", others.join(", ")),
+        }
+    }
+
     /// `x.softmax(-1)`: tensors have no methods; what they do are steps. `written` is the text before the dot.
     pub(super) fn report_method(
         &mut self,
@@ -212,7 +265,14 @@ impl<'w> Run<'w> {
         let layer = name.to_upper_camel_case();
         let spelt = match of_method(name) {
             Some(Way(way)) => {
-                return self.report_spelt(frame, expr, way.replace('x', written), None);
+                let way = way.replace('x', written);
+                // `x.size(-1)` is that size, `x.size()` all of them.
+                let argument = call.and_then(|call| call.arguments().next());
+                let way = match argument.filter(|_| name == "size") {
+                    Some(at) => format!("a size is `{written}.shape[{}]`", at.syntax().text()),
+                    None => way,
+                };
+                return self.report_spelt(frame, expr, way, None);
             }
             Some(Word(word)) => word.to_owned(),
             None if call.is_none() => return false,
@@ -256,12 +316,51 @@ impl<'w> Run<'w> {
         let message = format!("tensors flow into a layer, and are no arguments: `{step}`");
         let place = self.place(argument.node);
         let mut diagnostic = Diagnostic::new(Code::WrongValue, place, message);
-        let syntax = self.workspace.node(node);
-        if syntax
-            .parent()
-            .is_some_and(|parent| parent.kind() == Kind::Sources && parent.text() == syntax.text())
-        {
+        if is_alone(self.workspace.node(node)) {
             diagnostic = diagnostic.fix(format!("Write `{step}`"), self.place(node), step);
+        }
+        self.report(diagnostic);
+    }
+
+    /// Another number of tensors than a layer or block takes: of a step that gives several, one is picked. `frame` is that
+    /// of the step, if it is known.
+    pub(super) fn report_number_of_inputs(
+        &mut self,
+        frame: Option<&Frame>,
+        node: NodeRef,
+        message: String,
+        tensors: &[Tensor],
+    ) {
+        let is_step = |tensor: &Tensor| matches!(tensor.origin, Origin::Step(_));
+        let gives_them = |label: &&Label| {
+            let value = label.value.as_ref().and_then(Value::as_tensors);
+            value.is_some_and(|given| given == tensors)
+        };
+        if tensors.len() < 2 || !tensors.iter().all(is_step) {
+            return self.error(Code::WrongInputs, node, message);
+        }
+        let place = self.place(node);
+        let stage = self.workspace.node(node);
+        let text = stage.text();
+        let label = frame.and_then(|frame| {
+            let at = frame.labels.iter().rposition(|label| gives_them(&label))?;
+            Some(label_path(&frame.labels, LabelId(u32::try_from(at).ok()?)).join("."))
+        });
+        let Some(label) = label else {
+            let way = format!(
+                "of a step that gives several one is picked by its label: `a[0] -> {text}`"
+            );
+            return self.error(Code::WrongInputs, node, format!("{message}; {way}"));
+        };
+        // A number is read as a text.
+        let is_name =
+            label.split('.').all(|segment| !segment.starts_with(|c: char| c.is_ascii_digit()));
+        let label = if is_name { label } else { format!("\"{label}\"") };
+        let step = format!("{label}[0] -> {text}");
+        let message = format!("{message}; of several values one is picked: `{step}`");
+        let mut diagnostic = Diagnostic::new(Code::WrongInputs, place, message);
+        if is_alone(stage) {
+            diagnostic = diagnostic.fix(format!("Write `{step}`"), place, step);
         }
         self.report(diagnostic);
     }
@@ -304,13 +403,17 @@ impl<'w> Run<'w> {
     ) -> bool {
         let place = self.place(frame.node(expr));
         let mut diagnostic = Diagnostic::new(Code::NotInside, place, message);
-        let parent = expr.syntax().parent();
-        let is_alone = parent
-            .is_some_and(|parent| parent.kind() == Kind::Sources && parent.text() == expr.text());
-        if let Some(step) = step.filter(|_| is_alone) {
+        if let Some(step) = step.filter(|_| is_alone(expr.syntax())) {
             diagnostic = diagnostic.fix(format!("Write `{step}`"), place, step);
         }
         self.report(diagnostic);
         true
     }
+}
+
+/// Whether an expression is all that stands before the first arrow of a step.
+pub(super) fn is_alone(syntax: syntax::SyntaxNode<'_>) -> bool {
+    syntax
+        .parent()
+        .is_some_and(|parent| parent.kind() == Kind::Sources && parent.text() == syntax.text())
 }

@@ -54,7 +54,7 @@ impl<'w> Run<'w> {
         let pending: SmallVec<[Pending; 2]> = frame.pending.drain(first_pending..).collect();
         match own {
             None => self.settle_unlabelled(frame, pending),
-            Some(own) => self.settle_labelled(frame, node, own, &labels, pending),
+            Some(own) => self.settle_labelled(frame, node, own, &mut labels, pending),
         }
         self.name_values(frame, node, own, &labels, &value, made);
         frame.level.unknown += u128::from(value.is_unknown());

@@ -156,6 +156,14 @@ impl Callee {
         }
     }
 
+    /// The layer, unless it is a block.
+    pub fn entry(&self) -> Option<&'static Entry> {
+        match self {
+            Callee::Layer(entry) | Callee::Function(entry, _) => Some(entry),
+            Callee::Item { .. } => None,
+        }
+    }
+
     /// How it is written: `Linear`, `F.relu`.
     pub fn written(&self) -> String {
         match self {

@@ -293,6 +293,11 @@ fn paren(p: &mut Parser<'_>, node: crate::parser::Marker) -> Finished {
     p.open_bracket();
     p.nested(|p| {
         expr(p);
+        if p.at(Kind::Arrow) {
+            let message = "what flows through a layer is a step of its own: `y: x -> Transpose(-2, -1)` on a line before, and `y` here";
+            p.error(message.to_owned());
+            p.skip_until(&[Kind::RightParen, Kind::RightBrace]);
+        }
         while p.eat(Kind::Comma) {
             commas = true;
             if matches!(p.current(), Kind::RightParen | Kind::Newline | Kind::Eof) {
