@@ -230,7 +230,7 @@ fn what_is_left_out_is_named() {
     std::fs::write(folder.path().join("m.taper"), text).unwrap();
     let choices: [(&[&str], &str); 3] = [
         (&["--ignore", "BatchNorm2d"], "without the work of BatchNorm2d"),
-        (&["--only", "ReLU,BatchNorm2d"], "the work of ReLU, BatchNorm2d alone"),
+        (&["--only", "ReLU, BatchNorm2d"], "the work of ReLU, BatchNorm2d alone (no step is ReLU)"),
         (&["--count", "thop"], "thop"),
     ];
     for (choice, words) in choices {
@@ -257,6 +257,10 @@ fn what_is_left_out_is_named() {
     assert_eq!(found["totals"]["flops"], 7_168);
     let found = json(folder.path(), &["sweep", "m.taper", "--over", "N=1", "--only", "Conv2d"]);
     assert_eq!(found[0]["only"], serde_json::json!(["Conv2d"]));
+    for (kind, words) in [("Conv2D", "did you mean `Conv2d`?"), ("Zork", "a block is none")] {
+        let (_, errors, succeeds) = taper(folder.path(), &["summary", "m.taper", "--only", kind]);
+        assert!(!succeeds && errors.contains(words), "{errors}");
+    }
     // What does not hold is told all the same, once.
     let text = text.replace("9_216", "9_217");
     std::fs::write(folder.path().join("m.taper"), text).unwrap();

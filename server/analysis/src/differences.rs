@@ -129,7 +129,10 @@ fn lines(model: &Model, unit: Unit) -> Vec<Line> {
     let mut lines = Vec::new();
     model.rows(|row| {
         lines.push(Line {
-            path: row.path.clone(),
+            path: match row.call {
+                0 => row.path.clone(),
+                call => format!("{} (call {})", row.path, call + 1),
+            },
             kind: row.step.kind().to_owned(),
             is_seen: row.step.is_seen(),
             terms: if row.idle { Vec::new() } else { terms(&row, unit) },
@@ -165,7 +168,8 @@ fn difference(left: &Line, right: &Line) -> Option<Difference> {
             None => own.push(*term),
         }
     }
-    if own.is_empty() && others.is_empty() {
+    let sum = |terms: &[(&str, u128)]| signed(terms.iter().map(|(_, value)| value));
+    if sum(&own) == sum(&others) {
         return None;
     }
     let unseen = match (left.is_seen, right.is_seen) {

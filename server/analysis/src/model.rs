@@ -126,14 +126,23 @@ impl Model {
     /// Whose work the user left out of its figures, in words.
     pub fn left_out(&self) -> Option<String> {
         let list = |kinds: &[String]| kinds.join(", ");
-        match (self.ignored.as_slice(), self.only.as_slice()) {
-            ([], []) => None,
-            (ignored, []) => Some(format!("without the work of {}", list(ignored))),
-            ([], only) => Some(format!("the work of {} alone", list(only))),
+        let what = match (self.ignored.as_slice(), self.only.as_slice()) {
+            ([], []) => return None,
+            (ignored, []) => format!("without the work of {}", list(ignored)),
+            ([], only) => format!("the work of {} alone", list(only)),
             (ignored, only) => {
-                Some(format!("the work of {} alone, without {}", list(only), list(ignored)))
+                format!("the work of {} alone, without {}", list(only), list(ignored))
             }
-        }
+        };
+        let mut lacking: Vec<String> = self.ignored.iter().chain(&self.only).cloned().collect();
+        self.rows(|row| {
+            lacking.retain(|kind| kind != row.step.kind());
+            ControlFlow::Continue(())
+        });
+        Some(match lacking.is_empty() {
+            true => what,
+            false => format!("{what} (no step is {})", list(&lacking)),
+        })
     }
 
     /// The kinds of steps whose work is not known, so that the totals are a least.

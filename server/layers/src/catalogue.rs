@@ -6,6 +6,7 @@ use rustc_hash::FxHashMap;
 
 use crate::{
     Called, Entry,
+    arguments::nearest,
     operators::{MATRIX_PRODUCTS, Operator, PRODUCTS},
 };
 
@@ -45,6 +46,13 @@ pub fn find(name: &str) -> Option<&'static Entry> {
 pub fn is_kind(name: &str) -> bool {
     let operator = || Operator::ALL.iter().any(|operator| operator.name() == name);
     find(name).is_some() || operator() || MATRIX_PRODUCTS.contains(&name)
+}
+
+/// The kind nearest to a name that is none, if one is near.
+pub fn nearest_kind(name: &str) -> Option<&'static str> {
+    let operators = Operator::ALL.iter().map(|operator| operator.name());
+    let all = all().map(|entry| entry.name).chain(operators);
+    nearest(name, all.chain(MATRIX_PRODUCTS.iter().copied()))
 }
 
 /// The functions of `torch.nn.functional` that are functions of `torch` too, with the same arguments

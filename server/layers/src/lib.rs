@@ -59,7 +59,7 @@ mod resampling;
 mod scan;
 
 pub use arguments::{Arg, Arguments, is_ignored, is_one_edit_away, nearest};
-pub use catalogue::{all, find, find_called, find_function, functions, is_kind};
+pub use catalogue::{all, find, find_called, find_function, functions, is_kind, nearest_kind};
 pub use cost::{Cost, Term, Unit, sizes};
 pub use dtype::DType;
 pub use einsum::{Axes, axes_of as einsum_axes};

@@ -121,10 +121,16 @@ fn parse_dtype(text: &str) -> std::result::Result<DType, String> {
 }
 
 fn parse_kind(text: &str) -> std::result::Result<String, String> {
-    match layers::is_kind(text) {
-        true => Ok(text.to_owned()),
-        false => Err(format!("no layer is called `{text}`; docs/layers.md lists them")),
+    let text = text.trim();
+    if layers::is_kind(text) {
+        return Ok(text.to_owned());
     }
+    Err(match layers::nearest_kind(text) {
+        Some(nearest) => format!("no layer is called `{text}`; did you mean `{nearest}`?"),
+        None => {
+            format!("no layer is called `{text}`; docs/layers.md lists them, and a block is none")
+        }
+    })
 }
 
 /// Files that may have the model of a config.

@@ -83,6 +83,11 @@ pub fn run(arguments: &Arguments) -> super::Result {
 fn compare(arguments: &Arguments, opened: &Opened, options: &Options) -> super::Result {
     let (left, right) = match arguments.count[..] {
         [one] => (one, None),
+        [left, right] if count::name(left) == count::name(right) => {
+            return Err(
+                format!("`taper why` compares two, and both are {}", count::name(left)).into()
+            );
+        }
         [left, right] => (left, right),
         _ => return Err("`taper why` compares two: --count thop --count fvcore".into()),
     };
@@ -139,9 +144,15 @@ fn shown(
             let _ = writeln!(out, "{:>width$}    {path}{more}", "");
         }
     }
-    for (name, model) in [(names.0, models.0), (names.1, models.1)] {
-        if let Some(skipped) = model.counted.and_then(|_| Seen::of(model).skipped()) {
-            let _ = writeln!(out, "\n{name} skips: {skipped}");
+    let skipped = |model: &Model| model.counted.and_then(|_| Seen::of(model).skipped());
+    match (skipped(models.0), skipped(models.1)) {
+        (Some(left), Some(right)) if left == right => {
+            let _ = writeln!(out, "\nboth skip: {left}");
+        }
+        (left, right) => {
+            for (name, skipped) in [(names.0, left), (names.1, right)] {
+                let _ = skipped.map(|skipped| writeln!(out, "\n{name} skips: {skipped}"));
+            }
         }
     }
     out

@@ -275,7 +275,7 @@ impl Settings {
         let named =
             named.into_iter().flat_map(|(key, kinds)| kinds.iter().map(move |kind| (key, kind)));
         for (key, kind) in named.filter(|(_, kind)| !layers::is_kind(kind)) {
-            let nearest = layers::nearest(kind, layers::all().map(|entry| entry.name));
+            let nearest = layers::nearest_kind(kind);
             let hint = nearest.map_or(String::new(), |name| format!("; did you mean `{name}`?"));
             wrong
                 .push(format!("the setting `taper.{key}` names `{kind}`, which is no layer{hint}"));

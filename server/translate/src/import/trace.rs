@@ -34,6 +34,7 @@ pub struct Trace {
 /// Another name of a module.
 #[derive(Debug, Deserialize)]
 pub struct Again {
+    /// The name that the file does not have.
     pub path: String,
     /// Its first name, which the file has.
     pub same_as: String,
