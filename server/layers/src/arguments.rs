@@ -6,7 +6,7 @@ use kernels::PerAxis;
 use smallvec::SmallVec;
 
 use crate::{
-    DType, Entry, Kind, Param, Reason, Refusal, Signature, TensorType,
+    DType, Kind, Param, Reason, Refusal, Signature, TensorType,
     refusal::{At, WayOut},
 };
 
@@ -76,15 +76,7 @@ pub struct Arguments {
 }
 
 /// What PyTorch's layers and functions take and has no meaning here.
-const IGNORED: &[&str] = &["inplace", "device", "dtype", "training"];
-
-/// Whether an argument of a layer has no meaning here, whatever it is.
-pub fn is_ignored(entry: &Entry, name: &str) -> bool {
-    match entry.params.iter().find(|param| param.name == name) {
-        Some(param) => param.kind == Kind::Ignored,
-        None => IGNORED.contains(&name),
-    }
-}
+pub(crate) const IGNORED: &[&str] = &["inplace", "device", "dtype", "training"];
 
 impl Arguments {
     /// Binds positional and named arguments to the signature, as Python does.

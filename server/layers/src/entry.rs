@@ -1,8 +1,8 @@
 //! What is known of a layer before it is used.
 
 use crate::{
-    Arg, Arguments, Called, Inputs, Layer, Param, Reason, Refusal, Signature, TensorType,
-    refusal::At,
+    Arg, Arguments, Called, Inputs, Kind, Layer, Param, Reason, Refusal, Signature, TensorType,
+    arguments::IGNORED, refusal::At,
 };
 
 /// Makes a layer from its arguments and the types of its inputs.
@@ -89,6 +89,14 @@ impl Entry {
         named: &[(&str, Arg)],
     ) -> Result<Arguments, Refusal> {
         Arguments::bind(self.signature(), positional, named)
+    }
+
+    /// Whether an argument has no meaning here, whatever it is.
+    pub fn ignores(&self, argument: &str) -> bool {
+        match self.params.iter().find(|param| param.name == argument) {
+            Some(param) => param.kind == Kind::Ignored,
+            None => IGNORED.contains(&argument),
+        }
     }
 
     /// Whether it takes this number of tensors, and if not, how many it takes, in words.

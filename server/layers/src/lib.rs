@@ -58,7 +58,7 @@ mod regularization;
 mod resampling;
 mod scan;
 
-pub use arguments::{Arg, Arguments, is_ignored, is_one_edit_away, nearest};
+pub use arguments::{Arg, Arguments, is_one_edit_away, nearest};
 pub use catalogue::{all, find, find_called, find_function, functions, is_kind, nearest_kind};
 pub use cost::{Cost, Term, Unit, sizes};
 pub use dtype::DType;

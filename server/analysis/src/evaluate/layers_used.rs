@@ -148,7 +148,7 @@ impl<'w> Run<'w> {
                     (None, Some(name)) if value.is_unknown() => {
                         named.push((name.as_str(), layers::Arg::None))
                     }
-                    (None, _) if holds_tensors(value) => {
+                    (None, _) if value.holds_tensors() => {
                         self.report_tensor_argument(node, recipe, argument);
                         return None;
                     }
@@ -535,14 +535,6 @@ fn size_given_by_input(
         }
     }
     layers::size_given_by_input(entry, &positional, &named, types, made)
-}
-
-/// Whether a value is a tensor, or a list of some.
-pub(crate) fn holds_tensors(value: &Value) -> bool {
-    match value {
-        Value::List(items) => items.iter().any(holds_tensors),
-        value => value.as_tensors().is_some(),
-    }
 }
 
 /// Whether a layer could have a parameter of this name, as `weight` or `bias_hh_l0`.

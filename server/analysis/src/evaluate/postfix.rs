@@ -463,7 +463,7 @@ impl<'w> Run<'w> {
             }
             after_named |= name.is_some();
             // What means nothing is not read either: `training=self.training`.
-            let is_ignored = |name| entry.is_some_and(|entry| layers::is_ignored(entry, name));
+            let is_ignored = |name| entry.is_some_and(|entry| entry.ignores(name));
             if name.as_deref().is_some_and(is_ignored) {
                 continue;
             }

@@ -11,7 +11,6 @@ use crate::{
         frame::{Frame, Label},
         functions::FUNCTIONS,
         labels::label_path,
-        layers_used::holds_tensors,
         value::{Argument, LabelId, Origin, Recipe, Tensor, Value},
     },
 };
@@ -300,7 +299,7 @@ impl<'w> Run<'w> {
     ) {
         let text_of = |argument: &Argument| self.workspace.node(argument.node).text();
         let holds_tensors =
-            |argument: &&Argument| argument.name.is_none() && holds_tensors(&argument.value);
+            |argument: &&Argument| argument.name.is_none() && argument.value.holds_tensors();
         let (tensors, others): (Vec<&Argument>, Vec<&Argument>) =
             recipe.arguments.iter().partition(|argument| holds_tensors(argument));
         let tensors: Vec<&str> = tensors

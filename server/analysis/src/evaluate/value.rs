@@ -261,6 +261,14 @@ impl Value {
         self.has_origin(|origin| matches!(origin, Origin::Parameter(_)))
     }
 
+    /// Whether it is a tensor, or a list of some.
+    pub fn holds_tensors(&self) -> bool {
+        match self {
+            Value::List(items) => items.iter().any(Value::holds_tensors),
+            value => value.as_tensors().is_some(),
+        }
+    }
+
     /// Whether a tensor in it has such an origin.
     fn has_origin(&self, is: fn(&Origin) -> bool) -> bool {
         match self {
