@@ -212,8 +212,8 @@ fn the_terms_are_the_difference() {
         for left in &analyses {
             for right in &analyses {
                 let (left, right) = (&left.models[0], &right.models[0]);
-                let found = analysis::Differences::of(left, right);
-                let terms: i128 = found.parts.iter().map(analysis::Difference::net).sum();
+                let found = reports::Differences::of(left, right);
+                let terms: i128 = found.parts.iter().map(reports::Difference::net).sum();
                 let names = (left.counted, right.counted);
                 assert_eq!(terms, found.left as i128 - found.right as i128, "{path} {names:?}");
             }

@@ -28,4 +28,4 @@ for tool in torch-2.15 ultralytics-thop deepspeed; do
     tools+=("$tool=$NEWEST/bin/python")
 done
 python3 tests/counters/collect.py "${tools[@]}"
-cargo test --release -q -p analysis -p execution --test golden --test modules counters -- --nocapture
+cargo test --release -q -p reports -p execution --test golden --test modules counters -- --nocapture

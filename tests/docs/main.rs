@@ -338,15 +338,13 @@ fn tables_of_tools() -> String {
                     Some(false) if theirs.is_some_and(serde_json::Value::is_null) => {
                         out.push_str(" — |")
                     }
-                    None => write!(out, " {} |", analysis::grouped(ours)).expect("to write"),
-                    Some(true) => {
-                        write!(out, " {} ✓ |", analysis::grouped(ours)).expect("to write")
-                    }
+                    None => write!(out, " {} |", reports::grouped(ours)).expect("to write"),
+                    Some(true) => write!(out, " {} ✓ |", reports::grouped(ours)).expect("to write"),
                     // docs/counting.md says why.
                     Some(false)
                         if (model, convention.name) == ("convnext_tiny", "ultralytics-thop") =>
                     {
-                        write!(out, " {} |", analysis::grouped(ours)).expect("to write")
+                        write!(out, " {} |", reports::grouped(ours)).expect("to write")
                     }
                     Some(false) => panic!("{model}, {}: {ours}", convention.name),
                 }
@@ -380,7 +378,7 @@ fn figures_of_other_tools() {
         let summary: serde_json::Value = serde_json::from_slice(&printed.stdout).expect("JSON");
         assert_eq!((&summary["count"], &summary["totals"]["flops"]), (&count.into(), &().into()));
         for figure in [&summary["totals"]["macs"], &summary["seen_params"]] {
-            let figure = analysis::grouped(figure.as_u64().expect("a number").into());
+            let figure = reports::grouped(figure.as_u64().expect("a number").into());
             let is_quoted = page.contains(&figure);
             assert!(is_quoted || figure == "61,100,840", "{model}, {count}: {figure}");
         }

@@ -63,7 +63,7 @@ fn the_depthwise_variant() {
     assert_eq!(macs("thop", "Depthwise"), places * 9 + norm);
     let page = std::fs::read_to_string(files::root().join("docs/comparing.md")).expect("the page");
     for model in ["Plain", "Depthwise"] {
-        assert!(page.contains(&analysis::grouped(macs("thop", model))), "{model}");
+        assert!(page.contains(&reports::grouped(macs("thop", model))), "{model}");
     }
     assert!(page.contains("3710034752"));
 }

@@ -447,7 +447,7 @@ fn training() {
             analysis::Options { set, count: Some(by_name("torch")), ..Default::default() };
         let analysis = analysis::analyse(&workspace, file, &options);
         let model = &analysis.models[0];
-        let ours = analysis::Training::of(model, analysis::Recomputation::None).expect("a sum");
+        let ours = reports::Training::of(model, reports::Recomputation::None).expect("a sum");
         // Attention in f32 rounds the number of its sums up to 32, and keeps two seeds: 12 times.
         let of_kernels = if name == "vit_b_16" { 12 * (2 * 12 * (224 - 197) * 4 + 16) } else { 0 };
         assert_eq!(Some(ours.kept_bytes + of_kernels), number(&theirs["kept"]), "{name}: kept");
@@ -471,13 +471,13 @@ model M { input x: f32[N = 4, 16]; first: Linear(16, bias=false); repeat 3 { B }
     let file = workspace.insert("m.taper", syntax::parse(text));
     let analysis = analysis::analyse(&workspace, file, &Default::default());
     let of =
-        |recomputation| analysis::Training::of(&analysis.models[0], recomputation).expect("a sum");
+        |recomputation| reports::Training::of(&analysis.models[0], recomputation).expect("a sum");
     let (small, large) = (4 * 16 * 4u128, 4 * 64 * 4u128);
-    let all = of(analysis::Recomputation::None);
+    let all = of(reports::Recomputation::None);
     // The input, what goes into each block, and its two wide tensors.
     assert_eq!(all.kept_bytes, small + 3 * (small + 2 * large));
     assert_eq!(all.recomputed_flops, 0);
-    let again = of(analysis::Recomputation::Blocks);
+    let again = of(reports::Recomputation::Blocks);
     assert_eq!(again.kept_bytes, small + 3 * small + 2 * large);
     assert_eq!(again.recomputed_flops, 3 * (2 * 2 * 4 * 16 * 64 + 4 * 64));
     // No gradient of the input: one product less.

@@ -3,6 +3,7 @@
 use std::{
     any::Any,
     panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
 };
 
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -10,7 +11,7 @@ use smol_str::SmolStr;
 use syntax::{Kind, SyntaxNode, TextRange, TextSize, ast};
 
 use crate::{
-    Code, Counted, Definition, Diagnostic, FileId, Model, NodeRef, Options, Place, Severity,
+    Code, Counted, Definition, Diagnostic, FileId, Model, NodeRef, Options, Part, Place, Severity,
     Workspace,
     duplicates::duplicates,
     evaluate::{FIGURES, Run, Setting, SizeExpectations, mentions},
@@ -553,4 +554,37 @@ fn settle(diagnostics: &mut Vec<Diagnostic>) {
     diagnostics.sort_by_key(|diagnostic| {
         (diagnostic.place.file, diagnostic.place.range.start(), diagnostic.severity)
     });
+}
+
+/// Where a model is written out again.
+#[derive(Debug, Clone, Default)]
+pub struct Elsewhere<'e> {
+    /// A size for each of its symbols.
+    pub sizes: &'e [u64],
+    /// One of its arguments that has another value.
+    pub argument: Option<(&'e str, String)>,
+    /// Its modules are built, so that parameters are known.
+    pub builds: bool,
+}
+
+/// A model's body written out again elsewhere, with the work of its layers; none if something is wrong there.
+pub fn instantiate(
+    workspace: &Workspace,
+    model: &Model,
+    options: &Options,
+    elsewhere: &Elsewhere<'_>,
+) -> Option<Arc<Part>> {
+    let names = model.symbols.iter().map(|symbol| symbol.name.clone());
+    let mut setting = Setting {
+        sizes: names.zip(elsewhere.sizes.iter().copied()).collect(),
+        builds: elsewhere.builds,
+        costs: true,
+        ..Setting::of(options)
+    };
+    let argument = elsewhere.argument.iter();
+    setting.arguments.extend(argument.map(|(name, value)| ((*name).into(), value.clone())));
+    let mut run = Run::new(workspace, setting);
+    let evaluated = run.root(model.item, &model.name);
+    let fails = run.diagnostics.iter().any(|found| found.severity == Severity::Error);
+    (!fails).then(|| evaluated.part.clone())
 }

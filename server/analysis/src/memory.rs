@@ -156,7 +156,7 @@ impl<'i> Lives<'i> {
 
     /// The tensor that owns the memory; for inputs that share theirs, the first of them.
     fn storage(&self, part: &Part, id: TensorId) -> TensorId {
-        let storage = part.memory[id.0 as usize].storage;
+        let storage = part.memory_of(id).storage;
         match part.inputs.iter().position(|input| input.id == storage) {
             Some(index) => {
                 self.inputs.get(index).map_or(storage, |held| part.inputs[held.class].id)
@@ -174,7 +174,7 @@ impl<'i> Lives<'i> {
         match self.input(part, storage) {
             Some(held) if held.owned => held.bytes,
             Some(_) => 0,
-            None => part.memory[storage.0 as usize].bytes,
+            None => part.memory_of(storage).bytes,
         }
     }
 
@@ -206,7 +206,7 @@ impl<'i> Lives<'i> {
         let exports =
             part.exports.iter().filter(|export| export.step == step.id).map(|export| export.outer);
         let made = step.outputs.iter().map(|output| output.id).chain(exports);
-        made.filter(|id| part.memory[id.0 as usize].storage == *id).collect::<Vec<_>>().into_iter()
+        made.filter(|id| part.memory_of(*id).storage == *id).collect::<Vec<_>>().into_iter()
     }
 
     /// How this part holds the inputs of a step that is a part.

@@ -264,6 +264,16 @@ impl Model {
         &self.samples.sizes
     }
 
+    /// What a step takes and gives at each of [`Model::other_sizes`]; nothing where it is not known at all of them.
+    pub fn samples(&self, step: &Step) -> &[Sample] {
+        self.samples.steps.get(step.id as usize).map_or(&[], SmallVec::as_slice)
+    }
+
+    /// How many different steps it has.
+    pub fn different_steps(&self) -> usize {
+        self.samples.steps.len()
+    }
+
     /// The sizes of an output of a step, by the symbols that they follow.
     pub fn output_dims(&self, step: &Step, output: usize) -> Vec<Dim> {
         let shown = step.outputs.get(output).map(|output| &output.ty);
@@ -283,8 +293,7 @@ impl Model {
         of: impl Fn(&Sample) -> Option<&Arc<TensorType>>,
     ) -> Vec<Dim> {
         let Some(shown) = shown else { return Vec::new() };
-        let runs = self.samples.steps.get(step.id as usize).map_or(&[][..], |steps| steps);
-        let there: Vec<&Arc<TensorType>> = runs.iter().filter_map(&of).collect();
+        let there: Vec<&Arc<TensorType>> = self.samples(step).iter().filter_map(&of).collect();
         let follows = |dim: usize, symbol: usize| {
             let mut samples = there.iter().zip(&self.samples.sizes);
             samples.all(|(ty, sizes)| ty.shape.get(dim) == Some(&sizes[symbol]))
@@ -298,6 +307,11 @@ impl Model {
         });
         dims.collect()
     }
+}
+
+/// The uses of the steps that a node wrote, in a model that is written out.
+pub fn uses_in(root: &Arc<Part>, node: NodeRef) -> SmallVec<[Use; 1]> {
+    index(root).0.remove(&node).unwrap_or_default()
 }
 
 /// Finds every step of a model, and how often it is done.

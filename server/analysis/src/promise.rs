@@ -36,7 +36,7 @@ pub(crate) struct Samples {
 
 /// What a step takes and gives at other sizes.
 #[derive(Debug, Clone)]
-pub(crate) struct Sample {
+pub struct Sample {
     /// The inputs, then the outputs.
     types: SmallVec<[Arc<TensorType>; 2]>,
     inputs: u32,

@@ -75,7 +75,7 @@ impl Taken {
 
 /// What is known of a tensor's memory.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Memory {
+pub struct Memory {
     /// The tensor that owns the memory; its own number unless it is a view.
     pub storage: TensorId,
     /// Bytes, if it owns them. Parameters own none here.
@@ -102,6 +102,13 @@ pub struct Part {
     pub(crate) memory: Vec<Memory>,
     /// The tensors inside its steps' parts that its own steps read.
     pub exports: Vec<Export>,
+}
+
+impl Part {
+    /// What is known of the memory of one of its tensors.
+    pub fn memory_of(&self, id: TensorId) -> &Memory {
+        &self.memory[id.0 as usize]
+    }
 }
 
 /// A tensor inside a step's part that is read from outside.
@@ -533,4 +540,4 @@ fn sum_of_bytes<'t>(types: impl Iterator<Item = &'t TensorType>) -> u128 {
 }
 
 /// The dtype of a model's weights.
-pub(crate) const DEFAULT_DTYPE: DType = DType::F32;
+pub const DEFAULT_DTYPE: DType = DType::F32;

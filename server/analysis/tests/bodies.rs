@@ -208,30 +208,3 @@ fn a_pattern_that_fails_twice_stops_both_times() {
                 model M { input x: f32[N = 1, 8]; a: x -> B; b: x + 0 -> B; a + b -> Conv2d(3, 3) }";
     assert_eq!(codes(text), [Code::Pattern]);
 }
-
-#[test]
-fn growth_follows_what_is_ignored() {
-    let text = "model M { input x: f32[N = 2, 8]; Linear(4, bias=false); ReLU }";
-    let mut workspace = Workspace::default();
-    let file = workspace.insert("main.taper", syntax::parse(text));
-    for (options, expected) in [
-        (Options::default(), "68·N"),
-        (Options { ignore: vec!["ReLU".into()], ..Options::default() }, "64·N"),
-        (Options { only: vec!["ReLU".into()], ..Options::default() }, "4·N"),
-    ] {
-        let analysis = analysis::analyse(&workspace, file, &options);
-        let model = &analysis.models[0];
-        let growth = analysis::flops_growth(&workspace, model, &options, None).expect("growth");
-        assert_eq!(growth.to_string(), expected);
-        assert_eq!(
-            model.totals().flops,
-            if expected == "68·N" {
-                136
-            } else if expected == "64·N" {
-                128
-            } else {
-                8
-            }
-        );
-    }
-}

@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
-use analysis::Ceilings;
 use candle_core::{DType, Result, Tensor};
+use reports::Ceilings;
 
 use crate::device::Opened;
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use analysis::Ceilings;
+use reports::Ceilings;
 use serde::{Deserialize, Serialize};
 
 use crate::{Statistics, Stop};

@@ -1,7 +1,8 @@
 //! What stands beside the keys of a `config.json`: each number's share of the model, found by trying
 //! another one.
 
-use analysis::{ConfiguredArgument, Influence, Model, Place, grouped, influence};
+use analysis::{ConfiguredArgument, Model, Place};
+use reports::{Influence, grouped, influence};
 use syntax::{TextRange, TextSize};
 
 use crate::{

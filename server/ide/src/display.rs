@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use analysis::{DataSheet, Dim, Model, Totals, WeightBytes};
+use analysis::{Dim, Model, Totals, WeightBytes};
 use layers::{DType, Unit};
+use reports::DataSheet;
 
 use crate::BenchDevice;
 

@@ -3,8 +3,9 @@
 //! A label is short and keeps its width while one types; everything else is in the tooltip, which
 //! is made when it is asked for.
 
-use analysis::{Model, NodeRef, Step, Totals, grouped};
+use analysis::{Model, NodeRef, Step, Totals};
 use layers::Unit;
+use reports::grouped;
 use syntax::{Kind, SyntaxNode, TextRange, TextSize, ast};
 
 use crate::{

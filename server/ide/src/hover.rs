@@ -1,10 +1,10 @@
 //! Hover: what a name or a layer is, what it costs and why.
 
 use analysis::{
-    DataSheet, DefinitionKind, Differences, LayerUse, Model, NodeRef, PartUse, Recomputation, Seen,
-    Source, Step, Totals, Training, Use, What, grouped,
+    DefinitionKind, LayerUse, Model, NodeRef, PartUse, Seen, Source, Step, Totals, Use, What,
 };
 use layers::{Called, Cost, Entry, Overflow, Unit};
+use reports::{DataSheet, Differences, Recomputation, Training, grouped};
 use syntax::{Kind, SyntaxNode, TextRange, TextSize, ast};
 
 use crate::{
@@ -217,7 +217,7 @@ fn item_markdown(snapshot: &Snapshot, reference: NodeRef, item: ast::Item<'_>) -
         out.push_str(&counted_markdown(snapshot, model));
         out.push_str(&training_markdown(units, model));
         if let Some(sheet) = snapshot.display.estimate.filter(|_| model.counted.is_none()) {
-            let layers = analysis::estimate(model, &sheet.ceilings(model.dtype()));
+            let layers = reports::estimate(model, &sheet.ceilings(model.dtype()));
             let seconds = layers.iter().map(|layer| layer.seconds).sum();
             out.push_str(&estimate_markdown(sheet, seconds, ""));
         }
@@ -577,7 +577,7 @@ fn growth_markdown(snapshot: &Snapshot, model: &Model, node: Option<NodeRef>) ->
     if model.counted.is_some() {
         return String::new();
     }
-    let growth = analysis::flops_growth(&snapshot.workspace, model, &snapshot.options, node);
+    let growth = reports::flops_growth(&snapshot.workspace, model, &snapshot.options, node);
     let Some(growth) = growth.filter(|growth| !growth.terms.is_empty()) else {
         return String::new();
     };

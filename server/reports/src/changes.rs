@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use rustc_hash::FxHashMap;
 
-use crate::{Model, Totals};
+use analysis::{Model, Totals};
 
 /// A layer that only one of two models has, or that differs in them.
 #[derive(Debug, Clone, PartialEq)]

@@ -5,7 +5,9 @@ use std::{collections::BTreeMap, ops::ControlFlow};
 use conventions::Sum;
 use layers::Unit;
 
-use crate::{Model, Row, grouped};
+use analysis::{Model, Row};
+
+use crate::grouped;
 
 /// Why the work of a model is another one by other rules.
 #[derive(Debug)]

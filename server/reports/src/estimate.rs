@@ -10,7 +10,7 @@ use std::ops::ControlFlow;
 use layers::DType;
 use serde::{Deserialize, Serialize};
 
-use crate::{Model, What};
+use analysis::{Model, What};
 
 /// What a device does at best: by its data sheet, or measured.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -226,7 +226,7 @@ pub fn estimate(model: &Model, ceilings: &Ceilings) -> Vec<EstimatedLayer> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Options, Workspace, analyse};
+    use analysis::{Options, Workspace, analyse};
 
     #[test]
     fn a_layer_is_bound_by_compute_or_by_memory() {

@@ -11,11 +11,7 @@ use std::{cmp::Reverse, collections::BTreeMap, sync::Arc};
 use layers::{TensorType, Unit, product};
 use smol_str::SmolStr;
 
-use crate::{
-    Model, NodeRef, Options, Part, What, Workspace,
-    evaluate::{Run, Setting},
-    model::index,
-};
+use analysis::{Elsewhere, Model, NodeRef, Options, Part, What, Workspace};
 
 /// The degree in each symbol: attention is quadratic in its sequence.
 const DEGREE: usize = 2;
@@ -57,7 +53,7 @@ const MAX_STEPS: usize = 150;
 /// let mut workspace = analysis::Workspace::default();
 /// let file = workspace.insert("m.taper", syntax::parse(text));
 /// let analysis = analysis::analyse(&workspace, file, &Default::default());
-/// let growth = analysis::flops_growth(&workspace, &analysis.models[0], &Default::default(), None);
+/// let growth = reports::flops_growth(&workspace, &analysis.models[0], &Default::default(), None);
 /// assert_eq!(growth.unwrap().to_string(), "128·B·T²");
 /// ```
 pub fn flops_growth(
@@ -73,15 +69,15 @@ pub fn flops_growth(
     if let Some(growth) = node.and_then(|node| growth_of_layer(model, node)) {
         return Some(growth);
     }
-    if model.samples.steps.len() > MAX_STEPS {
+    if model.different_steps() > MAX_STEPS {
         return None;
     }
     let measure = |part: &std::sync::Arc<Part>| -> Option<i128> {
         let flops = match node {
             None => part.totals.flops,
             Some(node) => {
-                let (uses, _) = index(part);
-                let uses = uses.get(&node)?;
+                let uses = analysis::uses_in(part, node);
+                uses.first()?;
                 uses.iter().map(|one| one.times.saturating_mul(one.totals().flops)).sum()
             }
         };
@@ -92,13 +88,8 @@ pub fn flops_growth(
         return None;
     }
     let run = |sizes: &[u64]| -> Option<i128> {
-        let named =
-            model.symbols.iter().map(|symbol| symbol.name.clone()).zip(sizes.iter().copied());
-        let setting = Setting { sizes: named.collect(), costs: true, ..Setting::of(options) };
-        let mut run = Run::new(workspace, setting);
-        let evaluated = run.root(model.item, &model.name);
-        let fails = run.diagnostics.iter().any(|found| found.severity == crate::Severity::Error);
-        if fails { None } else { measure(&evaluated.part) }
+        let elsewhere = Elsewhere { sizes, ..Elsewhere::default() };
+        measure(&analysis::instantiate(workspace, model, options, &elsewhere)?)
     };
     // First every size, then multiples of a power of two.
     [false, true].into_iter().find_map(|even| fit(model, &shown, even, &run))
@@ -108,15 +99,15 @@ pub fn flops_growth(
 /// factor of its cost is the same in all of them or grows with one symbol, `H_out` as `H`.
 fn growth_of_layer(model: &Model, node: NodeRef) -> Option<Growth> {
     let [one] = model.uses(node) else { return None };
-    let runs = model.samples.steps.get(one.step.id as usize)?;
-    if one.times != 1 || runs.is_empty() || runs.len() != model.samples.sizes.len() {
+    let (runs, other_sizes) = (model.samples(&one.step), model.other_sizes());
+    if one.times != 1 || runs.is_empty() || runs.len() != other_sizes.len() {
         return None;
     }
     let shown: Vec<u64> = model.symbols.iter().map(|symbol| symbol.size).collect();
     let What::Layer(used) = &one.step.what else { return None };
     let terms = one.step.cost().terms;
     let mut others = Vec::new();
-    for (sample, sizes) in runs.iter().zip(&model.samples.sizes) {
+    for (sample, sizes) in runs.iter().zip(other_sizes) {
         if !sample.same_layer {
             return None;
         }
@@ -367,4 +358,36 @@ pub fn grouped(value: u128) -> String {
         out.push(digit);
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn growth_follows_what_is_ignored() {
+        let text = "model M { input x: f32[N = 2, 8]; Linear(4, bias=false); ReLU }";
+        let mut workspace = Workspace::default();
+        let file = workspace.insert("main.taper", syntax::parse(text));
+        for (options, expected) in [
+            (Options::default(), "68·N"),
+            (Options { ignore: vec!["ReLU".into()], ..Options::default() }, "64·N"),
+            (Options { only: vec!["ReLU".into()], ..Options::default() }, "4·N"),
+        ] {
+            let analysis = analysis::analyse(&workspace, file, &options);
+            let model = &analysis.models[0];
+            let growth = flops_growth(&workspace, model, &options, None).expect("growth");
+            assert_eq!(growth.to_string(), expected);
+            assert_eq!(
+                model.totals().flops,
+                if expected == "68·N" {
+                    136
+                } else if expected == "64·N" {
+                    128
+                } else {
+                    8
+                }
+            );
+        }
+    }
 }

@@ -6,11 +6,7 @@ use std::{rc::Rc, sync::Arc};
 use layers::ParameterTensor;
 use rustc_hash::FxHashMap;
 
-use crate::{
-    Model, Options, Part, Severity, Step, Totals, What, Workspace,
-    evaluate::{Run, Setting},
-    join_path,
-};
+use analysis::{Elsewhere, Model, Options, Part, Step, Totals, What, Workspace, join_path};
 
 /// What depends on an argument.
 #[derive(Debug, Clone, PartialEq)]
@@ -61,14 +57,10 @@ fn written_with(
     name: &str,
     value: i64,
 ) -> Option<Arc<Part>> {
-    let sizes = model.symbols.iter().map(|symbol| (symbol.name.clone(), symbol.size));
-    let mut setting =
-        Setting { sizes: sizes.collect(), builds: true, costs: true, ..Setting::of(options) };
-    setting.arguments.push((name.into(), value.to_string()));
-    let mut run = Run::new(workspace, setting);
-    let evaluated = run.root(model.item, &model.name);
-    let fails = run.diagnostics.iter().any(|found| found.severity == Severity::Error);
-    (!fails).then(|| evaluated.part.clone())
+    let sizes: Vec<u64> = model.symbols.iter().map(|symbol| symbol.size).collect();
+    let argument = Some((name, value.to_string()));
+    let elsewhere = Elsewhere { sizes: &sizes, argument, builds: true };
+    analysis::instantiate(workspace, model, options, &elsewhere)
 }
 
 type Modules = Vec<(String, u128)>;

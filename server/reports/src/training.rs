@@ -5,9 +5,9 @@ use std::sync::Arc;
 use layers::{Backward, Kept, Overflow, TensorType};
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::{
-    Flowing, LayerUse, Model, NodeRef, Part, Step, Taken, What,
-    written::{Inner, TensorId},
+use analysis::{
+    DEFAULT_DTYPE, Export, Flowing, Inner, LayerUse, Model, NodeRef, Part, Step, Taken, TensorId,
+    What,
 };
 
 /// What one step of training needs, beside parameters and the optimiser's states.
@@ -186,12 +186,12 @@ impl Found {
 
     /// The tensor whose memory a tensor shows.
     fn storage(&self, part: &Part, id: TensorId) -> TensorId {
-        self.moved.get(&id).copied().unwrap_or(part.memory[id.0 as usize].storage)
+        self.moved.get(&id).copied().unwrap_or(part.memory_of(id).storage)
     }
 
     fn bytes_of(&self, part: &Part, storage: TensorId) -> u128 {
         let moved = self.moved_bytes.get(&storage).copied();
-        moved.unwrap_or(part.memory[storage.0 as usize].bytes)
+        moved.unwrap_or(part.memory_of(storage).bytes)
     }
 
     /// A view shows what its input shows.
@@ -229,8 +229,7 @@ fn layer(part: &Part, step: &Step, used: &LayerUse, found: &mut Found) -> Result
         !used.given.is_empty() || used.parameters.iter().any(|tensor| !tensor.is_buffer) || {
             // Used again, it has those of its first use.
             step.reused
-                && layers::parameters(&*used.layer, crate::written::DEFAULT_DTYPE)
-                    .is_ok_and(|all| !all.is_empty())
+                && layers::parameters(&*used.layer, DEFAULT_DTYPE).is_ok_and(|all| !all.is_empty())
         };
     let inputs: Vec<TensorType> = step.inputs.iter().map(|input| (*input.ty).clone()).collect();
     let outputs: Vec<TensorType> = step.outputs.iter().map(|output| (*output.ty).clone()).collect();
@@ -293,7 +292,7 @@ fn tensor_of(part: &Part, inner: &Inner) -> Option<TensorId> {
     match inner {
         Inner::Tensor(id) => Some(*id),
         Inner::Deeper(step, deeper) => {
-            let same = |export: &&crate::Export| export.step == *step && export.inner == **deeper;
+            let same = |export: &&Export| export.step == *step && export.inner == **deeper;
             part.exports.iter().find(same).map(|export| export.outer)
         }
     }

@@ -1,8 +1,9 @@
 //! What training a model needs of a device, in words and numbers.
 
-use analysis::{Model, Recomputation, Training};
+use analysis::Model;
 use clap::{Args, ValueEnum};
 use layers::Overflow;
+use reports::{Recomputation, Training};
 use serde::Serialize;
 
 /// How a model is trained.

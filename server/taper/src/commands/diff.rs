@@ -5,11 +5,12 @@ use std::{
     process::ExitCode,
 };
 
-use analysis::{Analysis, Change, Model, Options, Totals};
+use analysis::{Analysis, Model, Options, Totals};
 use clap::{Args, ValueEnum};
 use comfy_table::{CellAlignment, Table, TableStyle, presets};
 use ide::Units;
 use layers::Unit;
+use reports::Change;
 use serde_json::json;
 
 use crate::{
@@ -107,7 +108,7 @@ pub fn run(arguments: &Arguments) -> super::Result {
     }
     let (old, new) = (before.model()?, after.model()?);
     let names = (described(&before, old, new), described(&after, new, old));
-    let found = Found { old, new, changes: analysis::changes(old, new), names };
+    let found = Found { old, new, changes: reports::changes(old, new), names };
     match arguments.format {
         Format::Human => anstream::print!("{}", found.human(arguments.top)),
         Format::Markdown => anstream::print!("{}", found.markdown(arguments.top, false)),
@@ -210,9 +211,8 @@ impl Found<'_> {
     /// How much a change changes: work first, then parameters.
     fn size(&self, change: &Change) -> (u128, u128) {
         let of = |figure: &dyn Fn(&Totals) -> u128| {
-            let one = |leaf: &Option<analysis::Leaf>| {
-                leaf.as_ref().map_or(0, |leaf| figure(&leaf.totals))
-            };
+            let one =
+                |leaf: &Option<reports::Leaf>| leaf.as_ref().map_or(0, |leaf| figure(&leaf.totals));
             one(&change.before).abs_diff(one(&change.after))
         };
         (of(&|totals| totals.work(self.unit())), of(&|totals| totals.params))
@@ -290,12 +290,12 @@ impl Found<'_> {
                 (_, None) => "−",
                 _ => "~",
             };
-            let text = |of: fn(&analysis::Leaf) -> &str| match (old.map(of), new.map(of)) {
+            let text = |of: fn(&reports::Leaf) -> &str| match (old.map(of), new.map(of)) {
                 (Some(old), Some(new)) if old != new => format!("{old} → {new}"),
                 (old, new) => new.or(old).unwrap_or_default().to_owned(),
             };
             let figure = |of: &dyn Fn(&Totals) -> u128| {
-                let one = |leaf: Option<&analysis::Leaf>| leaf.map_or(0, |leaf| of(&leaf.totals));
+                let one = |leaf: Option<&reports::Leaf>| leaf.map_or(0, |leaf| of(&leaf.totals));
                 (one(old), one(new))
             };
             let is_known = [old, new].iter().flatten().all(|leaf| leaf.totals.is_complete());
@@ -330,7 +330,7 @@ impl Found<'_> {
                 "cache_bytes": totals.cache_bytes.to_string(),
             })
         };
-        let leaf = |model: &Model, leaf: &Option<analysis::Leaf>| {
+        let leaf = |model: &Model, leaf: &Option<reports::Leaf>| {
             leaf.as_ref().map(|leaf| {
                 json!({
                     "kind": leaf.kind, "output": leaf.output, "totals": totals(model, &leaf.totals),

@@ -2,10 +2,10 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use analysis::{Ceilings, DATA_SHEETS, DataSheet, EstimatedLayer};
 use clap::{Args, ValueEnum};
 use comfy_table::{CellAlignment, Table, presets};
 use ide::{Units, duration};
+use reports::{Ceilings, DATA_SHEETS, DataSheet, EstimatedLayer};
 use serde_json::json;
 
 use crate::commands::{ModelChoice, least, print_wrong_here};
@@ -51,7 +51,7 @@ pub fn run(arguments: &Arguments) -> super::Result {
     let fails = print_wrong_here(&opened.workspace, &analysis);
     let model = choice.choose(&analysis)?;
     let (name, ceilings) = limits(&arguments.device, model.dtype())?;
-    let layers = analysis::estimate(model, &ceilings);
+    let layers = reports::estimate(model, &ceilings);
     let seconds: f64 = layers.iter().map(|layer| layer.seconds).sum();
     match arguments.format {
         Format::Json => {

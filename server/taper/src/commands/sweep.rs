@@ -2,11 +2,12 @@
 
 use std::process::ExitCode;
 
-use analysis::{Ceilings, Code, Diagnostic, Model, Options, Severity};
+use analysis::{Code, Diagnostic, Model, Options, Severity};
 use clap::{Args, ValueEnum};
 use comfy_table::{CellAlignment, Table, presets};
 use ide::{Units, duration};
 use layers::Unit;
+use reports::Ceilings;
 use serde::Serialize;
 
 use crate::commands::{CountArguments, ModelArguments, estimate, least, mistakes, summary::bar};
@@ -180,7 +181,7 @@ impl Line {
         let totals = model.totals();
         let of = |unit| model.gives(unit).then(|| totals.work(unit));
         let seconds = |ceilings: Ceilings| {
-            analysis::estimate(model, &ceilings).iter().map(|layer| layer.seconds).sum()
+            reports::estimate(model, &ceilings).iter().map(|layer| layer.seconds).sum()
         };
         Line {
             set,

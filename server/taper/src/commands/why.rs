@@ -2,9 +2,10 @@
 
 use std::{fmt::Write, process::ExitCode};
 
-use analysis::{Analysis, Differences, Model, Options, Seen, grouped};
+use analysis::{Analysis, Model, Options, Seen};
 use clap::Args;
 use layers::Unit;
+use reports::{Differences, grouped};
 
 use crate::{
     commands::{ModelArguments, parse_count},

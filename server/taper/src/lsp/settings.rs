@@ -3,9 +3,9 @@
 
 use std::{borrow::Cow, collections::BTreeMap};
 
-use analysis::{DATA_SHEETS, DataSheet};
 use ide::{BenchDevice, Display, Heat, HintParts, Units};
 use layers::Unit;
+use reports::{DATA_SHEETS, DataSheet};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;

@@ -1,9 +1,9 @@
 //! What a measurement says, for people.
 
-use analysis::Ceilings;
 use bench::{Condition, LayerTime, Measured};
 use comfy_table::{CellAlignment, Table, presets};
 use ide::{Units, duration, percent};
+use reports::Ceilings;
 
 const UNITS: Units = Units { decimal_bytes: false, digits: 3 };
 

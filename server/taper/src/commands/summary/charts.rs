@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, ops::ControlFlow};
 
-use analysis::{Ceilings, Model, What};
+use analysis::{Model, What};
 use anstyle::{AnsiColor, Style};
 use ide::{Units, percent};
 use ratatui_core::{
@@ -17,6 +17,7 @@ use ratatui_widgets::{
     chart::{Axis, Chart, Dataset, GraphType},
     paragraph::Paragraph,
 };
+use reports::Ceilings;
 
 const WIDTH: u16 = 100;
 const UNITS: Units = Units { decimal_bytes: false, digits: 3 };

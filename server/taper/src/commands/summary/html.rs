@@ -2,9 +2,10 @@
 
 use std::ops::ControlFlow;
 
-use analysis::{Counted, DATA_SHEETS, Model, Seen, What, grouped};
+use analysis::{Counted, Model, Seen, What};
 use ide::Units;
 use layers::Unit;
+use reports::{DATA_SHEETS, grouped};
 use serde::Serialize;
 
 const PAGE: &str = include_str!("../../../assets/report.html");
@@ -137,7 +138,7 @@ fn layers(model: &Model) -> Vec<Layer> {
 }
 
 fn devices(model: &Model) -> Vec<Device> {
-    let device = |sheet: &'static analysis::DataSheet| {
+    let device = |sheet: &'static reports::DataSheet| {
         let ceilings = sheet.ceilings(model.dtype());
         let (id, name) = (sheet.id, sheet.name);
         Device { id, name, flops: ceilings.flops_per_second, bandwidth: ceilings.bytes_per_second }
