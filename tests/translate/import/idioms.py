@@ -1,6 +1,7 @@
 """Small idioms, each a module that people write, with its inputs. `record.py` traces each and writes traces.json."""
 import dataclasses
 import functools
+import math
 
 import torch
 import torch.nn.functional as F
@@ -548,6 +549,61 @@ class OfTwoParents(nn.Module):
 
     def forward(self, x):
         return self.head(self.second["ff"](self.first["ff"](x)))
+
+
+class PadsToEven(nn.Module):
+    """A condition on sizes, which another size answers otherwise."""
+    inputs = ["f32[N = 2, 3, H = 8, W = 8]"]
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 2, 2)
+
+    def forward(self, x):
+        h, w = x.shape[-2:]
+        if h % 2 or w % 2:
+            x = nn.functional.pad(x, (0, w % 2, 0, h % 2))
+        return self.conv(x)
+
+
+class HalvesWhileLong(nn.Module):
+    inputs = ["f32[N = 2, T = 16, 8]"]
+
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(8, 8)
+
+    def forward(self, x):
+        while x.shape[1] > 4:
+            x = self.linear(x[:, ::2])
+        return x
+
+
+class AtMost(nn.Module):
+    """A size has a limit."""
+    inputs = ["i64[N = 2, T = 16]"]
+
+    def __init__(self):
+        super().__init__()
+        self.embed, self.places = nn.Embedding(10, 8), nn.Parameter(torch.zeros(64, 8))
+        self.linear = nn.Linear(8, 8)
+
+    def forward(self, x):
+        assert x.shape[1] <= 64
+        return self.linear(self.embed(x) + self.places[:x.shape[1]])
+
+
+class HalfOfSizes(nn.Module):
+    """Numbers that Python makes of sizes."""
+    inputs = ["f32[N = 2, 3, H = 8, W = 8]"]
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3, padding=1)
+
+    def forward(self, x):
+        size = int(x.shape[2] * 0.5), math.ceil(x.shape[3] / 2)
+        return nn.functional.adaptive_avg_pool2d(self.conv(x), size)
 
 
 class Spectrum(nn.Module):

@@ -50,11 +50,22 @@ def truth(make, inputs):
     return {"flops": counter.get_total_flops(), "params": params, "outputs": shapes(output), "state": len(module.state_dict())}
 
 
+def named(inputs):
+    return [(name, int(size)) for name, size in re.findall(r"(\w+) = (\d+)", " ".join(inputs))]
+
+
+def others(inputs):
+    """Other sizes, as `taper import` has the module run at."""
+    tried = [(name, other) for name, size in named(inputs) for other in (size - 1, size + 1, 2 * size, 8 * size) if other > 0]
+    return [{"set": [name, str(other)], "inputs": sizes(inputs, {name: other})} for name, other in tried]
+
+
 def elsewhere(make):
-    """The same at other sizes: each that has a name, one more and twice as large. Where the module refuses one, none."""
+    """The same at other sizes: each that has a name, one more, and twice and three times as large. Where the module refuses
+    one, none."""
     found = []
-    for name, given in re.findall(r"(\w+) = (\d+)", " ".join(make.inputs)):
-        for size in (int(given) + 1, 2 * int(given)):
+    for name, given in named(make.inputs):
+        for size in (given + 1, 2 * given, 3 * given):
             try:
                 there = truth(make, sizes(make.inputs, {name: size}))
             except (AssertionError, IndexError, RuntimeError, ValueError):
@@ -73,12 +84,13 @@ def main():
         if "forward" not in vars(one) and "__init__" not in vars(one) or not hasattr(one, "inputs") or one is idioms.WithLayer:
             continue
         inputs = sizes(one.inputs)
-        line = [sys.executable, "-W", "ignore", str(SCRIPT), f"{HERE / 'idioms.py'}:{one.__name__}()", json.dumps(inputs)]
+        line = [sys.executable, "-W", "ignore", str(SCRIPT), f"{HERE / 'idioms.py'}:{one.__name__}()", json.dumps(inputs), json.dumps(others(one.inputs))]
         trace = json.loads(subprocess.run(line, capture_output=True, text=True).stdout)
         if "error" in trace:
             sys.exit(f"{one.__name__}: {trace['error']}")
         # Places are of the folder that it is recorded in.
-        trace["settled"] = [re.sub(r".*/", "", place) for place in trace["settled"]]
+        for key in ("settled", "asked"):
+            trace[key] = [re.sub(r".*/", "", place) for place in trace[key]]
         case = {"name": one.__name__, "inputs": one.inputs, **truth(one, inputs), "at": elsewhere(one), "trace": trace}
         lines.append(json.dumps(case, separators=(",", ":")))
         print(one.__name__)

@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use analysis::{Diagnostic, Options, Severity, Workspace};
+use analysis::{Code, Diagnostic, Options, Severity, Workspace};
 use checkpoint::{Checkpoint, Dtype, Format};
 use clap::Args;
 use translate::import::{self, Imported, Trace};
@@ -29,9 +29,10 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> super::Result {
-    let inputs = sizes(&arguments.input)?;
-    let trace = trace(arguments, &inputs)?;
-    let imported = import::pytorch(&trace, &arguments.module, &arguments.input);
+    let (inputs, others) = sizes(&arguments.input)?;
+    let trace = trace(arguments, &inputs, &others)?;
+    let mut imported = import::pytorch(&trace, &arguments.module, &arguments.input);
+    imported.expect_traced_sizes(&trace, &as_torch_counts());
     match &arguments.output {
         Some(path) => std::fs::write(path, &imported.text)
             .map_err(|error| format!("cannot write {}: {error}", path.display()))?,
@@ -47,32 +48,61 @@ pub fn run(arguments: &Arguments) -> super::Result {
     Ok(if is_same { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// The inputs as the script takes them: shapes at the sizes shown, and dtypes.
-fn sizes(inputs: &[String]) -> Result<String, String> {
+/// The inputs as the script takes them: shapes at the sizes shown, and dtypes. Then those at other sizes, of each name some.
+fn sizes(inputs: &[String]) -> Result<(String, String), String> {
     let lines = inputs.iter().enumerate().map(|(index, spec)| format!("input x{index}: {spec}\n"));
     let text = format!("model M {{\n{}}}\n", lines.collect::<String>());
     let mut workspace = Workspace::default();
     let file = workspace.insert("inputs.taper", syntax::parse(&text));
-    let analysis = analysis::analyse(&workspace, file, &Options::default());
-    let model = analysis.models.first().filter(|model| model.part.inputs.len() == inputs.len());
-    let errors: Vec<&str> =
-        analysis.diagnostics.iter().map(|found| found.message.as_str()).collect();
-    let Some(model) = model.filter(|_| !analysis.has_errors()) else {
-        return Err(format!("an input is like \"f32[N = 1, 3, 224, 224]\": {}", errors.join("; ")));
+    let types = |set: Vec<(String, String)>| {
+        let analysis = analysis::analyse(&workspace, file, &Options { set, ..Options::default() });
+        let model = analysis.models.first().filter(|model| model.part.inputs.len() == inputs.len());
+        let errors: Vec<&str> =
+            analysis.diagnostics.iter().map(|found| found.message.as_str()).collect();
+        let Some(model) = model.filter(|_| !analysis.has_errors()) else {
+            return Err(format!(
+                "an input is like \"f32[N = 1, 3, 224, 224]\": {}",
+                errors.join("; ")
+            ));
+        };
+        let types = model.part.inputs.iter();
+        let types: Vec<serde_json::Value> = types
+            .map(|input| serde_json::json!([input.ty.shape.to_vec(), input.ty.dtype.to_string()]))
+            .collect();
+        let symbols = model.symbols.iter().map(|symbol| (symbol.name.to_string(), symbol.size));
+        Ok((types, symbols.collect::<Vec<_>>()))
     };
-    let types = model
-        .part
-        .inputs
-        .iter()
-        .map(|input| serde_json::json!([input.ty.shape.to_vec(), input.ty.dtype.to_string()]));
-    Ok(serde_json::Value::Array(types.collect()).to_string())
+    let (shown, symbols) = types(Vec::new())?;
+    let mut others = Vec::new();
+    for (name, size) in &symbols {
+        for other in other_sizes(*size) {
+            let set = (name.clone(), other.to_string());
+            if let Ok((inputs, _)) = types(vec![set.clone()]) {
+                others.push(serde_json::json!({"set": set, "inputs": inputs}));
+            }
+        }
+    }
+    Ok((serde_json::Value::Array(shown).to_string(), serde_json::Value::Array(others).to_string()))
+}
+
+/// Sizes at which a condition may be answered otherwise: near, where nothing divides them, and far.
+fn other_sizes(size: u64) -> impl Iterator<Item = u64> {
+    let others =
+        [size.checked_sub(1), size.checked_add(1), size.checked_mul(2), size.checked_mul(8)];
+    others.into_iter().flatten().filter(move |other| *other > 0 && *other != size)
+}
+
+/// PyTorch's own rules, by which the file is compared with runs of the module.
+fn as_torch_counts() -> Options {
+    let count = conventions::all().find(|one| one.name == "torch");
+    Options { count, ..Options::default() }
 }
 
 /// Has Python trace the module.
-fn trace(arguments: &Arguments, inputs: &str) -> Result<Trace, String> {
+fn trace(arguments: &Arguments, inputs: &str, others: &str) -> Result<Trace, String> {
     let python = arguments.python.display();
     let run = Command::new(&arguments.python)
-        .args(["-W", "ignore", "-c", import::SCRIPT, &arguments.module, inputs])
+        .args(["-W", "ignore", "-c", import::SCRIPT, &arguments.module, inputs, others])
         .output()
         .map_err(|error| {
             format!("cannot run {python}: {error}; `--python` says which one has PyTorch")
@@ -99,14 +129,15 @@ fn check(imported: &Imported, trace: &Trace, name: &str) -> bool {
     let mut workspace = Workspace::default();
     let file = workspace.insert(name, syntax::parse(&compared));
     workspace.insert_weights(STATE, Ok(Arc::new(state(trace))));
-    let torch = conventions::all().find(|one| one.name == "torch");
-    let options = Options { count: torch, ..Options::default() };
-    let analysis = analysis::analyse(&workspace, file, &options);
+    let analysis = analysis::analyse(&workspace, file, &as_torch_counts());
     let (of_weights, others): (Vec<Diagnostic>, Vec<Diagnostic>) = analysis
         .diagnostics
         .iter()
         .cloned()
         .partition(|found| usize::from(found.place.range.start()) >= body.len());
+    // That a size is fixed was told with its reason.
+    let others: Vec<Diagnostic> =
+        others.into_iter().filter(|found| found.code != Code::FixedSymbol).collect();
     report::print(&workspace, &others);
     let differs = of_weights.iter().filter(|found| found.severity != Severity::Hint);
     let differs: Vec<&Diagnostic> = differs.collect();

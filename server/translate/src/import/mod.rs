@@ -12,10 +12,10 @@ mod trace;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use analysis::Model;
+use analysis::{Model, Options, Workspace};
 pub use trace::{Again, Tensor, Trace};
 
-use self::{body::Writer, calls::Calls};
+use self::{body::Writer, calls::Calls, trace::Run};
 use crate::classes::{Class, Classes, UnitId, Written};
 
 /// Traces a module; `trace.py MODULE:EXPRESSION INPUTS`.
@@ -93,6 +93,11 @@ pub fn pytorch(trace: &Trace, source: &str, inputs: &[String]) -> Imported {
     for place in &trace.settled {
         lost.insert(format!("a number made of sizes at {place}; it is that of the sizes given"));
     }
+    for place in &trace.asked {
+        lost.insert(format!(
+            "a condition on sizes at {place}; the file has what is done at the sizes given"
+        ));
+    }
     lost.extend(other_names(&trace.again));
     let root = classes.made.get(&UnitId(0)).map_or_else(String::new, |made| made.class.clone());
     let blocks = classes.all.iter().map(|class| block(class, class.name == root));
@@ -104,12 +109,17 @@ pub fn pytorch(trace: &Trace, source: &str, inputs: &[String]) -> Imported {
 impl Trace {
     /// What a model, whose work is counted as `torch` counts, does otherwise than a run of the module.
     pub fn differences(&self, model: &Model) -> Vec<String> {
-        let Some(run) = &self.run else { return Vec::new() };
+        self.run.as_ref().map_or_else(Vec::new, |run| run.differences(model))
+    }
+}
+
+impl Run {
+    fn differences(&self, model: &Model) -> Vec<String> {
         let mut found = Vec::new();
         let totals = model.totals();
         // What is unknown may be what is missing.
         let is_told = |flops: u128| totals.uncounted > 0 && totals.flops < flops;
-        if let Some(flops) = run.flops.filter(|flops| totals.flops != *flops && !is_told(*flops)) {
+        if let Some(flops) = self.flops.filter(|flops| totals.flops != *flops && !is_told(*flops)) {
             found.push(format!(
                 "as PyTorch's FlopCounterMode counts it has {} FLOPs, and a run of the module {flops}",
                 totals.flops
@@ -118,11 +128,64 @@ impl Trace {
         let ours: Vec<&[u64]> =
             model.part.outputs.iter().map(|output| &output.ty.shape[..]).collect();
         let theirs: Vec<&[u64]> =
-            run.outputs.tensors().iter().map(|tensor| &tensor.shape[..]).collect();
+            self.outputs.tensors().iter().map(|tensor| &tensor.shape[..]).collect();
         if ours != theirs {
             found.push(format!("it gives {ours:?}, and a run of the module {theirs:?}"));
         }
         found
+    }
+}
+
+impl Imported {
+    /// Compares the file with the runs of the module at other sizes. Where it does otherwise, a condition or a number of
+    /// the module is for the size that was traced: the file then expects that size, and says why. `options` count as `torch` does.
+    pub fn expect_traced_sizes(&mut self, trace: &Trace, options: &Options) {
+        let mut workspace = Workspace::default();
+        let file = workspace.insert("imported.taper", syntax::parse(&self.text));
+        let analyse = |set: Vec<(String, String)>| {
+            analysis::analyse(&workspace, file, &Options { set, ..options.clone() })
+        };
+        let shown = analyse(Vec::new());
+        let Some(model) = shown.model(&self.model).filter(|_| !shown.has_errors()) else { return };
+        let mut fixed: BTreeMap<&str, (u64, String)> = BTreeMap::new();
+        for there in &trace.elsewhere {
+            let (name, size) = &there.set;
+            let Some(symbol) = model.symbols.iter().find(|symbol| symbol.name == *name) else {
+                continue;
+            };
+            let analysis = analyse(vec![there.set.clone()]);
+            // What it refuses, it says.
+            let Some(ours) = analysis.model(&self.model).filter(|_| !analysis.has_errors()) else {
+                continue;
+            };
+            let why = match &there.run {
+                None => "the module refuses it".to_owned(),
+                Some(run) => run.differences(ours).join("; "),
+            };
+            if !why.is_empty() {
+                fixed.entry(name).or_insert((symbol.size, format!("at {name} = {size} {why}")));
+            }
+        }
+        let lines = fixed.iter().map(|(name, (size, _))| format!("    expect {name} == {size}\n"));
+        let lines: String = lines.collect();
+        if lines.is_empty() {
+            return;
+        }
+        let comment = "    # At other sizes the module does other things.\n";
+        self.insert_after_inputs(&(comment.to_owned() + &lines));
+        let said = fixed.into_iter().map(|(name, (size, why))| {
+            format!("other sizes than {name} = {size}, which the file expects: {why}")
+        });
+        self.lost.extend(said);
+    }
+
+    fn insert_after_inputs(&mut self, lines: &str) {
+        let head = format!("model {} {{\n", self.model);
+        let Some(start) = self.text.find(&head).map(|at| at + head.len()) else { return };
+        let inputs = self.text[start..].split_inclusive('\n');
+        let inputs: usize =
+            inputs.take_while(|line| line.trim_start().starts_with("input ")).map(str::len).sum();
+        self.text.insert_str(start + inputs, lines);
     }
 }
 

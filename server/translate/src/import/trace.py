@@ -1,7 +1,8 @@
 """Traces a PyTorch module with torch.fx, and prints what it calls as JSON.
 
-Usage: trace.py MODULE:EXPRESSION INPUTS, where MODULE is a package or a file and INPUTS is a JSON list of
-[shape, dtype]. Nothing is computed: the module and its inputs are on PyTorch's meta device.
+Usage: trace.py MODULE:EXPRESSION INPUTS [OTHERS], where MODULE is a package or a file and INPUTS is a JSON list of
+[shape, dtype]. OTHERS is a list of {"set": [NAME, SIZE], "inputs": INPUTS}: sizes at which the module is run besides. Nothing is
+computed: the module and its inputs are on PyTorch's meta device.
 """
 import builtins
 import contextlib
@@ -280,6 +281,8 @@ class Tracer(fx.Tracer):
         self.stack = []
         # Where numbers are made of sizes.
         self.settled = {}
+        # Where conditions ask for sizes, and the nodes that are asked.
+        self.asked = []
         # What is computed is not traced.
         self.computes = False
 
@@ -294,6 +297,9 @@ class Tracer(fx.Tracer):
         return super().create_arg(value if isinstance(value, dict) else listed(value))
 
     def to_bool(self, value):
+        place = place_of(traceback.extract_stack())
+        if place:
+            self.asked.append((place, value.node))
         return bool(value.known())
 
     def iter(self, value):
@@ -639,7 +645,24 @@ def is_kept(node):
     return is_product or node.op in ("placeholder", "output", "call_module")
 
 
-def trace(module, inputs, proxies_buffers):
+def asked_of_sizes(traced, asked, inputs, others):
+    """The places of conditions on what is another number at other sizes."""
+    def numbers():
+        return {node: [one.meta.get("value") for one in node.all_input_nodes] for _, node in asked}
+    with torch.device("meta"):
+        Values(traced).run(*inputs)
+        shown, vary = numbers(), set()
+        for one in others:
+            try:
+                Values(traced).run(*one)
+            except Exception:
+                # How far it came is not known.
+                vary.update(shown)
+            vary.update(node for node, there in numbers().items() if there != shown[node])
+    return list(dict.fromkeys(place for place, node in asked if node in vary))
+
+
+def trace(module, inputs, others, proxies_buffers):
     """The tracer, and the traced module with the values of its nodes."""
     given = given_arguments(module, inputs)
     tracer = Tracer(given, inputs, proxies_buffers)
@@ -647,6 +670,7 @@ def trace(module, inputs, proxies_buffers):
     # Tensors that are made on the way are no numbers either.
     with traced_creators(), traced_lengths(), written_out(), torch.device("meta"):
         traced = fx.GraphModule(module, tracer.trace(module))
+    tracer.asked = asked_of_sizes(traced, tracer.asked, inputs, others)
     follow_changes(traced)
     index_unbound(traced)
     index_parts(traced)
@@ -658,22 +682,46 @@ def trace(module, inputs, proxies_buffers):
     return tracer, traced
 
 
+def work(function):
+    """The FLOPs that a function does, and what it gives."""
+    # Older releases of PyTorch have neither.
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+    from torch.utils.flop_counter import FlopCounterMode
+    with torch.device("meta"), FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
+        outputs = function()
+    return counter.get_total_flops(), described(outputs)
+
+
+def called(module, given, inputs):
+    """What a run of the module gives."""
+    by_place = [one for name, one in zip(given, inputs) if not is_keyword_only(module, name)]
+    by_name = {name: one for name, one in zip(given, inputs) if is_keyword_only(module, name)}
+    return module(*by_place, **by_name)
+
+
+def run_elsewhere(module, given, others):
+    """What the module does at other sizes; where it refuses them, why."""
+    found = []
+    for size, inputs in others:
+        try:
+            done = {"run": as_run(module, *work(lambda: called(module, given, inputs)))}
+        except Exception as error:
+            done = {"error": str(error).strip().split("\n")[0] or type(error).__name__}
+        found.append({"set": size} | done)
+    return found
+
+
+def as_run(module, flops, outputs):
+    # Recurrent layers are other kernels elsewhere.
+    is_recurrent = any(isinstance(one, nn.RNNBase) for one in module.modules())
+    return {"flops": None if is_recurrent else flops, "outputs": outputs}
+
+
 def compare_with_run(module, given, inputs, traced):
     """A condition may ask what a trace answers otherwise than a run: both must do the same work and give the same.
     What a run decides by numbers has none here, so it says no more. What the run does, if that is known."""
-    by_place = [one for name, one in zip(given, inputs) if not is_keyword_only(module, name)]
-    by_name = {name: one for name, one in zip(given, inputs) if is_keyword_only(module, name)}
-
-    def work(function):
-        with torch.device("meta"), FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
-            outputs = function()
-        return counter.get_total_flops(), described(outputs)
-
     try:
-        # Older releases of PyTorch have neither.
-        from torch.nn.attention import SDPBackend, sdpa_kernel
-        from torch.utils.flop_counter import FlopCounterMode
-        run_work = work(lambda: module(*by_place, **by_name))
+        run_work = work(lambda: called(module, given, inputs))
     except Exception:
         return None
     traced_work = work(lambda: Values(traced).run(*inputs))
@@ -681,9 +729,7 @@ def compare_with_run(module, given, inputs, traced):
         raise Refused(
             f"run, it does {run_work[0]} FLOPs and gives {run_work[1]}; traced, {traced_work[0]} and {traced_work[1]}: a "
             "condition in `forward` asks for what only a run has, such as `type(x)`")
-    # Recurrent layers are other kernels elsewhere.
-    is_recurrent = any(isinstance(one, nn.RNNBase) for one in module.modules())
-    return {"flops": None if is_recurrent else run_work[0], "outputs": run_work[1]}
+    return as_run(module, *run_work)
 
 
 def is_keyword_only(module, name):
@@ -691,7 +737,7 @@ def is_keyword_only(module, name):
     return found is not None and found.kind is found.KEYWORD_ONLY
 
 
-def first_that_works(module, inputs):
+def first_that_works(module, inputs, others):
     """Traces into functions that are not meant to be, then not; with buffers that flow in, then with their
     numbers, which a module may decide by. With what a run does."""
     wrapped = dict(fx._symbolic_trace._wrapped_fns_to_patch)
@@ -701,7 +747,7 @@ def first_that_works(module, inputs):
         if not is_whole:
             fx._symbolic_trace._wrapped_fns_to_patch.update(wrapped)
         try:
-            tracer, traced = trace(module, inputs, proxies_buffers)
+            tracer, traced = trace(module, inputs, others, proxies_buffers)
             return tracer, traced, compare_with_run(module, tracer.given, inputs, traced)
         except Refused:
             raise
@@ -737,7 +783,9 @@ def named_again(module, modules, state):
 def main():
     module = load(sys.argv[1]).to("meta").eval()
     inputs = [made_input(shape, dtype) for shape, dtype in json.loads(sys.argv[2])]
-    tracer, traced, run_work = first_that_works(module, inputs)
+    others = json.loads(sys.argv[3]) if len(sys.argv) > 3 else []
+    others = [(one["set"], [made_input(shape, dtype) for shape, dtype in one["inputs"]]) for one in others]
+    tracer, traced, run_work = first_that_works(module, inputs, [there for _, there in others])
     modules = dict(module.named_modules(remove_duplicate=False))
     canonical = first_owners(module, modules, traced)
     state = {name: described(tensor) for name, tensor in module.state_dict().items()}
@@ -756,6 +804,8 @@ def main():
             attributes[node.target] = found[0] if found else None
     return json.dumps({
         "torch": torch.__version__, "calls": tracer.calls, "settled": list(tracer.settled),
+        "asked": tracer.asked,
+        "elsewhere": run_elsewhere(module, tracer.given, others if run_work else []),
         "nodes": [record(node) for node in traced.graph.nodes if "_assert" not in str(node.target)],
         "leaves": leaves, "attributes": attributes, "run": run_work,
         "again": again,

@@ -17,6 +17,10 @@ pub struct Trace {
     pub(crate) calls: Vec<Call>,
     /// Places in the module's source at which a number is made of sizes, and fixed.
     pub(crate) settled: Vec<String>,
+    /// Places in the module's source at which a condition asks for sizes.
+    pub(crate) asked: Vec<String>,
+    /// What the module does at other sizes.
+    pub(crate) elsewhere: Vec<Elsewhere>,
     /// What is done, in order.
     pub(crate) nodes: Vec<Node>,
     /// Modules that are one layer, by their paths.
@@ -40,6 +44,14 @@ pub struct Again {
     pub same_as: String,
     /// How many tensors `state_dict` has below this name, which the file has below the first.
     pub tensors: usize,
+}
+
+/// What PyTorch says of a run in which one of the sizes with names is another.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Elsewhere {
+    pub set: (String, String),
+    /// None if the module refuses the size.
+    pub run: Option<Run>,
 }
 
 /// What PyTorch says of a run.
