@@ -78,8 +78,94 @@ fn what_the_figures_do_not_say() {
             assert!(!succeeds && errors.contains(wanted), "{command:?} {size}: {errors}");
         }
     }
-    let (out, _, _) = taper(folder.path(), &["estimate", "m.taper"]);
-    assert!(out.contains("The work of Own is not known"), "{out}");
+    for command in [
+        &["estimate", "m.taper"][..],
+        &["summary", "m.taper"],
+        &["why", "m.taper", "--count", "thop"],
+        &["why", "m.taper", "--figure", "1M"],
+    ] {
+        let (out, _, _) = taper(folder.path(), command);
+        assert!(out.contains("The work of Own is not known"), "{out}");
+    }
+}
+
+/// The largest size that fits where the sizes that a model takes have gaps, and whose limit it is.
+#[test]
+fn what_fits_where_sizes_have_gaps() {
+    let folder = tempfile::tempdir().unwrap();
+    // 41,088 bytes at 32, and 1 MB at 744.
+    for (expectation, largest, is_of_model) in [
+        ("", 744, false),
+        ("expect H % 32 == 0", 736, false),
+        ("expect H % 2 == 1 or H == 32", 743, false),
+        ("expect H in [32, 224, 512]", 512, true),
+        ("expect H <= 100", 100, true),
+        ("expect H == 32", 32, true),
+    ] {
+        let text = format!(
+            "model A {{\n    input x: f32[N = 1, 3, H = 32, W = 32]\n    {expectation}\n    Conv2d(8, 3)\n}}\n
+             model Wrong {{ input x: f32[N = 1, 4]; Linaer(3); expect N == 2 }}"
+        );
+        std::fs::write(folder.path().join("m.taper"), text).unwrap();
+        let found = json(folder.path(), &["fits", "m.taper", "--memory", "1MB"]);
+        let limited = found["limited_by_model"].as_array().unwrap().contains(&"H".into());
+        let of_h = (found["largest"]["H"].as_u64(), limited);
+        assert_eq!(of_h, (Some(largest), is_of_model), "{expectation}");
+        // So it is: that size fits, and the next one does not.
+        for (size, fits) in [(largest, true), (largest + 1, false)] {
+            let set = format!("H={size}");
+            let (_, _, succeeds) =
+                taper(folder.path(), &["fits", "m.taper", "--memory", "1MB", "--set", &set]);
+            assert_eq!(succeeds, fits, "{expectation} {set}");
+        }
+    }
+}
+
+/// Another model of the file has mistakes, expectations and names of its own, which are not this one's.
+#[test]
+fn one_model_of_several() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "model A { input x: f32[N = 1, 8]; Linear(4) }
+        model B(N = \"same\") { input x: f32[2, 8, 8]; Conv1d(3, 3, padding=N); expect params == 1 }
+        model C { input x: f32[N = 1, 8]; Linaer(4) }";
+    std::fs::write(folder.path().join("m.taper"), text).unwrap();
+    for command in [
+        &["summary", "m.taper"][..],
+        &["estimate", "m.taper"],
+        &["fits", "m.taper", "--memory", "1MB"],
+        &["sweep", "m.taper", "--over", "N=1,2"],
+        &["diff", "m.taper", "--to-set", "N=2"],
+        &["why", "m.taper", "--count", "thop"],
+    ] {
+        let (out, errors, succeeds) = taper(folder.path(), command);
+        assert!(succeeds && errors.is_empty(), "{command:?}: {errors}{out}");
+    }
+    let (_, errors, _) =
+        taper(folder.path(), &["summary", "m.taper", "--model", "B", "--set", "N=valid"]);
+    assert_eq!(errors.matches("error[").count(), 1, "{errors}");
+    assert!(errors.contains("does not hold"), "{errors}");
+}
+
+/// What is given twice is an error, and so are several settings in one.
+#[test]
+fn settings_that_are_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "model A { input x: f32[N = 1, 3, H = 32, W = 32]; Conv2d(8, 3) }";
+    std::fs::write(folder.path().join("m.taper"), text).unwrap();
+    for (arguments, wanted) in [
+        (&["summary", "m.taper", "--set", "H=64", "--set", "H=32"][..], "`H` is given twice"),
+        (&["sweep", "m.taper", "--over", "H=32", "--over", "H=64"], "`H` is given twice"),
+        (&["sweep", "m.taper", "--over", "H,H=32"], "`H` is given twice"),
+        (&["sweep", "m.taper", "--over", "H=32", "--set", "H=64"], "`H` is given twice"),
+        (&["summary", "m.taper", "--set", "H=64,W=64"], "a `--set` of its own"),
+    ] {
+        let (_, errors, succeeds) = taper(folder.path(), arguments);
+        assert!(!succeeds && errors.contains(wanted), "{arguments:?}: {errors}");
+    }
+    // One of both and another of the second.
+    let (out, errors, succeeds) =
+        taper(folder.path(), &["diff", "m.taper", "--set", "H=16", "--to-set", "H=20"]);
+    assert!(succeeds && out.contains("H = 16") && out.contains("H = 20"), "{errors}{out}");
 }
 
 #[test]
@@ -261,6 +347,29 @@ fn what_is_left_out_is_named() {
         let (_, errors, succeeds) = taper(folder.path(), &["summary", "m.taper", "--only", kind]);
         assert!(!succeeds && errors.contains(words), "{errors}");
     }
+    // Of each size what is left out of it, and nothing of sizes that cannot be.
+    let text_of_k =
+        "model M(k = 1) { input x: f32[N = 1, 8]; a: Linear(8); if k == 1 { b: ReLU } }";
+    std::fs::write(folder.path().join("k.taper"), text_of_k).unwrap();
+    for (over, only, lines) in [
+        (
+            "k=1,2",
+            "ReLU",
+            ["k = 1: the work of ReLU alone", "k = 2: the work of ReLU alone (no step is ReLU)"],
+        ),
+        ("N=2,abc", "ReLU", ["(the work of ReLU alone)", ""]),
+    ] {
+        let (out, _, _) =
+            taper(folder.path(), &["sweep", "k.taper", "--over", over, "--only", only]);
+        assert!(lines.iter().all(|line| out.contains(line)), "{out}");
+    }
+    // A block that states its work is none of the kinds.
+    let stated = "block Gate { input x: [N, C]; macs = 7 * C }\n\
+                  block Own { input x: [N, C]; output y: [N, C] }\n\
+                  model M { input x: f32[N = 1, 8]; Gate; Own; l: Linear(4, bias=false) }";
+    std::fs::write(folder.path().join("s.taper"), stated).unwrap();
+    let only = json(folder.path(), &["summary", "s.taper", "--only", "Linear"]);
+    assert_eq!((&only["totals"]["macs"], &only["uncounted"]), (&32.into(), &serde_json::json!([])));
     // What does not hold is told all the same, once.
     let text = text.replace("9_216", "9_217");
     std::fs::write(folder.path().join("m.taper"), text).unwrap();

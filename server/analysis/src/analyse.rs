@@ -147,7 +147,8 @@ fn analyse_file(workspace: &Workspace, file: FileId, options: &Options) -> Analy
         }
     }
     // After a mistake much is not there that would be used.
-    if analysis.diagnostics.iter().all(|found| !is_of_the_text(found)) {
+    let is_whole = options.model.is_none();
+    if is_whole && analysis.diagnostics.iter().all(|found| !is_of_the_text(found)) {
         analysis.diagnostics.extend(usage.hints(workspace, &analysis.definitions));
     }
     hint_unused_sizes(workspace, unused_sizes, &mut analysis.diagnostics);
@@ -250,6 +251,7 @@ fn show(
         is_model: item.is_model(),
         symbols: run.symbols,
         arguments: run.arguments,
+        expects_other_sizes: run.expectation_failed,
         part: evaluated.part.clone(),
         quantization: None,
         ignored: setting.ignored.to_vec(),

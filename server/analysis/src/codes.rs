@@ -161,8 +161,8 @@ codes! {
          ```taper,hint\nmodel M { input x: f32[N = 1, 8]; ReLU; expect latency < 2ms on \"cuda\" }\n```";
     UnknownWork "T0503" Warning "An expectation on work that is not known"
         "A block that states its outputs stands for work that is written elsewhere. Until it says how much \
-         (`macs = …`, `elementwise = …`), the totals are a least, and whether `macs` or `flops` are what is expected \
-         cannot be told.\n\n\
+         (`macs = …`, `elementwise = …`), the totals are a least, and `macs` or `flops` are compared \
+         with what is expected only where the least decides.\n\n\
          ```taper,warning\nblock Own { input x: [N, C]; output y: [N, 4] }\nmodel M { input x: f32[N = 1, 8]; Own; expect flops < 1K }\n```";
     TooLarge "T0601" Error "More than Taper writes out"
         "Limits keep the editor quick: 1 MiB of text, 100,000 written-out steps (a block that is used again with \

@@ -27,6 +27,8 @@ pub struct Model {
     pub symbols: Vec<Symbol>,
     /// Its parameters and their values.
     pub arguments: Vec<(SmolStr, String)>,
+    /// It expects other sizes than those shown.
+    pub expects_other_sizes: bool,
     /// The model written out.
     pub part: Arc<Part>,
     /// How its weights are stored, if not as they are.

@@ -21,6 +21,8 @@ pub struct Options {
     pub count: Option<&'static Convention>,
     /// The one model to analyse, with the arguments that a config gives it.
     pub configured: Option<Configured>,
+    /// The one model or block to analyse; all of the file unless given. Mistakes in others are not told.
+    pub model: Option<String>,
     /// How long models were measured to take, for expectations.
     pub latencies: Vec<Latency>,
     /// Writes out every use of a block anew. Slow; it changes nothing, which is what tests ask.
@@ -56,6 +58,10 @@ impl Options {
 
     /// Whether a model is one that is asked for.
     pub(crate) fn shows(&self, item: ast::Item<'_>) -> bool {
+        let name = item.name().map_or("", |name| name.text());
+        if self.model.as_ref().is_some_and(|model| model != name) {
+            return false;
+        }
         self.configured.as_ref().is_none_or(|configured| {
             item.is_model() && item.name().is_some_and(|name| name.text() == configured.model)
         })

@@ -348,14 +348,29 @@ fn an_expectation_of_work_that_is_not_known() {
     let with = |line: &str| {
         format!(
             "block Own {{ input x: [N, C]; output y: [N, 4] }}
-            model M {{ input x: f32[N = 1, 8]; Own; Linear(2); {line} }}"
+            model M {{ input x: f32[N = 1, 8]; Own; Linear(2, bias=false); {line} }}"
         )
     };
-    for line in ["expect macs < 1G", "expect flops == 8", "expect 1 < flops < 2"] {
-        assert_eq!(mistake(&with(line)).0, Code::UnknownWork, "{line}");
+    // 8 MACs and 16 FLOPs are known.
+    for line in [
+        "macs < 9",
+        "9 > macs",
+        "macs <= 8",
+        "flops == 17",
+        "flops != 16",
+        "macs > 8",
+        "1 < flops < 20",
+    ] {
+        assert_eq!(mistake(&with(&format!("expect {line}"))).0, Code::UnknownWork, "{line}");
     }
-    assert_eq!(analyse(&with("expect params == 10")).diagnostics, []);
-    assert_eq!(mistake(&with("expect params == 11")).0, Code::Expectation);
+    for line in ["macs < 8", "macs <= 7", "8 > macs", "flops == 15", "7 >= macs"] {
+        assert_eq!(mistake(&with(&format!("expect {line}"))).0, Code::Expectation, "{line}");
+    }
+    for line in ["macs > 7", "macs >= 8", "8 <= macs", "flops != 15"] {
+        assert_eq!(analyse(&with(&format!("expect {line}"))).diagnostics, [], "{line}");
+    }
+    assert_eq!(analyse(&with("expect params == 8")).diagnostics, []);
+    assert_eq!(mistake(&with("expect params == 9")).0, Code::Expectation);
 }
 
 #[test]

@@ -203,7 +203,8 @@ fn item_markdown(snapshot: &Snapshot, reference: NodeRef, item: ast::Item<'_>) -
             &units.bytes_by_dtype(&weights.buffers),
         ));
         out.push_str(&format!(
-            "- peak activations: {}\n",
+            "- peak activations: {}{}\n",
+            model.totals().bound(),
             units.bytes(model.peak_activation_bytes())
         ));
         if !model.symbols.is_empty() {

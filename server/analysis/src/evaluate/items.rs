@@ -334,7 +334,8 @@ impl<'w> Run<'w> {
             totals = with_block(*sum, convention, name, &steps, value.as_tensors());
         }
         if let (Ok(totals), Some(stated)) = (&mut totals, &stated) {
-            apply_stated(totals, stated, value.as_tensors().unwrap_or_default());
+            let counts = self.counts(name);
+            apply_stated(totals, stated, value.as_tensors().unwrap_or_default(), counts);
         }
         let mut totals = totals.unwrap_or_else(|_| {
             let message = format!("the counts of `{name}` are too large to be computed exactly");
@@ -536,13 +537,15 @@ fn with_block(
     sum.plus(&Totals { macs: cost.macs()?, flops: cost.flops()?, ..Totals::default() })
 }
 
-fn apply_stated(totals: &mut Totals, stated: &Stated, outputs: &[Tensor]) {
-    let macs = stated.macs.unwrap_or(0);
+/// `counts` is whether the work of such a block is asked for.
+fn apply_stated(totals: &mut Totals, stated: &Stated, outputs: &[Tensor], counts: bool) {
+    let macs = stated.macs.filter(|_| counts).unwrap_or(0);
     totals.macs = macs;
     // A stated cost came from a size of at most 2^63, so twice it fits.
-    totals.flops = 2 * macs + stated.elementwise.unwrap_or(0);
+    totals.flops = 2 * macs + stated.elementwise.filter(|_| counts).unwrap_or(0);
     totals.leaves = 1;
-    totals.uncounted = u128::from(stated.macs.is_none() && stated.elementwise.is_none());
+    let is_known = stated.macs.is_some() || stated.elementwise.is_some();
+    totals.uncounted = u128::from(counts && !is_known);
     if stated.opaque {
         let bytes = outputs.iter().filter_map(|output| output.ty.bytes().ok());
         totals.activation_bytes = bytes.fold(0, u128::saturating_add);

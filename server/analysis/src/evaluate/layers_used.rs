@@ -330,7 +330,7 @@ impl<'w> Run<'w> {
     }
 
     /// Whether the work of layers of a kind counts.
-    fn counts(&self, kind: &str) -> bool {
+    pub(crate) fn counts(&self, kind: &str) -> bool {
         let (ignored, only) = (&self.setting.ignored, &self.setting.only);
         self.setting.costs
             && ignored.iter().all(|ignored| ignored != kind)

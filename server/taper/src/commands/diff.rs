@@ -93,6 +93,7 @@ pub fn run(arguments: &Arguments) -> super::Result {
     let other = &arguments.after.as_ref().unwrap_or(file);
     let mut second = arguments.choice.clone();
     second.model = arguments.to_model.clone().or(second.model);
+    second.set.retain(|(name, _)| arguments.to_set.iter().all(|(other, _)| other != name));
     second.set.extend(arguments.to_set.iter().cloned());
     let (path, name) = match (&revision, &arguments.git) {
         (Some(old), Some(revision)) => (old.file.as_path(), format!("{revision}:{}", old.path)),
@@ -103,8 +104,9 @@ pub fn run(arguments: &Arguments) -> super::Result {
     let (Some(before), Some(after)) = (before, after) else { return Ok(ExitCode::FAILURE) };
     // What was wrong then is past.
     let mut fails = false;
+    let mut told = Vec::new();
     for side in [&before, &after].into_iter().skip(usize::from(revision.is_some())) {
-        fails |= print_wrong_here(&side.opened.workspace, &side.analysis);
+        fails |= print_wrong_here(&side.opened.workspace, &side.analysis, &mut told);
     }
     let (old, new) = (before.model()?, after.model()?);
     let names = (described(&before, old, new), described(&after, new, old));
@@ -312,8 +314,8 @@ impl Found<'_> {
                 nonzero(shown(params)),
                 difference(params.0, params.1, count),
                 if is_known { nonzero(shown(work)) } else { "unknown".to_owned() },
-                difference(work.0, work.1, count),
-                percent(work.0, work.1),
+                if is_known { difference(work.0, work.1, count) } else { String::new() },
+                if is_known { percent(work.0, work.1) } else { String::new() },
             ]);
         }
         right(&mut table, 4..9);

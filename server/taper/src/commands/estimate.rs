@@ -48,7 +48,7 @@ pub fn run(arguments: &Arguments) -> super::Result {
     let choice = &arguments.choice;
     let Some((opened, options)) = choice.open(file)? else { return Ok(ExitCode::FAILURE) };
     let analysis = analysis::analyse(&opened.workspace, opened.file, &options);
-    let fails = print_wrong_here(&opened.workspace, &analysis);
+    let fails = print_wrong_here(&opened.workspace, &analysis, &mut Vec::new());
     let model = choice.choose(&analysis)?;
     let (name, ceilings) = limits(&arguments.device, model.dtype())?;
     let layers = reports::estimate(model, &ceilings);

@@ -2,12 +2,15 @@
 
 use std::process::ExitCode;
 
-use analysis::{Model, Options, Workspace};
+use analysis::{Analysis, Model, Options, Severity, Workspace};
 use clap::{Args, ValueEnum};
 use ide::Units;
 use serde::Serialize;
 
-use crate::{commands::ModelArguments, report};
+use crate::{
+    commands::{ModelArguments, mistakes},
+    report,
+};
 
 #[derive(Args)]
 pub struct Arguments {
@@ -31,6 +34,12 @@ const UNITS: Units = Units { decimal_bytes: false, digits: 3 };
 
 /// The largest size that is tried.
 const LARGEST: u64 = 1 << 24;
+
+/// How far apart the sizes that a model takes may lie, where its steps decide: patches of 32 need a multiple.
+const GAP: u64 = 64;
+
+/// How far below what the memory allows a size is looked for that the file expects.
+const REACH: u64 = 1024;
 
 /// What a model needs, in bytes.
 #[derive(Serialize)]
@@ -87,15 +96,15 @@ impl Device<'_> {
     fn need(&self, model: &Model) -> Need {
         let total = self.weights.saturating_add(rest(model));
         let symbols = model.symbols.iter();
-        let largest: std::collections::BTreeMap<String, Option<u64>> = symbols
-            .clone()
-            .map(|one| (one.name.to_string(), self.largest(model, &one.name, one.size)))
-            .collect();
-        let is_limited = |(symbol, size): (&String, &Option<u64>)| {
-            let more = size.filter(|size| self.bytes(model, symbol, size + 1).is_none());
-            more.map(|_| symbol.clone())
-        };
-        let limited_by_model = largest.iter().filter_map(is_limited).collect();
+        let mut largest = std::collections::BTreeMap::new();
+        let mut limited_by_model = Vec::new();
+        for one in symbols.clone() {
+            let (size, is_limited) = self.largest(model, &one.name, one.size);
+            largest.insert(one.name.to_string(), size);
+            if is_limited {
+                limited_by_model.push(one.name.to_string());
+            }
+        }
         Need {
             model: model.name.to_string(),
             symbols: symbols.clone().map(|one| (one.name.to_string(), one.size)).collect(),
@@ -110,29 +119,61 @@ impl Device<'_> {
         }
     }
 
-    /// The largest size of a symbol that fits: more needs more.
-    fn largest(&self, model: &Model, symbol: &str, shown: u64) -> Option<u64> {
+    /// The largest size of a symbol that fits: more needs more. And whether it is the model that takes no more.
+    fn largest(&self, model: &Model, symbol: &str, shown: u64) -> (Option<u64>, bool) {
         let fits =
             |size: u64| self.bytes(model, symbol, size).is_some_and(|bytes| bytes <= self.memory);
-        let mut enough = if fits(shown) { shown } else { 0 };
-        let mut step = LARGEST;
-        while step > 0 {
-            if enough + step <= LARGEST && fits(enough + step) {
-                enough += step;
-            }
-            step /= 2;
-        }
-        (enough > 0).then_some(enough)
+        // Which sizes the model takes, may have gaps; the memory that it needs has none.
+        let enough = largest_with(shown, |size| {
+            let nearby = (size.saturating_sub(GAP).max(1)..=size).rev();
+            let mut needs = nearby.filter_map(|near| self.needs(model, symbol, near));
+            needs.next().is_some_and(|bytes| bytes <= self.memory)
+        });
+        let below =
+            (enough.saturating_sub(REACH) + 1..=enough).rev().find(|size| *size > 0 && fits(*size));
+        let takes_more = |size: u64| self.bytes(model, symbol, size).is_some();
+        let is_limited_by_model = enough < LARGEST && !(enough + 1..=enough + GAP).any(takes_more);
+        (below.or(Some(shown).filter(|shown| fits(*shown))), is_limited_by_model)
     }
 
     /// What the model needs at this size; none if it cannot have it.
     fn bytes(&self, model: &Model, symbol: &str, size: u64) -> Option<u128> {
+        self.analysed(model, symbol, size, |analysis| !analysis.has_errors())
+    }
+
+    /// What it would need, were it not for what it expects of its sizes.
+    fn needs(&self, model: &Model, symbol: &str, size: u64) -> Option<u128> {
+        self.analysed(model, symbol, size, |analysis| {
+            mistakes(analysis).iter().all(|found| found.severity != Severity::Error)
+        })
+    }
+
+    fn analysed(
+        &self,
+        model: &Model,
+        symbol: &str,
+        size: u64,
+        is_right: impl Fn(&Analysis) -> bool,
+    ) -> Option<u128> {
         let mut options = self.options.clone();
         options.set.push((symbol.to_owned(), size.to_string()));
         let analysis = analysis::analyse(self.workspace, model.item.file, &options);
-        let model = analysis.model(self.name).filter(|_| !analysis.has_errors())?;
+        let model = analysis.model(self.name).filter(|_| is_right(&analysis))?;
         Some(self.weights.saturating_add(rest(model)))
     }
+}
+
+/// The largest size that fits, where each smaller one does.
+fn largest_with(shown: u64, fits: impl Fn(u64) -> bool) -> u64 {
+    let mut enough = if fits(shown) { shown } else { 0 };
+    let mut step = LARGEST;
+    while step > 0 {
+        if enough + step <= LARGEST && fits(enough + step) {
+            enough += step;
+        }
+        step /= 2;
+    }
+    enough
 }
 
 /// What is needed beside the weights.

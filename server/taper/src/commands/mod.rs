@@ -76,11 +76,18 @@ pub fn mistakes(analysis: &Analysis) -> Vec<Diagnostic> {
     wrong.cloned().collect()
 }
 
-/// Prints what is wrong with a model at these sizes, but for what it promises of others; whether anything is.
-pub fn print_wrong_here(workspace: &Workspace, analysis: &Analysis) -> bool {
+/// Prints what is wrong with a model at these sizes, but for what it promises of others and what was told already; whether
+/// anything is.
+pub fn print_wrong_here(
+    workspace: &Workspace,
+    analysis: &Analysis,
+    told: &mut Vec<Diagnostic>,
+) -> bool {
     let here = analysis.diagnostics.iter().filter(|found| found.code != Code::Promise);
     let here: Vec<Diagnostic> = here.cloned().collect();
-    report::print(workspace, &here);
+    let new: Vec<Diagnostic> = here.iter().filter(|one| !told.contains(one)).cloned().collect();
+    report::print(workspace, &new);
+    told.extend(new);
     here.iter().any(|found| found.severity == Severity::Error)
 }
 
@@ -106,13 +113,41 @@ pub fn parse_count() -> impl TypedValueParser<Value = Count> {
     PossibleValuesParser::new(names).map(|name| count::find(&name).flatten())
 }
 
+/// Whether each name is given one value.
+///
+/// # Errors
+/// If one is given two.
+pub fn given_once<'n>(names: impl Iterator<Item = &'n str>) -> std::result::Result<(), String> {
+    let mut seen: Vec<&str> = Vec::new();
+    for name in names {
+        if seen.contains(&name) {
+            return Err(format!("`{name}` is given twice"));
+        }
+        seen.push(name);
+    }
+    Ok(())
+}
+
 pub fn parse_setting(text: &str) -> std::result::Result<(String, String), String> {
     match text.split_once('=') {
+        Some((_, value)) if holds_another_setting(value) => {
+            Err(format!("`{text}` holds several; each has a `--set` of its own"))
+        }
         Some((name, value)) if !name.is_empty() => {
             Ok((name.trim().to_owned(), value.trim().to_owned()))
         }
         _ => Err(format!("`{text}` is not of the form NAME=VALUE")),
     }
+}
+
+/// Whether a value goes on with another one: `64,W=64`. Within quotes or brackets it is a text or a list.
+fn holds_another_setting(value: &str) -> bool {
+    let is_name = |name: &str| {
+        !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '.')
+    };
+    let has_quotes = value.contains(['"', '\'', '[', '(']);
+    let mut rest = value.split(',').skip(1).filter_map(|part| part.split_once('='));
+    !has_quotes && rest.any(|(name, _)| is_name(name.trim()))
 }
 
 fn parse_dtype(text: &str) -> std::result::Result<DType, String> {
@@ -177,14 +212,27 @@ impl ModelChoice {
     ) -> std::result::Result<Option<(Opened, Options)>, Box<dyn Error>> {
         match files::open(file, &self.architectures.architectures)? {
             Ok(opened) => {
-                let options = Options { configured: opened.configured.clone(), ..self.options() };
-                Ok(Some((opened, options)))
+                given_once(self.set.iter().map(|(name, _)| &name[..]))?;
+                let model = self.one_of(&opened);
+                let configured = opened.configured.clone();
+                Ok(Some((opened, Options { configured, model, ..self.options() })))
             }
             Err((workspace, diagnostic)) => {
                 report::print(&workspace, &[diagnostic]);
                 Ok(None)
             }
         }
+    }
+
+    /// The name of the model that is asked for, if the file has it: mistakes in others are not this one's.
+    fn one_of(&self, opened: &Opened) -> Option<String> {
+        let items = opened.workspace.parse(opened.file).file().items();
+        let mut items = items.filter_map(|item| Some((item.is_model(), item.name()?.text())));
+        let found = items.find(|(is_model, name)| match &self.model {
+            Some(wanted) => wanted == name,
+            None => *is_model,
+        });
+        found.map(|(_, name)| name.to_owned())
     }
 
     /// The model that is asked for; what is set must be a symbol or a parameter of it.

@@ -10,7 +10,9 @@ use layers::Unit;
 use reports::Ceilings;
 use serde::Serialize;
 
-use crate::commands::{CountArguments, ModelArguments, estimate, least, mistakes, summary::bar};
+use crate::commands::{
+    CountArguments, ModelArguments, estimate, given_once, least, mistakes, summary::bar,
+};
 
 #[derive(Args)]
 pub struct Arguments {
@@ -101,6 +103,11 @@ struct Line {
     ignored: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     only: Vec<String>,
+    #[serde(skip)]
+    expects_other_sizes: bool,
+    /// What is left out, in words.
+    #[serde(skip)]
+    left_out: Option<String>,
     /// Figures; none where there is no such model.
     params: Option<u128>,
     macs: Option<u128>,
@@ -114,8 +121,9 @@ struct Line {
 
 pub fn run(arguments: &Arguments) -> super::Result {
     let Some((opened, options)) = arguments.model.open()? else { return Ok(ExitCode::FAILURE) };
+    let varied = arguments.over.iter().flat_map(|over| &over.names);
+    given_once(options.set.iter().map(|(name, _)| name).chain(varied).map(String::as_str))?;
     let mut lines = Vec::new();
-    let mut left_out = None;
     for varied in combinations(&arguments.over) {
         let set = options.set.iter().cloned().chain(varied.iter().cloned()).collect();
         let analyse = |count| {
@@ -138,16 +146,16 @@ pub fn run(arguments: &Arguments) -> super::Result {
         let expected = |found: &&Diagnostic| found.code == Code::Expectation;
         let unmet = analysis.diagnostics.iter().filter(expected);
         line.unmet = unmet.map(|found| found.message.clone()).collect();
-        left_out = model.left_out();
         lines.push(line);
     }
+    let left_out = left_out(&lines);
     let notes = notes(&lines);
     match arguments.format {
         Format::Json => anstream::println!("{}", serde_json::to_string_pretty(&lines)?),
         Format::Human => anstream::println!("{}", table(&lines, arguments, true)),
         Format::Markdown => anstream::println!("{}", table(&lines, arguments, false)),
         Format::Csv => {
-            anstream::print!("{}", csv(&lines, left_out.as_deref()));
+            anstream::print!("{}", csv(&lines));
             notes.iter().for_each(|note| anstream::eprintln!("{note}"));
         }
     }
@@ -156,7 +164,8 @@ pub fn run(arguments: &Arguments) -> super::Result {
         left_out.iter().for_each(|left_out| anstream::println!("\n({left_out})"));
         notes.iter().for_each(|note| anstream::println!("\n{note}"));
     }
-    let fails = lines.iter().any(|line| line.error.is_some());
+    // What a file expects of its figures is for its own sizes.
+    let fails = lines.iter().any(|line| line.error.is_some() || line.expects_other_sizes);
     Ok(if fails { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
@@ -190,6 +199,8 @@ impl Line {
             uncounted: model.uncounted(),
             ignored: model.ignored.clone(),
             only: model.only.clone(),
+            left_out: model.left_out(),
+            expects_other_sizes: model.expects_other_sizes,
             params: Some(totals.params),
             macs: of(Unit::Macs),
             flops: of(Unit::Flops),
@@ -206,6 +217,7 @@ impl Line {
         (self.weight_bytes, self.peak_activation_bytes, self.cache_bytes) = (None, None, None);
         (self.estimated_seconds, self.error) = (None, Some(error));
         self.uncounted.clear();
+        self.left_out = None;
     }
 
     /// What stands before figures of the work.
@@ -281,6 +293,18 @@ fn table(lines: &[Line], arguments: &Arguments, is_human: bool) -> String {
     table.trim_fmt()
 }
 
+/// What is left out of the figures, of each setting if these differ.
+fn left_out(lines: &[Line]) -> Vec<String> {
+    let all: Vec<(&Line, &String)> =
+        lines.iter().filter_map(|line| Some((line, line.left_out.as_ref()?))).collect();
+    match all.first() {
+        Some((_, first)) if all.iter().any(|(_, other)| other != first) => {
+            all.iter().map(|(line, what)| format!("{}: {what}", line.settings())).collect()
+        }
+        first => first.iter().map(|(_, what)| (*what).clone()).collect(),
+    }
+}
+
 /// What the figures do not say: where there are none, and where they are not what the file expects or all there is.
 fn notes(lines: &[Line]) -> Vec<String> {
     let mut notes = Vec::new();
@@ -295,12 +319,13 @@ fn notes(lines: &[Line]) -> Vec<String> {
     notes
 }
 
-fn csv(lines: &[Line], left_out: Option<&str>) -> String {
+fn csv(lines: &[Line]) -> String {
     let mut out = String::from(
         "set,params,macs,flops,weight_bytes,peak_activation_bytes,cache_bytes,estimated_seconds",
     );
     let is_least = lines.iter().any(|line| !line.uncounted.is_empty());
-    out.push_str(if left_out.is_some() { ",counted" } else { "" });
+    let is_counted = lines.iter().any(|line| line.left_out.is_some());
+    out.push_str(if is_counted { ",counted" } else { "" });
     out.push_str(if is_least { ",uncounted\n" } else { "\n" });
     for line in lines.iter().filter(|line| line.error.is_none()) {
         let number = |value: Option<u128>| value.map_or(String::new(), |value| value.to_string());
@@ -314,6 +339,7 @@ fn csv(lines: &[Line], left_out: Option<&str>) -> String {
             number(line.cache_bytes),
             line.estimated_seconds.map_or(String::new(), |seconds| seconds.to_string()),
         ];
+        let left_out = line.left_out.as_ref();
         let left_out = left_out.map_or(String::new(), |left_out| format!(",\"{left_out}\""));
         let uncounted = match is_least {
             true => format!(",\"{}\"", line.uncounted.join(", ")),

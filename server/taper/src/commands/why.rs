@@ -8,7 +8,7 @@ use layers::Unit;
 use reports::{Differences, grouped};
 
 use crate::{
-    commands::{ModelArguments, parse_count},
+    commands::{ModelArguments, least, parse_count},
     count::{self, Count},
     files::Opened,
     report,
@@ -145,6 +145,8 @@ fn shown(
             let _ = writeln!(out, "{:>width$}    {path}{more}", "");
         }
     }
+    let unknown = [models.0.uncounted(), models.1.uncounted()].concat();
+    let _ = least(unknown).map(|least| writeln!(out, "\n{least}"));
     let skipped = |model: &Model| model.counted.and_then(|_| Seen::of(model).skipped());
     match (skipped(models.0), skipped(models.1)) {
         (Some(left), Some(right)) if left == right => {
@@ -214,7 +216,8 @@ fn say_who(
     }
     matches.sort_by_key(|one| one.changes);
     anstream::print!("{}", who(&matches, figure, model, settings.len()));
-    Ok(ExitCode::SUCCESS)
+    let _ = least(model.uncounted()).map(|least| anstream::println!("\n{least}"));
+    Ok(if own.has_errors() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 fn same<'a>(analysis: &'a Analysis, model: &Model) -> Option<&'a Model> {

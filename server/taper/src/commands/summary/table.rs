@@ -9,7 +9,7 @@ use ide::{Units, dims, percent};
 use layers::Unit;
 
 use super::layout::{By, Layout};
-use crate::training::Need;
+use crate::{commands::least, training::Need};
 
 /// A line of the table.
 struct Line {
@@ -364,7 +364,7 @@ fn footer(model: &Model) -> String {
     let mut line = |name: &str, value: String| out.push_str(&format!("  {name:<18}{value}\n"));
     let weights = model.weight_bytes();
     let stored = |exact: u128, bytes: String| match exact {
-        0 => UNITS.count(exact),
+        0 => format!("{}{}", totals.bound(), UNITS.count(exact)),
         _ => format!("{}{} ({exact}, {bytes})", totals.bound(), UNITS.count(exact)),
     };
     line("parameters", stored(totals.params, UNITS.param_bytes(&weights)));
@@ -406,5 +406,6 @@ fn footer(model: &Model) -> String {
             line("skips", skipped);
         }
     }
+    out.extend(least(model.uncounted()).map(|least| least + "\n"));
     out
 }
