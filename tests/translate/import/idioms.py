@@ -606,6 +606,18 @@ class HalfOfSizes(nn.Module):
         return nn.functional.adaptive_avg_pool2d(self.conv(x), size)
 
 
+class Distances(nn.Module):
+    """A function that Taper lacks, of all pairs."""
+    inputs = X
+
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(8, 8)
+
+    def forward(self, x):
+        return torch.cdist(self.linear(x), x)
+
+
 class Spectrum(nn.Module):
     """A function that Taper lacks, whose sizes are others than those of what it takes."""
     inputs = X

@@ -175,14 +175,20 @@ impl Writer<'_, '_> {
         let is_followed = |dim: usize| {
             outputs.iter().any(|output| output.shape.len() > dim && follows(output, dim))
         };
-        let is_fixed = |output: &Tensor| (0..output.shape.len()).any(|dim| !follows(output, dim));
-        if !outputs.iter().any(is_fixed) {
+        let fixed = |output: &Tensor| -> Vec<u64> {
+            let sizes = output.shape.iter().enumerate();
+            sizes.filter(|(dim, _)| !follows(output, *dim)).map(|(_, size)| *size).collect()
+        };
+        let fixed: Vec<u64> = outputs.iter().flat_map(fixed).collect();
+        if fixed.is_empty() {
             return Vec::new();
         }
         let mut lines = Vec::new();
         for (index, input) in inputs.iter().enumerate() {
             for (dim, size) in input.iter().flat_map(|input| input.shape.iter().enumerate()) {
-                if of_first(dim) != Some(size) || !is_followed(dim) {
+                // An output of fixed sizes may have this one of another dimension, as distances of all pairs do.
+                let is_elsewhere = fixed.contains(size);
+                if of_first(dim) != Some(size) || !is_followed(dim) || is_elsewhere {
                     lines.push(format!("expect x{index}.shape[{dim}] == {size}"));
                 }
             }
