@@ -188,6 +188,13 @@ fn spellings_of_others() {
         ("x.size(0)", "`x.shape[0]`"),
         ("Linear(x.size(-1))", "`x.shape[-1]`"),
         ("Linear(x.size())", "`x.shape`"),
+        ("Linear(x.size(dim=1))", "`x.shape[1]`"),
+        ("x.view(x.size(0), -1)", "`x -> Reshape(x.shape[0], -1)`"),
+        ("conv: Conv1d(4, 1)\n    z: self.conv(x)", "`x -> conv`"),
+        ("conv: Conv1d(4, 1)\n    z: conv(x)", "`x -> conv`"),
+        ("conv1d(8, 3)", "`Conv1d`"),
+        ("x / math.sqrt(16)", "`16 ** 0.5`"),
+        ("x * math.pi", "of numbers here"),
         ("nn.Sequential(ReLU, Tanh)", "braces"),
         ("TransformerEncoderLayer(8, 2)", "`taper import"),
         ("nn.TransformerDecoderLayer(8, 2)", "`taper import`"),
@@ -271,6 +278,76 @@ fn arguments_without_a_meaning() {
     assert_eq!(found[0].code, Code::UnknownArgument);
     let block = "block B(training) { Linear(training) }\n";
     assert_eq!(mistakes(&(block.to_owned() + &model("B(training=3)", "4, 8"))), []);
+}
+
+/// A layer as PyTorch writes it: without the module before it, and without the sizes that the input gives.
+#[test]
+fn layers_with_their_module() {
+    for (step, here) in [
+        ("nn.Conv1d(4, 3, 3, padding=1)", "Conv1d(3, 3, padding=1)"),
+        ("nn.Conv1d(4, 1, 1)", "Conv1d(1, 1)"),
+        (
+            "torch.nn.Conv1d(in_channels=4, out_channels=8, kernel_size=3)",
+            "Conv1d(out_channels=8, kernel_size=3)",
+        ),
+        ("nn.Conv1d(8, 3)", "Conv1d(8, 3)"),
+        ("nn.ConvTranspose1d(4, 2, 2)", "ConvTranspose1d(2, 2)"),
+        ("nn.Linear(8, 3, bias=False)", "Linear(3, bias=False)"),
+        ("nn.Linear(8, 2 * 5)", "Linear(2 * 5)"),
+        ("nn.Linear(3)", "Linear(3)"),
+        ("nn.LSTM(8, 2, batch_first=True)", "LSTM(2, batch_first=True)"),
+        ("nn.LSTM(8, num_layers=2)", "LSTM(8, num_layers=2)"),
+        ("nn.BatchNorm1d(4)", "BatchNorm1d"),
+        ("nn.LayerNorm(8)", "LayerNorm"),
+        ("nn.GroupNorm(2, 4)", "GroupNorm(2)"),
+        ("nn.ReLU()", "ReLU()"),
+    ] {
+        let text = model(step, "4, 8");
+        let found = mistakes(&text);
+        assert!(found[0].message.contains("layers are written without"), "{step}: {found:?}");
+        let by_fix = fixed(&text, &found[0]).expect("a fix");
+        assert_eq!(by_fix, model(here, "4, 8"), "{step}");
+    }
+}
+
+/// What cannot be told apart is proposed nothing.
+#[test]
+fn calls_with_tensors_that_are_computed() {
+    for step in [
+        "z: torch.cat([l[0] * 2, y], dim=1)",
+        "torch.cat([x * 2, y], dim=1)",
+        "torch.cat(tensors=[x, y], dim=1)",
+        "torch.cat([x, F.relu(y)], dim=1)",
+        "torch.cat([x, y] + [x], dim=1)",
+        "torch.cat(parts, dim=1)",
+    ] {
+        let text = model(&format!("l: LSTM(8)\n    {step}"), "4, 8");
+        let found = mistakes(&text);
+        assert_eq!(found.len(), 1, "{step}: {found:?}");
+        assert!(
+            found[0].message.ends_with("`x, y -> Cat(…)`") && found[0].fixes.is_empty(),
+            "{found:?}"
+        );
+    }
+    let text = model("l: LSTM(8)\n    torch.cat([l[0], y], dim=1)", "4, 8");
+    assert_eq!(
+        fixed(&text, &mistakes(&text)[0]),
+        Some(model("l: LSTM(8)\n    l[0], y -> Cat(dim=1)", "4, 8"))
+    );
+}
+
+/// No value is picked of steps that give one, nor for what takes two.
+#[test]
+fn several_tensors_that_are_no_steps() {
+    for step in [
+        "a: ReLU\n    b: Tanh\n    a, b -> Softmax(-1)",
+        "a: LSTM(8)\n    torch.matmul",
+        "x, y -> ReLU",
+    ] {
+        let found = mistakes(&model(step, "4, 8"));
+        assert!(found.iter().all(|one| !one.message.contains("picked")), "{step}: {found:?}");
+        assert_eq!(found[0].code, Code::WrongInputs, "{step}");
+    }
 }
 
 /// A layer that takes whole numbers is told which input has them.

@@ -39,7 +39,7 @@ pub struct GivenByInput {
     /// Its name in PyTorch.
     pub name: &'static str,
     /// Its place in PyTorch's signature.
-    pub(crate) place: usize,
+    pub place: usize,
     /// What it is for these inputs, in PyTorch's words; `None` if they are no such inputs.
     pub(crate) size: fn(&[TensorType]) -> Option<u64>,
     /// Whether arguments that could be meant are unlikely, so that PyTorch's order is likelier.

@@ -287,8 +287,7 @@ impl<'w> Run<'w> {
         if inputs.len() != lines.max(1) && !(lines == 0 && inputs.is_empty()) {
             let plural = if lines.max(1) == 1 { "tensor" } else { "tensors" };
             let message = format!("`{name}` takes {} {plural}, not {}", lines.max(1), inputs.len());
-            let tensors: Vec<Tensor> = inputs.iter().map(|one| one.tensor.clone()).collect();
-            self.report_number_of_inputs(None, call, message, &tensors);
+            self.error(Code::WrongInputs, call, message);
             return false;
         }
         let file = frame.file;

@@ -78,7 +78,10 @@ impl<'w> Run<'w> {
             },
         };
         if let Err(message) = entry.check_inputs(called, tensors.len()) {
-            self.report_number_of_inputs(Some(frame), node, message, tensors);
+            match entry.inputs.range() {
+                (_, 1) => self.report_several(frame, node, message, tensors),
+                _ => self.error(Code::WrongInputs, node, message),
+            }
             return Value::Unknown;
         }
         let types = if none { Vec::new() } else { types };

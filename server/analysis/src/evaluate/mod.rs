@@ -18,6 +18,7 @@ mod names;
 mod paths;
 mod patterns;
 mod postfix;
+mod pytorch_calls;
 mod scalars;
 mod scope;
 mod spellings;

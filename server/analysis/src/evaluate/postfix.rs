@@ -5,7 +5,7 @@ use std::rc::Rc;
 use heck::ToUpperCamelCase;
 use layers::{Called, Entry};
 use smol_str::SmolStr;
-use syntax::{Kind, SyntaxNode, SyntaxToken, ast};
+use syntax::{Kind, SyntaxToken, ast};
 
 use crate::{
     Code, Diagnostic, NodeRef, Step, What,
@@ -16,6 +16,7 @@ use crate::{
         labels::LabelRef,
         layers_used::is_parameter_name,
         names::Resolved,
+        pytorch_calls::text_before,
         scalars::unescape,
         scope::Found,
         value::{Argument, Binding, Callee, Named, Recipe, Value},
@@ -439,6 +440,9 @@ impl<'w> Run<'w> {
                 Value::Layer(Rc::new(Recipe::new(callee, merged, node)))
             }
             other => {
+                if other.as_tensors().is_some() && self.report_called_label(frame, call) {
+                    return Value::Unknown;
+                }
                 let message = format!("{} is no layer, so it takes no arguments", other.describe());
                 self.error(Code::NotALayer, NodeRef { file: frame.file, node: call.id() }, message);
                 Value::Unknown
@@ -593,12 +597,6 @@ impl<'w> Run<'w> {
         let [start, stop, step] = parts;
         Some((start, stop, step))
     }
-}
-
-/// What an expression has before one of its suffixes.
-fn text_before<'t>(expr: ast::Expr<'t>, suffix: SyntaxNode<'t>) -> &'t str {
-    let before = suffix.range().start() - expr.syntax().range().start();
-    expr.text()[..usize::from(before)].trim_end()
 }
 
 /// Whether the first dimension of a step's value is that of its input.

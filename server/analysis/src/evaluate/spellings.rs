@@ -11,7 +11,8 @@ use crate::{
         frame::{Frame, Label},
         functions::FUNCTIONS,
         labels::label_path,
-        value::{Argument, LabelId, Origin, Recipe, Tensor, Value},
+        pytorch_calls::{as_call, as_here, of_numbers, sizes_as_here, text_before},
+        value::{Argument, LabelId, Recipe, Tensor, Value},
     },
 };
 use layers::Called;
@@ -138,6 +139,8 @@ impl<'w> Run<'w> {
             return true;
         }
         let spelt = match layers::find_function(name) {
+            // A function of that name has no parameters of its own.
+            Some(entry) if !entry.given_by_input.is_empty() => Some(SmolStr::new(entry.name)),
             Some(_) => Some(SmolStr::new(format!("F.{name}"))),
             None => layers::all()
                 .find(|entry| entry.name.eq_ignore_ascii_case(name))
@@ -180,11 +183,32 @@ impl<'w> Run<'w> {
             Word(here) if *foreign == word => Some(*here),
             _ => None,
         });
-        let (message, replacement) = if name == "self" {
+        let call = suffixes.get(fields.len()).and_then(as_call);
+        let (message, replacement) = if matches!(name, "math" | "np") {
+            (of_numbers(word, call), None)
+        } else if name == "self"
+            && let Some(call) = call
+            && let (step, true) = self.flowing(frame, word, Some(call))
+        {
+            let message =
+                format!("a label is read by its name alone, and called after an arrow: `{step}`");
+            self.report_call(frame, expr, Code::UnknownName, message, step);
+            return true;
+        } else if name == "self" {
             (format!("a label is read by its name alone: `{word}`"), Some(String::new()))
         } else if let Some(spelt) = spelt {
             (format!("`{prefix_text}{word}` is written `{spelt}`"), None)
-        } else if layers::find(word).is_some() {
+        } else if let Some(entry) = layers::find(word) {
+            if let Some((call, here)) = call.and_then(|call| Some((call, as_here(entry, call)?))) {
+                let end = call.syntax().range().end();
+                let place = Place { file: frame.file, range: TextRange::new(before.start(), end) };
+                let message = format!(
+                    "layers are written without `{prefix_text}`, and without the size that their input gives: `{here}`"
+                );
+                let diagnostic = Diagnostic::new(Code::UnknownName, place, message);
+                self.report(diagnostic.fix(format!("Write `{here}`"), place, here));
+                return true;
+            }
             (format!("layers are written without `{prefix_text}`: `{word}`"), Some(String::new()))
         } else if layers::find_function(word).is_some() {
             let message = format!(
@@ -192,16 +216,12 @@ impl<'w> Run<'w> {
             );
             (message, None)
         } else if layers::find(&word.to_upper_camel_case()).is_some() {
-            let call = suffixes.get(fields.len()).and_then(|suffix| match suffix {
-                ast::Suffix::Call(call) => Some(*call),
-                _ => None,
-            });
-            let step = self.flowing(frame, &word.to_upper_camel_case(), call);
+            let (step, is_known) = self.flowing(frame, &word.to_upper_camel_case(), call);
             let message = format!(
                 "`{prefix_text}{word}` is a layer here, and tensors flow into it: `{step}`"
             );
             let is_whole = suffixes.len() == fields.len() + usize::from(call.is_some());
-            if is_whole && is_alone(expr.syntax()) {
+            if is_known && is_whole && is_alone(expr.syntax()) {
                 let place = self.place(frame.node(expr));
                 let diagnostic = Diagnostic::new(Code::UnknownName, place, message);
                 self.report(diagnostic.fix(format!("Write `{step}`"), place, step));
@@ -229,12 +249,50 @@ impl<'w> Run<'w> {
         true
     }
 
+    /// `conv(x)`, where `conv` is a step: its layers are used again after an arrow. Whether it is that.
+    pub(super) fn report_called_label(&mut self, frame: &Frame, call: ast::Call<'w>) -> bool {
+        let Some(expr) = call.syntax().parent().and_then(ast::Expr::cast) else { return false };
+        let written = text_before(expr, call.syntax());
+        let (step, is_known) = self.flowing(frame, written, Some(call));
+        if !is_known {
+            return false;
+        }
+        let message = format!("what a label names is used again after an arrow: `{step}`");
+        self.report_call(frame, expr, Code::NotALayer, message, step);
+        true
+    }
+
+    fn report_call(
+        &mut self,
+        frame: &Frame,
+        expr: ast::Expr<'w>,
+        code: Code,
+        message: String,
+        step: String,
+    ) {
+        let place = self.place(frame.node(expr));
+        let diagnostic = Diagnostic::new(code, place, message);
+        self.report(match is_alone(expr.syntax()) {
+            true => diagnostic.fix(format!("Write `{step}`"), place, step),
+            false => diagnostic,
+        });
+    }
+
     /// What Python writes as a call of a function with tensors: they flow into the layer, and the rest are arguments.
-    fn flowing(&self, frame: &Frame, layer: &str, call: Option<ast::Call<'w>>) -> String {
-        let is_tensor = |expr: ast::Expr<'w>| {
-            expr.as_name().is_some_and(|name| self.is_tensor(frame, name.text()))
+    /// Whether it is known which is which.
+    fn flowing(&self, frame: &Frame, layer: &str, call: Option<ast::Call<'w>>) -> (String, bool) {
+        let is_named = |name: &str| self.is_tensor(frame, name);
+        let is_tensor = |expr: ast::Expr<'w>| match expr.kind() {
+            Kind::NameExpr => is_named(expr.text()),
+            // `h[0]`, `block.fc`
+            Kind::Postfix => {
+                let is_read = |suffix| !matches!(suffix, ast::Suffix::Call(_));
+                expr.suffixes().all(is_read)
+                    && expr.operand().is_some_and(|operand| is_named(operand.text()))
+            }
+            _ => false,
         };
-        let (mut tensors, mut others) = (Vec::new(), Vec::new());
+        let (mut tensors, mut others, mut is_known) = (Vec::new(), Vec::new(), true);
         for argument in call.into_iter().flat_map(ast::Call::arguments) {
             let value = argument.value().filter(|_| argument.name().is_none());
             match value {
@@ -242,14 +300,24 @@ impl<'w> Run<'w> {
                 Some(value) if value.kind() == Kind::List && value.operands().all(is_tensor) => {
                     tensors.extend(value.operands().map(|one| one.text()));
                 }
-                _ => others.push(argument.syntax().text()),
+                _ => {
+                    let mut names = argument.syntax().descendants();
+                    is_known &=
+                        !names.any(|node| node.kind() == Kind::NameExpr && is_named(node.text()));
+                    others.push(argument.syntax().text());
+                }
             }
         }
-        let tensors = if tensors.is_empty() { "x".to_owned() } else { tensors.join(", ") };
-        match others.is_empty() {
+        // What is computed within the call is a step of its own.
+        if !is_known || tensors.is_empty() {
+            return (format!("x, y -> {layer}(…)"), false);
+        }
+        let tensors = tensors.join(", ");
+        let step = match others.is_empty() {
             true => format!("{tensors} -> {layer}"),
             false => format!("{tensors} -> {layer}({})", others.join(", ")),
-        }
+        };
+        (step, true)
     }
 
     /// `x.softmax(-1)`: tensors have no methods; what they do are steps. `written` is the text before the dot.
@@ -268,7 +336,10 @@ impl<'w> Run<'w> {
                 // `x.size(-1)` is that size, `x.size()` all of them.
                 let argument = call.and_then(|call| call.arguments().next());
                 let way = match argument.filter(|_| name == "size") {
-                    Some(at) => format!("a size is `{written}.shape[{}]`", at.syntax().text()),
+                    Some(at) => {
+                        let dim = at.value().map_or("0", |value| value.text());
+                        format!("a size is `{written}.shape[{dim}]`")
+                    }
                     None => way,
                 };
                 return self.report_spelt(frame, expr, way, None);
@@ -281,8 +352,8 @@ impl<'w> Run<'w> {
             None if layers::find(&layer).is_some() => layer,
             None => return false,
         };
-        let arguments = call.map_or("", |call| call.syntax().text());
-        let arguments = if arguments == "()" { "" } else { arguments };
+        let arguments = call.map_or(String::new(), |call| sizes_as_here(call.syntax().text()));
+        let arguments = if arguments == "()" { "" } else { &arguments };
         let step = format!("{written} -> {spelt}{arguments}");
         let message = format!("tensors have no methods; what they do are steps: `{step}`");
         let is_whole =
@@ -321,42 +392,29 @@ impl<'w> Run<'w> {
         self.report(diagnostic);
     }
 
-    /// Another number of tensors than a layer or block takes: of a step that gives several, one is picked. `frame` is that
-    /// of the step, if it is known.
-    pub(super) fn report_number_of_inputs(
+    /// A step that gives several tensors before a layer that takes one: one of them is picked.
+    pub(super) fn report_several(
         &mut self,
-        frame: Option<&Frame>,
+        frame: &Frame,
         node: NodeRef,
         message: String,
         tensors: &[Tensor],
     ) {
-        let is_step = |tensor: &Tensor| matches!(tensor.origin, Origin::Step(_));
-        let gives_them = |label: &&Label| {
-            let value = label.value.as_ref().and_then(Value::as_tensors);
-            value.is_some_and(|given| given == tensors)
+        let gives_them = |label: &Label| {
+            label.value.as_ref().and_then(Value::as_tensors).is_some_and(|given| given == tensors)
         };
-        if tensors.len() < 2 || !tensors.iter().all(is_step) {
-            return self.error(Code::WrongInputs, node, message);
-        }
-        let place = self.place(node);
-        let stage = self.workspace.node(node);
-        let text = stage.text();
-        let label = frame.and_then(|frame| {
-            let at = frame.labels.iter().rposition(|label| gives_them(&label))?;
+        let label = frame.labels.iter().rposition(gives_them).and_then(|at| {
             Some(label_path(&frame.labels, LabelId(u32::try_from(at).ok()?)).join("."))
         });
-        let Some(label) = label else {
-            let way = format!(
-                "of a step that gives several one is picked by its label: `a[0] -> {text}`"
-            );
-            return self.error(Code::WrongInputs, node, format!("{message}; {way}"));
-        };
+        let Some(label) = label else { return self.error(Code::WrongInputs, node, message) };
         // A number is read as a text.
         let is_name =
             label.split('.').all(|segment| !segment.starts_with(|c: char| c.is_ascii_digit()));
         let label = if is_name { label } else { format!("\"{label}\"") };
-        let step = format!("{label}[0] -> {text}");
+        let stage = self.workspace.node(node);
+        let step = format!("{label}[0] -> {}", stage.text());
         let message = format!("{message}; of several values one is picked: `{step}`");
+        let place = self.place(node);
         let mut diagnostic = Diagnostic::new(Code::WrongInputs, place, message);
         if is_alone(stage) {
             diagnostic = diagnostic.fix(format!("Write `{step}`"), place, step);
