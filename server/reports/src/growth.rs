@@ -346,7 +346,7 @@ impl std::fmt::Display for Growth {
 /// A whole number with its digits in groups of three: `61,100,840`.
 ///
 /// ```
-/// assert_eq!(analysis::grouped(61_100_840), "61,100,840");
+/// assert_eq!(reports::grouped(61_100_840), "61,100,840");
 /// ```
 pub fn grouped(value: u128) -> String {
     let digits = value.to_string();
