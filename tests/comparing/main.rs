@@ -146,6 +146,22 @@ fn one_model_of_several() {
     assert!(errors.contains("does not hold"), "{errors}");
 }
 
+/// The model of a config, or of an architecture by its name, need not be the first of its file.
+#[test]
+fn the_model_of_a_config() {
+    let folder = tempfile::tempdir().unwrap();
+    let names: Vec<&str> = library::architectures().map(|one| one.name).collect();
+    assert!(names.len() > 100, "{}", names.len());
+    for name in names {
+        let file = format!("library:{name}");
+        let (out, errors, succeeds) = taper(folder.path(), &["summary", &file]);
+        // What stands for several sizes has no sizes of its own.
+        let asks = errors.contains("needs arguments");
+        assert!(succeeds || asks, "{name}: {errors}");
+        assert!(asks || out.contains(&format!("`{name}`")), "{name}: {out}");
+    }
+}
+
 /// What is given twice is an error, and so are several settings in one.
 #[test]
 fn settings_that_are_none() {

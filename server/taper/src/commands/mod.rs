@@ -226,6 +226,10 @@ impl ModelChoice {
 
     /// The name of the model that is asked for, if the file has it: mistakes in others are not this one's.
     fn one_of(&self, opened: &Opened) -> Option<String> {
+        // A config says itself which one it is.
+        if opened.configured.is_some() {
+            return None;
+        }
         let items = opened.workspace.parse(opened.file).file().items();
         let mut items = items.filter_map(|item| Some((item.is_model(), item.name()?.text())));
         let found = items.find(|(is_model, name)| match &self.model {
