@@ -62,7 +62,9 @@ function M.refresh_hints(error, result, context)
   local is_seen = function(buffer)
     return #vim.fn.win_findbuf(buffer) > 0
   end
-  for _, buffer in ipairs(vim.tbl_filter(is_seen, vim.tbl_keys(client.attached_buffers))) do
+  local buffers = vim.tbl_filter(is_seen, vim.tbl_keys(client.attached_buffers))
+  local missing = #buffers
+  for _, buffer in ipairs(buffers) do
     local params = {
       textDocument = vim.lsp.util.make_text_document_params(buffer),
       range = {
@@ -72,7 +74,10 @@ function M.refresh_hints(error, result, context)
     }
     client:request('textDocument/inlayHint', params, function(...)
       builtin['textDocument/inlayHint'](...)
-      builtin['workspace/inlayHint/refresh'](error, result, context)
+      missing = missing - 1
+      if missing == 0 and vim.lsp.get_client_by_id(context.client_id) then
+        builtin['workspace/inlayHint/refresh'](error, result, context)
+      end
     end, buffer)
   end
   return vim.NIL

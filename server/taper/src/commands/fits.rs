@@ -36,7 +36,7 @@ const UNITS: Units = Units { decimal_bytes: false, digits: 3 };
 const LARGEST: u64 = 1 << 24;
 
 /// How far apart the sizes that a model takes may lie, where its steps decide: patches of 32 need a multiple.
-const GAP: u64 = 64;
+const GAP: u64 = 128;
 
 /// How far below what the memory allows a size is looked for that the file expects.
 const REACH: u64 = 1024;
@@ -121,19 +121,22 @@ impl Device<'_> {
 
     /// The largest size of a symbol that fits: more needs more. And whether it is the model that takes no more.
     fn largest(&self, model: &Model, symbol: &str, shown: u64) -> (Option<u64>, bool) {
-        let fits =
-            |size: u64| self.bytes(model, symbol, size).is_some_and(|bytes| bytes <= self.memory);
-        // Which sizes the model takes, may have gaps; the memory that it needs has none.
-        let enough = largest_with(shown, |size| {
+        let needed = |size: u64| self.bytes(model, symbol, size);
+        let fits = |size: u64| needed(size).is_some_and(|bytes| bytes <= self.memory);
+        // The sizes that the model takes may have gaps; the memory that it needs has none.
+        let by_memory = largest_with(shown, |size| {
             let nearby = (size.saturating_sub(GAP).max(1)..=size).rev();
             let mut needs = nearby.filter_map(|near| self.needs(model, symbol, near));
             needs.next().is_some_and(|bytes| bytes <= self.memory)
         });
         let below =
-            (enough.saturating_sub(REACH) + 1..=enough).rev().find(|size| *size > 0 && fits(*size));
-        let takes_more = |size: u64| self.bytes(model, symbol, size).is_some();
-        let is_limited_by_model = enough < LARGEST && !(enough + 1..=enough + GAP).any(takes_more);
-        (below.or(Some(shown).filter(|shown| fits(*shown))), is_limited_by_model)
+            (by_memory.saturating_sub(REACH) + 1..=by_memory).rev().find(|size| fits(*size));
+        // Where it takes none so large, up to its own limit it takes all.
+        let by_model = Some(largest_with(shown, fits)).filter(|size| *size > 0);
+        let Some(largest) = below.max(by_model) else { return (None, false) };
+        let is_limited =
+            largest < LARGEST && (largest + 1..=largest + GAP).all(|size| needed(size).is_none());
+        (Some(largest), is_limited)
     }
 
     /// What the model needs at this size; none if it cannot have it.

@@ -45,7 +45,8 @@ pub fn of_config(file: &Path) -> super::Result {
 
 pub fn run(arguments: &Arguments) -> super::Result {
     let Some((opened, options)) = arguments.model.open()? else { return Ok(ExitCode::FAILURE) };
-    let options = Options { count: arguments.count.count, ..options };
+    // An editor shows all of a file.
+    let options = Options { count: arguments.count.count, model: None, ..options };
     let snapshot = match opened.configured {
         None => ide::Snapshot::new(opened.workspace, opened.file, options),
         Some(configured) => {

@@ -201,7 +201,12 @@ impl ModelArguments {
 
 impl ModelChoice {
     pub fn options(&self) -> Options {
-        let (set, ignore, only) = (self.set.clone(), self.ignore.clone(), self.only.clone());
+        let each_once = |kinds: &[String]| -> Vec<String> {
+            let is_first = |at: usize| !kinds[..at].contains(&kinds[at]);
+            (0..kinds.len()).filter(|at| is_first(*at)).map(|at| kinds[at].clone()).collect()
+        };
+        let (set, ignore, only) =
+            (self.set.clone(), each_once(&self.ignore), each_once(&self.only));
         Options { set, dtype: self.dtype, ignore, only, ..Options::default() }
     }
 
