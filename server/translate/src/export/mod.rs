@@ -7,15 +7,15 @@
 
 mod candle;
 mod dims;
+mod error;
 mod naming;
 mod pytorch;
 mod sizes;
 mod unit;
 
-use std::fmt;
-
-use analysis::{Model, NodeRef, Workspace};
+use analysis::{Model, Workspace};
 pub use candle::candle;
+pub use error::Error;
 pub use pytorch::pytorch;
 use smol_str::SmolStr;
 use syntax::ast;
@@ -36,40 +36,6 @@ pub struct Exported {
     /// The sizes whose steps these are, where others have others: `H = 224`.
     pub fixed: Vec<String>,
 }
-
-/// Why a model cannot be exported.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Error {
-    /// One sentence in the user's words.
-    pub message: String,
-    /// What wrote the step that is the reason.
-    pub node: Option<NodeRef>,
-}
-
-impl Error {
-    fn refused(what: &str, reason: impl fmt::Display) -> Error {
-        Error { message: format!("`{what}` cannot be exported: {reason}"), node: None }
-    }
-
-    /// A block states its cost and has no steps.
-    fn opaque(block: &str) -> Error {
-        let reason = "it is counted by the rules it states and has no steps; give it steps";
-        Error::refused(block, reason)
-    }
-
-    /// The same error of a step, unless it is known already of which.
-    fn at(self, node: NodeRef) -> Error {
-        Error { node: self.node.or(Some(node)), ..self }
-    }
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl std::error::Error for Error {}
 
 /// How deep units lie in each other below each unit. Units come after those that they own.
 fn heights(units: &[Unit<'_>]) -> Vec<usize> {

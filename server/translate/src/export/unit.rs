@@ -14,7 +14,7 @@ use syntax::ast;
 
 use crate::{
     classes::UnitId,
-    export::{Error, sizes::AtSizes},
+    export::{error::Error, sizes::AtSizes},
 };
 
 /// A tensor that flows in a unit: one of its part, or of a part in it.

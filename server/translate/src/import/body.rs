@@ -7,8 +7,8 @@ use syntax::{CONTEXTUAL_WORDS, RESERVED_WORDS};
 
 use super::{
     calls::{Calls, Given, Item, Role},
-    layers::{Step, operator},
     lines::{Line, braces, readable, rendered},
+    step::{Step, operator},
     trace::{Node, Op, Trace, Traced, node_of},
 };
 use crate::{

@@ -6,18 +6,10 @@ use serde_json::{Map, Value};
 use super::{
     body::Writer,
     calls::{self, Given},
+    step::{Step, operator},
     trace::{Leaf, Node, Op, Own, Tensor, Traced, node_of},
 };
 use crate::template::Template;
-
-/// A step as it is written.
-#[derive(Debug)]
-pub(crate) enum Step {
-    /// What a layer takes, and the layer.
-    Layer(Vec<Given>, Template),
-    /// An expression of tensors.
-    Expression(Template),
-}
 
 /// Functions of `torch` and methods of tensors with the layer that each is, where that is not the name in
 /// CamelCase.
@@ -50,29 +42,6 @@ const IGNORED: &[&str] = &[
     "requires_grad",
     "normalized_shape",
 ];
-
-/// Operators with the function and method names that mean them.
-const OPERATORS: &[(&str, &str)] = &[
-    ("add", "+"),
-    ("iadd", "+"),
-    ("sub", "-"),
-    ("isub", "-"),
-    ("mul", "*"),
-    ("imul", "*"),
-    ("truediv", "/"),
-    ("itruediv", "/"),
-    ("div", "/"),
-    ("floordiv", "//"),
-    ("mod", "%"),
-    ("pow", "**"),
-    ("matmul", "@"),
-    ("__matmul__", "@"),
-    ("mv", "@"),
-];
-
-pub(crate) fn operator(name: &str) -> Option<&'static str> {
-    OPERATORS.iter().find(|(known, _)| *known == name).map(|(_, operator)| *operator)
-}
 
 /// Functions that are one object in `torch` and `torch.nn.functional`, so that no trace tells where they were called.
 const IN_BOTH: &[&str] = &[

@@ -7,6 +7,7 @@ mod body;
 mod calls;
 mod layers;
 mod lines;
+mod step;
 mod stub;
 mod trace;
 

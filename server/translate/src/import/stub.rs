@@ -6,7 +6,8 @@ use serde_json::Value;
 use super::{
     body::Writer,
     calls::Given,
-    layers::{Step, call, hole},
+    layers::{call, hole},
+    step::Step,
     trace::{Node, Op, Tensor, Traced},
 };
 use crate::{names, template::Template};

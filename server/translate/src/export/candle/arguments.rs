@@ -59,7 +59,7 @@ impl<'m> Used<'m> {
             let arguments = layer_of(step).and_then(|used| used.arguments.as_ref());
             arguments.map_or(Arg::None, |arguments| arguments.get(name))
         });
-        if value.is_constant() { Ok(value.shown().clone()) } else { Err(super::varies()) }
+        if value.is_constant() { Ok(value.shown().clone()) } else { Err(varies()) }
     }
 
     pub fn int(&self, name: &str) -> Result<i64, String> {
@@ -209,4 +209,11 @@ pub(super) fn tuple(sizes: Vec<Template>) -> Template {
     text.append(Template::joined(sizes, ", "));
     text.push(if is_one { "" } else { close });
     text
+}
+
+/// Why no number can stand for an argument.
+pub(super) fn varies() -> String {
+    "an argument follows the sizes of the input in a way that has no expression here; write it with sizes of \
+     the step's own input, or set the sizes that are meant"
+        .to_owned()
 }

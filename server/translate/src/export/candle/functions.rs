@@ -7,10 +7,7 @@ use layers::{
     operators::{Arithmetic, Index},
 };
 
-use super::{
-    arguments::{RMS_NORM_EPS, SizeOf, Used, float, from_front, tuple, whole},
-    varies,
-};
+use super::arguments::{RMS_NORM_EPS, SizeOf, Used, float, from_front, tuple, varies, whole};
 use crate::{
     export::{naming::Written, sizes::AtSizes, unit::LayerStep},
     template::Template,

@@ -3,6 +3,7 @@
 mod arguments;
 mod forward;
 mod functions;
+mod helper_texts;
 mod modules;
 mod names;
 mod operators;
@@ -14,7 +15,12 @@ use std::collections::{BTreeSet, HashMap};
 use analysis::{FileId, Model, Options, Workspace};
 use heck::ToSnakeCase;
 
-use self::{arguments::tuple, forward::Forward, modules::Module};
+use self::{
+    arguments::tuple,
+    forward::Forward,
+    helper_texts::{helper_types, sections},
+    modules::Module,
+};
 use crate::{
     classes::{Class, Classes, UnitId, Written},
     export::{
@@ -27,9 +33,6 @@ use crate::{
     names::counted,
     template::Template,
 };
-
-/// Helpers that a file may need, each once.
-const HELPERS: &str = include_str!("helpers.rs");
 
 /// The model as a Rust module that uses Candle.
 ///
@@ -105,13 +108,6 @@ struct Writer<'u, 'm> {
     classes: Classes,
     /// The helpers, types and traits that are used.
     needed: BTreeSet<&'static str>,
-}
-
-/// Why no number can stand for an argument.
-fn varies() -> String {
-    "an argument follows the sizes of the input in a way that has no expression here; write it with sizes of \
-     the step's own input, or set the sizes that are meant"
-        .to_owned()
 }
 
 /// Whether a layer is a module: it has parameters of its own.
@@ -574,29 +570,6 @@ fn calls(text: &str, name: &str) -> bool {
             before.is_some_and(|letter| letter.is_alphanumeric() || "_.".contains(letter));
         !is_word && matches!(after, Some('(' | ':'))
     })
-}
-
-/// The helpers by their names, with their texts.
-fn sections() -> Vec<(&'static str, &'static str)> {
-    HELPERS
-        .split("// section: ")
-        .skip(1)
-        .filter_map(|section| section.split_once('\n'))
-        .map(|(name, text)| (name, text.trim_end()))
-        .collect()
-}
-
-/// Whether a helper has the name: a variable would hide it.
-fn is_helper(name: &str) -> bool {
-    HELPERS.contains(&format!("// section: {name}\n"))
-}
-
-/// The types that helpers are.
-fn helper_types() -> impl Iterator<Item = &'static str> {
-    let types = HELPERS.lines().filter_map(|line| {
-        line.strip_prefix("pub struct ").or_else(|| line.strip_prefix("pub enum "))
-    });
-    types.map(|rest| rest.split([' ', '<']).next().unwrap_or_default())
 }
 
 /// What the children's names have before the numbers that they count up, and the first number.

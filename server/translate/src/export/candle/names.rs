@@ -43,7 +43,7 @@ pub(super) fn variable(text: &str) -> String {
     let name = parts.join("_");
     let begins = name.starts_with(|first: char| first.is_ascii_alphabetic());
     let name = if begins { name } else { format!("x{name}") };
-    let is_taken = TAKEN.contains(&name.as_str()) || super::is_helper(&name);
+    let is_taken = TAKEN.contains(&name.as_str()) || super::helper_texts::is_helper(&name);
     if is_taken { format!("{name}_") } else { name }
 }
 

@@ -6,9 +6,8 @@ use analysis::Step;
 use layers::operators::{Arithmetic, Index, IndexItem, Operator};
 
 use super::{
-    arguments::{dtype, float, rust_float, tuple},
+    arguments::{dtype, float, rust_float, tuple, varies},
     functions::{Found, Function, Writer, lent, method, plain},
-    varies,
 };
 use crate::{
     export::{naming::Written, sizes::AtSizes, unit::layer_of},

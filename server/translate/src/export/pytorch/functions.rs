@@ -7,7 +7,7 @@ use layers::{
 
 use super::{
     arguments::{SizeOf, Used, literal},
-    modules::{NAMED_ACTIVATIONS, SIZELESS, is_zero, normalized_sizes},
+    modules::{self, NAMED_ACTIVATIONS, SIZELESS, is_zero, normalized_sizes},
 };
 use crate::{
     export::{
@@ -588,4 +588,12 @@ pub(crate) fn in_sequence(step: &LayerStep<'_>) -> Option<Function> {
     };
     let operand = Written::simple("x");
     function(step, &[operand], &[], None, &mut size_of).ok()
+}
+
+/// Whether it takes one tensor, gives one, and can stand in `nn.Sequential`.
+pub(crate) fn is_direct(step: &LayerStep<'_>) -> bool {
+    match modules::module(step) {
+        Some(module) => module.style == modules::Style::Direct,
+        None => in_sequence(step).is_some(),
+    }
 }

@@ -139,7 +139,7 @@ impl<'m> Writer<'_, 'm> {
                 return false;
             };
             let is_module = match &unit.children[*child].what {
-                ChildKind::Layer(step) => modules::is_direct(step),
+                ChildKind::Layer(step) => functions::is_direct(step),
                 ChildKind::Unit(id) => self.unit(*id).inputs.len() == 1,
                 ChildKind::Tensor(_) => false,
             };

@@ -2,10 +2,7 @@
 
 use layers::Arg;
 
-use super::{
-    arguments::{Used, constant, literal, python, shape},
-    functions::in_sequence,
-};
+use super::arguments::{Used, constant, literal, python, shape};
 use crate::{
     export::{
         sizes::AtSizes,
@@ -310,12 +307,4 @@ pub(crate) fn is_module(step: &LayerStep<'_>) -> bool {
 /// How it is called if it is a module.
 pub(crate) fn style(step: &LayerStep<'_>) -> Style {
     module(step).map_or(Style::Direct, |module| module.style)
-}
-
-/// Whether it takes one tensor, gives one, and can stand in `nn.Sequential`.
-pub(crate) fn is_direct(step: &LayerStep<'_>) -> bool {
-    match module(step) {
-        Some(module) => module.style == Style::Direct,
-        None => in_sequence(step).is_some(),
-    }
 }
