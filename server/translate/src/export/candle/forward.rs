@@ -1,10 +1,10 @@
 //! What runs a unit: its `forward`.
 
 use super::{
-    Form, Writer,
     functions::{self, lent, method, owned},
     modules::Run,
     names,
+    writer::{Form, Writer, owns},
 };
 use crate::{
     classes::UnitId,
@@ -210,7 +210,7 @@ impl<'w, 'u, 'm> Forward<'w, 'u, 'm> {
             return self.function(call, step, given, index);
         }
         if let Some(step) = self.layer(call).cloned() {
-            if !super::owns(&step) {
+            if !owns(&step) {
                 return self.function(call, &step, &[], index);
             }
             let shown = step.shown();

@@ -9,6 +9,7 @@ mod names;
 mod operators;
 mod pictures;
 mod sequences;
+mod writer;
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -19,18 +20,16 @@ use self::{
     arguments::tuple,
     forward::Forward,
     helper_texts::{helper_types, sections},
-    modules::Module,
+    writer::{Field, Form, Writer, counting},
 };
 use crate::{
     classes::{Class, Classes, UnitId, Written},
     export::{
         Error, Exported, class_name, doc, heights, indented, introduction,
-        naming::Written as Text,
         sizes::{self, Freedom, Runs},
         sizes_that_are,
-        unit::{Callee, Child, ChildKind, Input, LayerStep, Operand, Unit, Units, layer_of},
+        unit::{Callee, Child, ChildKind, Input, Operand, Units},
     },
-    names::counted,
     template::Template,
 };
 
@@ -84,46 +83,7 @@ const OF_CANDLE: &[&str] = &[
     "RmsNorm",
 ];
 
-/// What a unit is written as.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Form {
-    /// A struct.
-    Struct,
-    /// `Vec<…>` in the struct that owns it: equal structs, each of which takes what the one before it gave.
-    List,
-}
-
-/// A field of a struct.
-#[derive(Debug, Clone)]
-struct Field {
-    name: String,
-    ty: String,
-}
-
-struct Writer<'u, 'm> {
-    workspace: &'m Workspace,
-    units: &'u [Unit<'m>],
-    forms: Vec<Form>,
-    fields: HashMap<UnitId, Vec<Field>>,
-    classes: Classes,
-    /// The helpers, types and traits that are used.
-    needed: BTreeSet<&'static str>,
-}
-
-/// Whether a layer is a module: it has parameters of its own.
-fn owns(step: &LayerStep<'_>) -> bool {
-    layer_of(step.shown()).is_some_and(|used| !used.parameters.is_empty() || !used.given.is_empty())
-}
-
 impl<'m> Writer<'_, 'm> {
-    fn unit(&self, id: UnitId) -> &Unit<'m> {
-        &self.units[id.0]
-    }
-
-    fn form(&self, id: UnitId) -> Form {
-        self.forms[id.0]
-    }
-
     /// The structs of all units, from the inside out.
     fn write_structs(&mut self, root: UnitId) -> Result<(), Error> {
         let heights = heights(self.units);
@@ -175,16 +135,6 @@ impl<'m> Writer<'_, 'm> {
         unit.outputs == [value.clone()]
     }
 
-    /// The struct that all of the children are.
-    fn struct_of_all(&self, children: &[Child<'m>]) -> Option<&str> {
-        let mut classes = children.iter().map(|child| match child.what {
-            ChildKind::Unit(id) => self.classes.made.get(&id).map(|made| made.class.as_str()),
-            _ => None,
-        });
-        let first = classes.next()??;
-        classes.all(|class| class == Some(first)).then_some(first)
-    }
-
     fn written(&mut self, id: UnitId) -> Result<Written, Error> {
         let fields = self.fields_of(id)?;
         let types: Vec<String> =
@@ -202,13 +152,6 @@ impl<'m> Writer<'_, 'm> {
             taken,
             also: types.join("\n"),
         })
-    }
-
-    /// The struct that all children of a unit are, if their names count: they are one field.
-    fn listed(&self, id: UnitId) -> Option<&str> {
-        let children = &self.unit(id).children;
-        counting(children)?;
-        self.struct_of_all(children)
     }
 
     /// The fields of a struct, one for each child that owns something.
@@ -241,26 +184,12 @@ impl<'m> Writer<'_, 'm> {
         Ok(fields)
     }
 
-    fn module(&self, step: &LayerStep<'m>, vb: &str) -> Result<Module, Error> {
-        modules::module(step, vb).map_err(|reason| {
-            let shown = step.shown();
-            Error::refused(shown.kind(), reason).at(shown.node)
-        })
-    }
-
     fn type_of(&self, id: UnitId) -> String {
         match self.form(id) {
             Form::Struct => self.classes.made[&id].class.clone(),
             Form::List => {
                 format!("Vec<{}>", self.struct_of_all(&self.unit(id).children).unwrap_or_default())
             }
-        }
-    }
-
-    fn is_field(&self, what: &ChildKind<'m>) -> bool {
-        match what {
-            ChildKind::Tensor(_) | ChildKind::Unit(_) => true,
-            ChildKind::Layer(step) => owns(step),
         }
     }
 
@@ -381,55 +310,6 @@ impl<'m> Writer<'_, 'm> {
         }
         text.push("\n])");
         text
-    }
-
-    /// The expression of what has a path in a unit.
-    fn access(&self, id: UnitId, path: &str) -> Result<Text, Error> {
-        self.access_from("self", id, path)
-    }
-
-    fn access_from(&self, owner: &str, id: UnitId, path: &str) -> Result<Text, Error> {
-        let unit = self.unit(id);
-        let is_below = |child: &str| {
-            path.strip_prefix(child).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-        };
-        // The longest path that is the beginning of this one owns what it means.
-        let found = unit
-            .children
-            .iter()
-            .filter(|child| self.is_field(&child.what))
-            .enumerate()
-            .filter(|(_, child)| is_below(&child.path))
-            .max_by_key(|(_, child)| child.path.len());
-        let Some((index, child)) = found else {
-            return Err(Error::refused(path, "nothing of that name is at hand"));
-        };
-        let text = match self.form(id) {
-            Form::Struct if self.listed(id).is_some() => {
-                format!("{owner}.{}[{index}]", self.fields[&id][0].name)
-            }
-            Form::Struct => format!("{owner}.{}", self.fields[&id][index].name),
-            Form::List => format!("{owner}[{index}]"),
-        };
-        let rest = path[child.path.len()..].trim_start_matches('.');
-        match &child.what {
-            _ if rest.is_empty() => Ok(Text::simple(text)),
-            ChildKind::Unit(id) => self.access_from(&text, *id, rest),
-            ChildKind::Layer(step) => {
-                let accessor = match (step.shown().kind(), rest) {
-                    ("Embedding", "weight") => "embeddings",
-                    ("Linear" | "Conv1d" | "Conv2d" | "RMSNorm" | "LayerNorm", "weight") => {
-                        "weight"
-                    }
-                    (kind, _) => {
-                        let reason = format!("Candle's module does not show its `{rest}`");
-                        return Err(Error::refused(kind, reason));
-                    }
-                };
-                Ok(Text::lent(format!("{text}.{accessor}()")))
-            }
-            ChildKind::Tensor(_) => Ok(Text::simple(text)),
-        }
     }
 
     /// The whole file.
@@ -570,17 +450,4 @@ fn calls(text: &str, name: &str) -> bool {
             before.is_some_and(|letter| letter.is_alphanumeric() || "_.".contains(letter));
         !is_word && matches!(after, Some('(' | ':'))
     })
-}
-
-/// What the children's names have before the numbers that they count up, and the first number.
-fn counting<'c>(children: &'c [Child<'_>]) -> Option<(&'c str, usize)> {
-    let number = |path: &'c str| match path.parse::<usize>() {
-        Ok(number) => Some(("", number)),
-        Err(_) => counted(path).filter(|(prefix, _)| !prefix.contains('.')),
-    };
-    let (prefix, start) = number(&children.first()?.path)?;
-    let is_next = |(index, child): (usize, &'c Child<'_>)| {
-        number(&child.path) == Some((prefix, start + index))
-    };
-    (children.len() > 1 && children.iter().enumerate().all(is_next)).then_some((prefix, start))
 }

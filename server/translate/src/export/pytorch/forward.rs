@@ -1,9 +1,10 @@
 //! What runs a unit: its `forward`.
 
 use super::{
-    Form, Writer, functions,
+    functions,
     modules::{self, Style},
     names,
+    writer::{Form, Writer},
 };
 use crate::{
     classes::UnitId,

@@ -3,7 +3,10 @@
 use layers::ParameterTensor;
 
 use super::{
-    Form, Writer, are_numbers, arguments::shape, functions, is_owned, modules, names, torch_dtype,
+    are_numbers,
+    arguments::shape,
+    functions, is_owned, modules, names, torch_dtype,
+    writer::{Form, Writer},
 };
 use crate::{
     classes::UnitId,

@@ -6,13 +6,17 @@ mod functions;
 mod init;
 mod modules;
 mod names;
+mod writer;
 
 use std::collections::{BTreeSet, HashMap};
 
 use analysis::{FileId, Model, Options, Workspace};
 use layers::DType;
 
-use self::forward::Forward;
+use self::{
+    forward::Forward,
+    writer::{Form, Writer},
+};
 use crate::{
     classes::{Class, Classes, UnitId, Written},
     export::{
@@ -65,39 +69,7 @@ fn written(workspace: &Workspace, model: &Model, runs: &Runs) -> Result<String, 
     Ok(writer.file(model, root, &runs.freedom))
 }
 
-/// What a unit is written as.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Form {
-    /// `nn.Sequential(…)` where it is made.
-    Inline,
-    /// A class of `nn.Sequential`.
-    Sequential,
-    /// A class of `nn.ModuleList`.
-    List,
-    /// A class of `nn.Module`.
-    Module,
-}
-
-struct Writer<'u, 'm> {
-    workspace: &'m Workspace,
-    units: &'u [Unit<'m>],
-    forms: Vec<Form>,
-    /// For each unit, what its children are called in Python.
-    attributes: Vec<Vec<String>>,
-    classes: Classes,
-    /// The helpers and imports that are used.
-    needed: BTreeSet<&'static str>,
-}
-
 impl<'m> Writer<'_, 'm> {
-    fn unit(&self, id: UnitId) -> &Unit<'m> {
-        &self.units[id.0]
-    }
-
-    fn form(&self, id: UnitId) -> Form {
-        self.forms[id.0]
-    }
-
     /// Units come after those that they own, so the forms of these are known.
     fn note_forms(&mut self, root: UnitId) -> Result<(), Error> {
         for (index, unit) in self.units.iter().enumerate() {
