@@ -336,6 +336,16 @@ fn calls_with_tensors_that_are_computed() {
     );
 }
 
+/// A fix takes the place of a whole step or of nothing: what follows the call stays.
+#[test]
+fn calls_that_go_on() {
+    for step in ["self.conv(x).relu()", "conv(x)[0]", "self.conv(x) + x", "conv(x) + x"] {
+        let found = mistakes(&model(&format!("conv: Conv1d(4, 1)\n    {step}"), "4, 8"));
+        assert!(found.iter().all(|one| one.fixes.is_empty()), "{step}: {found:?}");
+        assert!(found[0].message.contains("`x -> conv`"), "{step}: {found:?}");
+    }
+}
+
 /// No value is picked of steps that give one, nor for what takes two.
 #[test]
 fn several_tensors_that_are_no_steps() {

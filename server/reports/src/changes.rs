@@ -2,9 +2,8 @@
 
 use std::ops::ControlFlow;
 
-use rustc_hash::FxHashMap;
-
 use analysis::{Model, Totals};
+use rustc_hash::FxHashMap;
 
 /// A layer that only one of two models has, or that differs in them.
 #[derive(Debug, Clone, PartialEq)]

@@ -2,10 +2,9 @@
 
 use std::{collections::BTreeMap, ops::ControlFlow};
 
+use analysis::{Model, Row};
 use conventions::Sum;
 use layers::Unit;
-
-use analysis::{Model, Row};
 
 use crate::grouped;
 

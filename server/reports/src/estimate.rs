@@ -7,10 +7,9 @@
 
 use std::ops::ControlFlow;
 
+use analysis::{Model, What};
 use layers::DType;
 use serde::{Deserialize, Serialize};
-
-use analysis::{Model, What};
 
 /// What a device does at best: by its data sheet, or measured.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

@@ -3,10 +3,9 @@
 
 use std::{rc::Rc, sync::Arc};
 
+use analysis::{Elsewhere, Model, Options, Part, Step, Totals, What, Workspace, join_path};
 use layers::ParameterTensor;
 use rustc_hash::FxHashMap;
-
-use analysis::{Elsewhere, Model, Options, Part, Step, Totals, What, Workspace, join_path};
 
 /// What depends on an argument.
 #[derive(Debug, Clone, PartialEq)]

@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use layers::{Backward, Kept, Overflow, TensorType};
-use rustc_hash::{FxHashMap, FxHashSet};
-
 use analysis::{
     DEFAULT_DTYPE, Export, Flowing, Inner, LayerUse, Model, NodeRef, Part, Step, Taken, TensorId,
     What,
 };
+use layers::{Backward, Kept, Overflow, TensorType};
+use rustc_hash::{FxHashMap, FxHashSet};
 
 /// What one step of training needs, beside parameters and the optimiser's states.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

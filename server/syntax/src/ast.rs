@@ -725,6 +725,14 @@ impl<'t> Suffix<'t> {
             .or_else(|| Index::cast(node).map(Suffix::Index))
     }
 
+    /// The call, if it is one.
+    pub fn as_call(self) -> Option<Call<'t>> {
+        match self {
+            Suffix::Call(call) => Some(call),
+            _ => None,
+        }
+    }
+
     /// The node in the tree.
     pub fn syntax(self) -> SyntaxNode<'t> {
         match self {

@@ -122,10 +122,7 @@ impl<'w> Run<'w> {
         if !is_tensor {
             return false;
         }
-        let call = match next {
-            Some(ast::Suffix::Call(call)) => Some(*call),
-            _ => None,
-        };
+        let call = next.copied().and_then(ast::Suffix::as_call);
         let written = text_before(expr, field.syntax());
         self.report_method(frame, expr, written, name.text(), call)
     }

@@ -5,13 +5,6 @@ use syntax::{SyntaxNode, ast};
 
 use crate::evaluate::{functions::FUNCTIONS, literal::parse_value};
 
-pub(super) fn as_call<'t>(suffix: &ast::Suffix<'t>) -> Option<ast::Call<'t>> {
-    match suffix {
-        ast::Suffix::Call(call) => Some(*call),
-        _ => None,
-    }
-}
-
 /// A layer as it is written here, where it was called as PyTorch's is: without the sizes that its input gives. None if it
 /// has none of these, or would lack an argument without them: `nn.Linear(10)` means what it does here.
 pub(super) fn as_here(entry: &Entry, call: ast::Call<'_>) -> Option<String> {

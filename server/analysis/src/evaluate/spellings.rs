@@ -11,7 +11,7 @@ use crate::{
         frame::{Frame, Label},
         functions::FUNCTIONS,
         labels::label_path,
-        pytorch_calls::{as_call, as_here, of_numbers, sizes_as_here, text_before},
+        pytorch_calls::{as_here, of_numbers, sizes_as_here, text_before},
         value::{Argument, LabelId, Recipe, Tensor, Value},
     },
 };
@@ -183,7 +183,7 @@ impl<'w> Run<'w> {
             Word(here) if *foreign == word => Some(*here),
             _ => None,
         });
-        let call = suffixes.get(fields.len()).and_then(as_call);
+        let call = suffixes.get(fields.len()).copied().and_then(ast::Suffix::as_call);
         let (message, replacement) = if matches!(name, "math" | "np") {
             (of_numbers(word, call), None)
         } else if name == "self"
@@ -192,7 +192,8 @@ impl<'w> Run<'w> {
         {
             let message =
                 format!("a label is read by its name alone, and called after an arrow: `{step}`");
-            self.report_call(frame, expr, Code::UnknownName, message, step);
+            let is_whole = suffixes.len() == fields.len() + 1;
+            self.report_step(frame.node(expr), Code::UnknownName, message, step, is_whole);
             return true;
         } else if name == "self" {
             (format!("a label is read by its name alone: `{word}`"), Some(String::new()))
@@ -221,10 +222,8 @@ impl<'w> Run<'w> {
                 "`{prefix_text}{word}` is a layer here, and tensors flow into it: `{step}`"
             );
             let is_whole = suffixes.len() == fields.len() + usize::from(call.is_some());
-            if is_known && is_whole && is_alone(expr.syntax()) {
-                let place = self.place(frame.node(expr));
-                let diagnostic = Diagnostic::new(Code::UnknownName, place, message);
-                self.report(diagnostic.fix(format!("Write `{step}`"), place, step));
+            if is_known && is_whole {
+                self.report_step(frame.node(expr), Code::UnknownName, message, step, true);
                 return true;
             }
             (message, None)
@@ -258,21 +257,23 @@ impl<'w> Run<'w> {
             return false;
         }
         let message = format!("what a label names is used again after an arrow: `{step}`");
-        self.report_call(frame, expr, Code::NotALayer, message, step);
+        let is_whole = call.syntax().range().end() == expr.syntax().range().end();
+        self.report_step(frame.node(expr), Code::NotALayer, message, step, is_whole);
         true
     }
 
-    fn report_call(
+    /// What is to be written as a step. It takes the node's place where that is `whole`, and all before the first arrow.
+    fn report_step(
         &mut self,
-        frame: &Frame,
-        expr: ast::Expr<'w>,
+        node: NodeRef,
         code: Code,
         message: String,
         step: String,
+        is_whole: bool,
     ) {
-        let place = self.place(frame.node(expr));
+        let place = self.place(node);
         let diagnostic = Diagnostic::new(code, place, message);
-        self.report(match is_alone(expr.syntax()) {
+        self.report(match is_whole && is_alone(self.workspace.node(node)) {
             true => diagnostic.fix(format!("Write `{step}`"), place, step),
             false => diagnostic,
         });
@@ -332,15 +333,15 @@ impl<'w> Run<'w> {
         let layer = name.to_upper_camel_case();
         let spelt = match of_method(name) {
             Some(Way(way)) => {
-                let way = way.replace('x', written);
                 // `x.size(-1)` is that size, `x.size()` all of them.
-                let argument = call.and_then(|call| call.arguments().next());
-                let way = match argument.filter(|_| name == "size") {
-                    Some(at) => {
-                        let dim = at.value().map_or("0", |value| value.text());
-                        format!("a size is `{written}.shape[{dim}]`")
+                let call = call.filter(|call| name == "size" && call.arguments().next().is_some());
+                let way = match call {
+                    Some(call) => {
+                        let size =
+                            sizes_as_here(&format!("{written}.size{}", call.syntax().text()));
+                        format!("a size is `{size}`")
                     }
-                    None => way,
+                    None => way.replace('x', written),
                 };
                 return self.report_spelt(frame, expr, way, None);
             }
@@ -414,12 +415,7 @@ impl<'w> Run<'w> {
         let stage = self.workspace.node(node);
         let step = format!("{label}[0] -> {}", stage.text());
         let message = format!("{message}; of several values one is picked: `{step}`");
-        let place = self.place(node);
-        let mut diagnostic = Diagnostic::new(Code::WrongInputs, place, message);
-        if is_alone(stage) {
-            diagnostic = diagnostic.fix(format!("Write `{step}`"), place, step);
-        }
-        self.report(diagnostic);
+        self.report_step(node, Code::WrongInputs, message, step, true);
     }
 
     /// `[x, y] -> Cat`: a pattern of sizes, in which tensors stand.

@@ -146,7 +146,9 @@ fn shown(
         }
     }
     let unknown = [models.0.uncounted(), models.1.uncounted()].concat();
-    let _ = least(unknown).map(|least| writeln!(out, "\n{least}"));
+    if let Some(least) = least(unknown) {
+        let _ = writeln!(out, "\n{least}");
+    }
     let skipped = |model: &Model| model.counted.and_then(|_| Seen::of(model).skipped());
     match (skipped(models.0), skipped(models.1)) {
         (Some(left), Some(right)) if left == right => {
@@ -154,7 +156,9 @@ fn shown(
         }
         (left, right) => {
             for (name, skipped) in [(names.0, left), (names.1, right)] {
-                let _ = skipped.map(|skipped| writeln!(out, "\n{name} skips: {skipped}"));
+                if let Some(skipped) = skipped {
+                    let _ = writeln!(out, "\n{name} skips: {skipped}");
+                }
             }
         }
     }
@@ -216,7 +220,7 @@ fn say_who(
     }
     matches.sort_by_key(|one| one.changes);
     anstream::print!("{}", who(&matches, figure, model, settings.len()));
-    let _ = least(model.uncounted()).map(|least| anstream::println!("\n{least}"));
+    least(model.uncounted()).iter().for_each(|least| anstream::println!("\n{least}"));
     Ok(if own.has_errors() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 

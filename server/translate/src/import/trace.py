@@ -647,6 +647,9 @@ def is_kept(node):
 
 def asked_of_sizes(traced, asked, inputs, others):
     """The places of conditions on what is another number at other sizes."""
+    if not asked:
+        return []
+
     def numbers():
         return {node: [one.meta.get("value") for one in node.all_input_nodes] for _, node in asked}
     with torch.device("meta"):
